@@ -1,0 +1,41 @@
+# `make cd` and `make test` work in a fresh clone: each sets the environment up first, once.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup cd test lab bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv with the pinned packages (the other targets do this by themselves)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s: make PYTHON=/path/to/python3.11 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[^ ]+' requirements.txt)"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+cd: $(READY) ## the whole delivery loop: prepare, train, judge on production data, swap if better, report
+	@$(BIN)/workshop run --action deployment || test $$? -eq 3
+
+test: $(READY) ## everything that checks the project: lint, types, unit, integration and notebook tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lab: $(READY) ## JupyterLab on the notebooks
+	@$(BIN)/workshop lab
+
+bench: $(READY) ## performance, as ratios against named peers
+	@$(BIN)/python -m bench
+
+lock: $(READY) ## compile requirements.txt again from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--all-extras --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+
+clean: ## remove the environment; what runs have left is removed by `workshop reset`
+	rm -rf .venv

@@ -1,0 +1,134 @@
+"""The notebooks' parameters: their meaning, their limits, and the one way to read them."""
+
+import builtins
+import hashlib
+import re
+import unicodedata
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from workshop.core.errors import WorkshopError
+
+_CLEAN_RUN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,58}(?<!\.)")
+_RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_LONGEST_SLUG = 48
+
+
+class DevopsAction(StrEnum):
+    """What a run is for, and so which rows the models are compared on and which slot the winner takes."""
+
+    INTEGRATION = "Integration"
+    DEPLOYMENT = "Deployment"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "DevopsAction | None":
+        return next((action for action in cls if action.lower() == str(value).lower()), None)
+
+
+def safe_run_name(name: str) -> str:
+    """Turn any text, a branch name for one, into a name that is safe in paths, URLs and shells.
+
+    A name of up to 60 lower-case letters, digits, `.`, `_` and `-` stays as it is. Any other is simplified and gets
+    a digest of the original, so that two names never become one, not even where upper and lower case are the same.
+    The empty name is `no_name`.
+    """
+    if not name.strip():
+        return "no_name"
+    if _CLEAN_RUN_NAME.fullmatch(name) and not _RESERVED_ON_WINDOWS.fullmatch(name):
+        return name
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9_]+", "-", ascii_only).strip("-_")[:_LONGEST_SLUG].rstrip("-_")
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{slug or 'run'}-{digest}"
+
+
+def _model_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,2}", name):
+        raise ValueError("a registered model's name has letters, digits, '_' and '-' (catalog.schema.name in Unity Catalog)")
+    return name
+
+
+def _table_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]+(/[a-z0-9_.-]+)?", name) or ".." in name:
+        raise ValueError("a table's name has lower-case letters, digits, '_' and '-'")
+    return name
+
+
+RunName = Annotated[str, AfterValidator(safe_run_name)]
+
+
+class Parameters(BaseModel):
+    """The parameters that the notebooks share, with their limits; a notebook's own extra ones are kept as well."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    run_name: RunName = "no_name"
+    """Keeps one participant's files, experiment and candidates apart from another's."""
+    model_name: Annotated[str, AfterValidator(_model_name)] = "wine_quality"
+    """The registered model."""
+    devops_action: Annotated[DevopsAction, BeforeValidator(DevopsAction)] = DevopsAction.UNKNOWN
+    """Integration, Deployment, or unknown: a person in Jupyter, treated as Integration."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.975
+    """How sure the gate must be that the candidate is better, one-sided."""
+    min_improvement: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """By how much AUC, at least, the candidate must be better."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """What the random choices start from: same seed, same data, same code, same result."""
+    n_trials: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """How many settings an Optuna search tries."""
+    source_folder: str = ""
+    """Where the two original CSV files and their SHA256SUMS are; empty for the ones that come with the kit."""
+    input_table: Annotated[str, AfterValidator(_table_name)] = "production"
+    """The table whose wines are scored."""
+    slot: Annotated[str, Field(pattern="^(|production|staging)$")] = ""
+    """The slot to score with; empty for Production, or Staging as long as nothing has been promoted."""
+
+
+def read_parameters(**cell_values: Any) -> Parameters:
+    """Take the values of a notebook's parameters cell, check them, and let a Databricks job's widgets override them.
+
+    Papermill has overridden them already when this is called, by a cell of its own. On Databricks the same names
+    arrive as widgets, whose values are text and are read as the type that the cell's value has.
+
+    Raises:
+        WorkshopError: a value is of the wrong type or outside its limits.
+    """
+    widgets = _databricks_widgets()
+    given = {name: widgets.get(name, value) for name, value in cell_values.items()}
+    checked = {name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()}
+    return Parameters(**checked)
+
+
+def check_parameter(name: str, value: Any, declared_type: type) -> Any:
+    """Return `value` as the type that the parameter has, within the limits that it has.
+
+    Args:
+        name: the parameter's name.
+        value: what was given for it; text is converted.
+        declared_type: the type of the default in the notebook, for a parameter that only one notebook knows.
+
+    Raises:
+        WorkshopError: it cannot be that; the sentence says what can.
+    """
+    field = Parameters.model_fields.get(name)
+    shared = field is not None
+    adapter: TypeAdapter[Any] = TypeAdapter(
+        Annotated[field.annotation, *field.metadata] if field is not None else declared_type
+    )
+    try:
+        checked = adapter.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise WorkshopError(f"The parameter {name} cannot be {value!r}: {problem}.") from error
+    return value if shared and name == "run_name" else checked
+
+
+def _databricks_widgets() -> dict[str, Any]:
+    """The widgets of the notebook job that this process runs, or nothing anywhere but on Databricks."""
+    get_ipython = getattr(builtins, "get_ipython", None)
+    shell = get_ipython() if callable(get_ipython) else None
+    dbutils = shell.user_ns.get("dbutils") if shell is not None else None
+    return dict(dbutils.widgets.getAll()) if dbutils is not None else {}

@@ -1,0 +1,74 @@
+"""Where the kit keeps its state and how it is set: `WORKSHOP_…` environment variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workshop.core.errors import WorkshopError, explain_os_error
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _repository() -> Path:
+    """The checkout that this package is installed from, or the current folder where there is none."""
+    checkout = PACKAGE.parents[1]
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+class Settings(BaseSettings):
+    """What the environment says; every field has a default with which a laptop works."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKSHOP_", frozen=True)
+
+    home: Path = _repository() / ".workshop"
+    """The folder that holds everything a run leaves behind."""
+    run_id: str = ""
+    """The run that this process is part of; empty when a person works in Jupyter."""
+    slots: Literal["alias", "stage"] = "alias"
+    """How the registry names its slots: model aliases, or stages where a team's registry still uses them."""
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def data(self) -> Path:
+        """The folder of the Delta tables."""
+        return self.home / "data"
+
+    @property
+    def runs(self) -> Path:
+        """The folder with one folder per run."""
+        return self.home / "runs"
+
+    def lock_file(self, name: str) -> Path:
+        """The path of the lock file `name`, in a folder that exists.
+
+        Raises:
+            WorkshopError: the folder cannot be made.
+        """
+        locks = self.home / "locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain_os_error(error) from error
+        return locks / f"{name}.lock"
+
+
+def current_settings() -> Settings:
+    """Read the settings from the environment as it is now.
+
+    Raises:
+        WorkshopError: a variable has a value that it cannot have.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"WORKSHOP_{str(first['loc'][0]).upper()}"
+        raise WorkshopError(
+            f"The environment variable {variable} is {first['input']!r}: {first['msg']}."
+        ) from error
