@@ -7,7 +7,15 @@ import unicodedata
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from workshop.core.errors import WorkshopError
 
@@ -24,8 +32,11 @@ class DevopsAction(StrEnum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> "DevopsAction | None":
-        return next((action for action in cls if action.lower() == str(value).lower()), None)
+    def _missing_(cls, value: object) -> "DevopsAction":
+        for action in cls:
+            if action.lower() == str(value).lower():
+                return action
+        raise ValueError(f"it is one of {', '.join(cls)}")
 
 
 def safe_run_name(name: str) -> str:
@@ -47,7 +58,9 @@ def safe_run_name(name: str) -> str:
 
 def _model_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,2}", name):
-        raise ValueError("a registered model's name has letters, digits, '_' and '-' (catalog.schema.name in Unity Catalog)")
+        raise ValueError(
+            "a registered model's name has letters, digits, '_' and '-' (catalog.schema.name in Unity Catalog)"
+        )
     return name
 
 
@@ -98,8 +111,7 @@ def read_parameters(**cell_values: Any) -> Parameters:
     """
     widgets = _databricks_widgets()
     given = {name: widgets.get(name, value) for name, value in cell_values.items()}
-    checked = {name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()}
-    return Parameters(**checked)
+    return Parameters(**{name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()})
 
 
 def check_parameter(name: str, value: Any, declared_type: type) -> Any:
@@ -114,16 +126,12 @@ def check_parameter(name: str, value: Any, declared_type: type) -> Any:
         WorkshopError: it cannot be that; the sentence says what can.
     """
     field = Parameters.model_fields.get(name)
-    shared = field is not None
-    adapter: TypeAdapter[Any] = TypeAdapter(
-        Annotated[field.annotation, *field.metadata] if field is not None else declared_type
-    )
+    shape: Any = Annotated[field.annotation, *field.metadata] if field is not None else declared_type
     try:
-        checked = adapter.validate_python(value)
+        return TypeAdapter(shape).validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise WorkshopError(f"The parameter {name} cannot be {value!r}: {problem}.") from error
-    return value if shared and name == "run_name" else checked
 
 
 def _databricks_widgets() -> dict[str, Any]:

@@ -1,0 +1,235 @@
+"""The wines: the original files, and the tables made from them.
+
+Every table is a Delta table, so each run can say which version of the data it saw, and no run's rows are ever lost.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+from sklearn.model_selection import train_test_split
+
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
+from workshop.core.settings import PACKAGE, Settings, current_settings
+from workshop.core.tables import Snapshot, Table
+
+HIGH_QUALITY = 7
+PRODUCTION_SHARE = 0.2
+SPLIT_SEED = 20
+"""Fixed for the project, not a parameter: if runs drew their test wines differently, one model's test wines would be
+another one's training wines, and a comparison on them would be won by the model that had seen them."""
+
+ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
+"""The original files, with the value of `is_red` for their wines."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three parts of the prepared wines that share none: to fit on, to choose with, to judge by."""
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+
+
+def development_table(settings: Settings | None = None) -> Table:
+    """The wines to develop models with."""
+    return Table("development", (settings or current_settings()).data / "development")
+
+
+def production_table(settings: Settings | None = None) -> Table:
+    """The wines that production has seen and labelled since; no model may train on them."""
+    return Table("production", (settings or current_settings()).data / "production")
+
+
+def prepared_table(run_name: str, settings: Settings | None = None) -> Table:
+    """The prepared wines of the runs with that name, one table version a run."""
+    return Table(f"prepared/{run_name}", (settings or current_settings()).data / "prepared" / run_name)
+
+
+def read_originals(folder: Path | None = None) -> pd.DataFrame:
+    """Read both original files after checking their digests, duplicates and all.
+
+    Args:
+        folder: where the two CSV files and their SHA256SUMS are; None for the ones that come with the kit.
+
+    Returns:
+        The columns of `FEATURES`, `wine_id` and `quality`; red wines first.
+
+    Raises:
+        WorkshopError: a file is missing, altered, empty or lacks a column.
+    """
+    folder = folder or PACKAGE / "data"
+    digests = _expected_digests(folder / "SHA256SUMS")
+    frames = [_read_original(folder / name, digests, is_red) for name, is_red in ORIGINALS.items()]
+    wines = pd.concat(frames, ignore_index=True)
+    wines.insert(0, WINE_ID, wine_ids(wines))
+    return wines
+
+
+def wine_ids(wines: pd.DataFrame) -> pd.Series:
+    """The identity of each wine, from its features alone: equal measurements and colour, equal id."""
+    hashes = pd.util.hash_pandas_object(wines[FEATURES], index=False)
+    return pd.Series(hashes.to_numpy().view("int64"), index=wines.index)
+
+
+def without_duplicates(wines: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first of the rows that are the same wine.
+
+    This comes before any split: a duplicate that straddles one lets a model be judged on a wine that it has seen.
+    """
+    return wines.drop_duplicates(subset=WINE_ID, ignore_index=True)
+
+
+def split_off_production(wines: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split into development and production wines, four to one, alike in quality and colour; they share no wine."""
+    unique = without_duplicates(wines)
+    development, production = train_test_split(
+        unique,
+        test_size=PRODUCTION_SHARE,
+        random_state=seed,
+        stratify=_strata(unique["quality"] >= HIGH_QUALITY, unique["is_red"]),
+    )
+    return development.reset_index(drop=True), production.reset_index(drop=True)
+
+
+def split_prepared(prepared: pd.DataFrame) -> Split:
+    """Split prepared wines 60/20/20, alike in target and colour, the same way for every model ever compared."""
+    rest, test = _stratified(prepared, 0.2)
+    train, validation = _stratified(rest, 0.25)
+    return Split(train, validation, test)
+
+
+def prepare(wines: pd.DataFrame) -> pd.DataFrame:
+    """Derive the label from the quality; the result has the `PREPARED` schema."""
+    return check(wines.assign(**{TARGET: (wines["quality"] >= HIGH_QUALITY).astype("int64")}), PREPARED, "prepared")
+
+
+def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[Snapshot, Snapshot]:
+    """Write the development and the production table, unless they are there already.
+
+    Returns:
+        The development and the production snapshot.
+
+    Raises:
+        WorkshopError: the originals can't be used, or the tables exist and were made in another way. Drawing them
+            again would put wines into production that today's models were trained on.
+    """
+    settings = current_settings()
+    development, production = development_table(settings), production_table(settings)
+    originals = read_originals(source_folder)
+    origin = {"seed": str(seed), "originals": _digest(originals)}
+    with FileLock(settings.lock_file("datasets")):
+        if development.exists() and production.exists():
+            if development.first_commit_metadata() != origin:
+                raise WorkshopError(
+                    "The development and production tables were made from another seed or other files, and drawing "
+                    "them again would show production wines to models that trained on them: "
+                    "to start afresh, without tables and models, run `workshop reset`."
+                )
+            return development.read(), production.read()
+        parts = split_off_production(originals, seed)
+        for table, wines in zip((development, production), parts, strict=True):
+            table.write(check(wines, WINES, table.name), origin)
+    return development.read(), production.read()
+
+
+def load_wines(table: Table) -> Snapshot:
+    """Read the development or production table and check it against its schema.
+
+    Raises:
+        WorkshopError: there is no such table yet, or its rows don't fit.
+    """
+    if not table.exists():
+        raise WorkshopError(
+            f"There is no {table.name} table yet: run the notebook part_0_create_datasets first "
+            "(`workshop run` does it by itself)."
+        )
+    snapshot = table.read()
+    check(snapshot.frame, WINES, table.name)
+    return snapshot
+
+
+def save_prepared(prepared: pd.DataFrame, run_name: str, source: Snapshot) -> Snapshot:
+    """Write this run's prepared wines, as a new version of the run name's prepared table."""
+    settings = current_settings()
+    table = prepared_table(run_name, settings)
+    table.write(prepared, {"run_id": settings.run_id, "source": source.label})
+    return load_prepared(run_name)
+
+
+def load_prepared(run_name: str) -> Snapshot:
+    """Read the wines that this run has prepared, or the newest of that run name where this run prepared none.
+
+    Raises:
+        WorkshopError: no run of that name has prepared any.
+    """
+    settings = current_settings()
+    table = prepared_table(run_name, settings)
+    if not table.exists():
+        raise WorkshopError(
+            f"No prepared wines for the run name {run_name}: run the notebook part_1_1_data_prep with it first."
+        )
+    snapshot = table.read(table.version_of(run_id=settings.run_id))
+    check(snapshot.frame, PREPARED, table.name)
+    return snapshot
+
+
+def _stratified(wines: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    try:
+        rest, part = train_test_split(
+            wines, test_size=share, random_state=SPLIT_SEED, stratify=_strata(wines[TARGET], wines["is_red"])
+        )
+    except ValueError as error:
+        raise WorkshopError(
+            f"The {len(wines)} prepared wines can't be split alike in label and colour ({error}): add wines."
+        ) from error
+    return rest, part
+
+
+def _strata(target: pd.Series, is_red: pd.Series) -> pd.Series:
+    return target.astype(int) * 2 + is_red.astype(int)
+
+
+def _digest(wines: pd.DataFrame) -> str:
+    return hashlib.sha256(pd.util.hash_pandas_object(wines, index=False).to_numpy().tobytes()).hexdigest()
+
+
+def _expected_digests(sums: Path) -> dict[str, str]:
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise WorkshopError(
+            f"{sums} is missing: make it with `sha256sum *.csv > SHA256SUMS` in the folder of the CSV files."
+        ) from error
+    except OSError as error:
+        raise explain_os_error(error) from error
+    return {name.strip().lstrip("*"): digest for digest, name in (line.split(maxsplit=1) for line in lines if line)}
+
+
+def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.DataFrame:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WorkshopError(f"{path} is missing: put the original file there.") from error
+    except OSError as error:
+        raise explain_os_error(error) from error
+    if hashlib.sha256(content).hexdigest() != digests.get(path.name):
+        raise WorkshopError(
+            f"{path} is not the file whose sha256 is in SHA256SUMS beside it: restore the file "
+            "(`git checkout` for the kit's own), or write its new digest there if the change is meant."
+        )
+    wines = pd.read_csv(path, sep=";")
+    wines.columns = [column.strip().lower().replace(" ", "_") for column in wines.columns]
+    expected = [*PHYSICOCHEMICAL, "quality"]
+    if missing := [column for column in expected if column not in wines.columns]:
+        raise WorkshopError(
+            f"{path} lacks the column {missing[0]!r}; it has {', '.join(wines.columns)}: rename or restore the column."
+        )
+    if wines.empty:
+        raise WorkshopError(f"{path} has a header but no wines: restore the rows.")
+    numeric = wines[expected].astype(dict.fromkeys(PHYSICOCHEMICAL, "float64"))
+    return numeric.assign(is_red=is_red)[[*FEATURES, "quality"]]

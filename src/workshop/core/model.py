@@ -1,0 +1,176 @@
+"""Models: logging a fitted classifier, registering it as this run's candidate, finding and loading it again."""
+
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import skops.io
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
+
+from workshop.core.errors import WorkshopError
+from workshop.core.parameters import Parameters
+from workshop.core.provenance import git_commit
+from workshop.core.schemas import FEATURES
+from workshop.core.settings import current_settings
+from workshop.core.store import explained
+
+TRUSTED_TYPES = ["sklearn.tree._tree.Tree", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
+"""The types beyond skops' own that a model of ours may hold; a new kind of model may need its types added here."""
+
+RUN_NAME_TAG = "workshop.run_name"
+RUN_ID_TAG = "workshop.run_id"
+DATA_TAG = "workshop.data_version"
+COMMIT_TAG = "workshop.git_commit"
+
+_REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
+_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model version in memory, ready to answer."""
+
+    version: str
+    data_version: str
+    pyfunc: Any
+
+    @property
+    def signature(self) -> ModelSignature:
+        """The columns and types that it takes and gives."""
+        signature: ModelSignature = self.pyfunc.metadata.signature
+        return signature
+
+    def probabilities(self, wines: pd.DataFrame) -> np.ndarray:
+        """The probability of high quality, float64, one a row of `wines`, which has at least its input columns.
+
+        Raises:
+            WorkshopError: it does not answer.
+        """
+        columns = self.signature.inputs.input_names() if self.signature else FEATURES
+        with explained(f"predict with version {self.version}"):
+            return np.asarray(self.pyfunc.predict(wines[columns]), dtype="float64")
+
+
+def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_version: str, parameters: Parameters) -> str:
+    """Log a fitted classifier to its MLflow run and register it as the candidate of this run.
+
+    Args:
+        classifier: fitted; has `predict_proba`.
+        run_id: the MLflow run that it was trained in.
+        train: wines that it was fitted on; the signature and the input example come from them.
+        data_version: the table versions that it has seen, as in `development@0`.
+        parameters: the notebook's; the registered model and the run name are read from them.
+
+    Returns:
+        The registered version.
+
+    Raises:
+        WorkshopError: it holds a type that is not trusted, or the registry refuses it.
+    """
+    example = train[FEATURES].head(_EXAMPLE_ROWS).reset_index(drop=True)
+    signature = infer_signature(example, classifier.predict_proba(example)[:, 1])
+    tags = {
+        RUN_NAME_TAG: parameters.run_name,
+        RUN_ID_TAG: current_settings().run_id,
+        DATA_TAG: data_version,
+        COMMIT_TAG: git_commit(),
+    }
+    client, model_name = MlflowClient(), parameters.model_name
+    with tempfile.TemporaryDirectory() as folder, explained(f"log and register {model_name}"):
+        for key, value in tags.items():
+            client.set_tag(run_id, key, value)
+        with _resumed(run_id):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("probability_model.py")),
+                artifacts={"classifier": str(_dump(classifier, Path(folder)))},
+                model_config={"trusted_types": TRUSTED_TYPES},
+                signature=signature,
+                input_example=example,
+                pip_requirements=_pinned_requirements(classifier),
+                tags=tags,
+            )
+        _ensure_registered_model(client, model_name)
+        registered = client.create_model_version(
+            model_name, source=info.model_uri, run_id=run_id, tags=tags, model_id=info.model_id
+        )
+    return str(registered.version)
+
+
+def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> ModelVersion:
+    """The version that this run registered, or the newest of that run name where this run registered none.
+
+    Raises:
+        WorkshopError: no run of that name has registered any.
+    """
+    run_id = current_settings().run_id
+    with explained(f"look for candidates of {model_name}"):
+        marked = client.search_model_versions(
+            f"name = '{model_name}' and tag.`{RUN_NAME_TAG}` = '{run_name}'", order_by=["version_number DESC"]
+        )
+    candidates = [version for version in marked if version.tags.get(RUN_ID_TAG) == run_id] or list(marked)
+    if not candidates:
+        raise WorkshopError(
+            f"The run name {run_name} has no candidate of {model_name}: run the notebook part_1_2_training "
+            "with it first."
+        )
+    return candidates[0]
+
+
+def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedModel:
+    """Load a model version by its number.
+
+    Raises:
+        WorkshopError: it is not there, or can't be loaded.
+    """
+    with explained(f"load {model_name} version {version}"):
+        entry = client.get_model_version(model_name, version)
+        return LoadedModel(version, entry.tags.get(DATA_TAG, ""), _load(f"models:/{model_name}/{version}"))
+
+
+def _load(uri: str) -> Any:
+    """Load a pyfunc model; whatever its artifacts do wrong comes out as MLflow's error."""
+    try:
+        return mlflow.pyfunc.load_model(uri)
+    except (MlflowException, OSError):
+        raise
+    except Exception as error:  # damaged artifacts fail in as many ways as there are bytes
+        raise MlflowException(f"its artifacts are damaged or not trusted ({type(error).__name__}: {error})") from error
+
+
+def _dump(classifier: Any, folder: Path) -> Path:
+    path = folder / "classifier.skops"
+    skops.io.dump(classifier, path)
+    if foreign := sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)):
+        raise WorkshopError(
+            f"The model holds the type {foreign[0]}, which nobody has said to trust: if it is from a library that you "
+            "know, add it to TRUSTED_TYPES in workshop/core/model.py."
+        )
+    return path
+
+
+def _pinned_requirements(classifier: Any) -> list[str]:
+    packages = [*_REQUIRED, "xgboost-cpu"] if type(classifier).__module__.startswith("xgboost") else _REQUIRED
+    return [f"{package}=={installed_version(package)}" for package in packages]
+
+
+def _ensure_registered_model(client: MlflowClient, model_name: str) -> None:
+    try:
+        client.create_registered_model(model_name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _resumed(run_id: str) -> Any:
+    """The run to log to: the one that a training cell may have left open, or that one opened again."""
+    active = mlflow.active_run()
+    return mlflow.start_run(run_id=run_id) if active is None else mlflow.start_run(run_id=run_id, nested=True)

@@ -1,0 +1,192 @@
+"""Slots: the names under which others look a model up, and which version holds each.
+
+A slot is an alias of the registered model, or a stage where a team's registry still works that way. Either is moved by
+one call, which is one transaction in the registry: nobody who looks meanwhile finds the slot empty.
+"""
+
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+
+from workshop.core.settings import current_settings
+from workshop.core.store import explained
+
+ARCHIVED_TAG = "workshop.archived"
+PREVIOUS_TAG = "workshop.previous"
+INTENTION_TAG = "workshop.intention"
+
+
+class Slot(StrEnum):
+    """The slots that a version can hold."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+    PREVIOUS = "previous"
+    """Who held Production before: the way back."""
+
+
+class Slots(ABC):
+    """The slots of one registered model."""
+
+    def __init__(self, client: MlflowClient, model_name: str) -> None:
+        self.client = client
+        self.model_name = model_name
+
+    @abstractmethod
+    def holder(self, slot: Slot) -> str | None:
+        """The version that holds the slot, or None."""
+
+    @abstractmethod
+    def assign(self, slot: Slot, version: str) -> None:
+        """Let `version` hold the slot from now on, in one call."""
+
+    @abstractmethod
+    def uri(self, slot: Slot) -> str:
+        """The URI by which a consumer loads whatever holds the slot."""
+
+    @abstractmethod
+    def archive(self, version: str) -> None:
+        """Mark a version as one that held Production and no longer does."""
+
+    @abstractmethod
+    def archived(self) -> list[str]:
+        """The archived versions, oldest first."""
+
+    def holders(self) -> dict[str, str | None]:
+        """Who holds each slot."""
+        return {slot.value: self.holder(slot) for slot in Slot}
+
+    def intention(self) -> dict[str, Any] | None:
+        """The swap that was begun and not yet recorded as done, if any."""
+        model = self._model()
+        recorded = model.tags.get(INTENTION_TAG) if model is not None else None
+        return dict(json.loads(recorded)) if recorded else None
+
+    def record_intention(self, intention: dict[str, Any]) -> None:
+        """Write down the swap that is about to happen, so that a run after a crash knows of it."""
+        with explained("record the intended swap"):
+            self.client.set_registered_model_tag(self.model_name, INTENTION_TAG, json.dumps(intention))
+
+    def clear_intention(self) -> None:
+        """The swap is done, or dropped."""
+        with explained("record that the swap is done"):
+            self.client.delete_registered_model_tag(self.model_name, INTENTION_TAG)
+
+    def tag(self, version: str, tags: dict[str, str]) -> None:
+        """Write tags on a version, where the team sees them."""
+        with explained(f"tag version {version}"):
+            for key, value in tags.items():
+                self.client.set_model_version_tag(self.model_name, version, key, value)
+
+    def _model(self) -> RegisteredModel | None:
+        """The registered model, or None before its first version."""
+        with explained(f"look up {self.model_name}"):
+            try:
+                return self.client.get_registered_model(self.model_name)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+
+    def _versions(self) -> list[ModelVersion]:
+        with explained(f"list the versions of {self.model_name}"):
+            versions = list(self.client.search_model_versions(f"name = '{self.model_name}'"))
+        return sorted(versions, key=lambda version: int(version.version))
+
+
+class AliasSlots(Slots):
+    """Slots as aliases: they work in every registry since MLflow 2.3, Unity Catalog included."""
+
+    def holder(self, slot: Slot) -> str | None:
+        """See `Slots.holder`."""
+        model = self._model()
+        version = model.aliases.get(slot.value) if model is not None else None
+        return str(version) if version is not None else None
+
+    def assign(self, slot: Slot, version: str) -> None:
+        """See `Slots.assign`."""
+        with explained(f"give {slot.value} to version {version}"):
+            self.client.set_registered_model_alias(self.model_name, slot.value, version)
+
+    def uri(self, slot: Slot) -> str:
+        """See `Slots.uri`."""
+        return f"models:/{self.model_name}@{slot.value}"
+
+    def archive(self, version: str) -> None:
+        """See `Slots.archive`."""
+        self.tag(version, {ARCHIVED_TAG: datetime.now(UTC).isoformat(timespec="seconds")})
+
+    def archived(self) -> list[str]:
+        """See `Slots.archived`."""
+        in_production = self.holder(Slot.PRODUCTION)
+        return [
+            str(entry.version)
+            for entry in self._versions()
+            if ARCHIVED_TAG in entry.tags and str(entry.version) != in_production
+        ]
+
+
+class StageSlots(Slots):
+    """Slots as stages, which MLflow has deprecated and some registries still live by.
+
+    A version has one stage, so Previous, which is also Archived, is a tag of the registered model.
+    """
+
+    def holder(self, slot: Slot) -> str | None:
+        """See `Slots.holder`."""
+        if slot is Slot.PREVIOUS:
+            model = self._model()
+            return model.tags.get(PREVIOUS_TAG) if model is not None else None
+        held = [entry for entry in self._versions() if entry.current_stage == slot.value.capitalize()]
+        return str(held[-1].version) if held else None
+
+    def assign(self, slot: Slot, version: str) -> None:
+        """See `Slots.assign`."""
+        with explained(f"give {slot.value} to version {version}"):
+            if slot is Slot.PREVIOUS:
+                self.client.set_registered_model_tag(self.model_name, PREVIOUS_TAG, version)
+                return
+            with _without_deprecation_warnings():
+                self.client.transition_model_version_stage(
+                    self.model_name, version, slot.value.capitalize(), archive_existing_versions=True
+                )
+
+    def uri(self, slot: Slot) -> str:
+        """See `Slots.uri`."""
+        if slot is Slot.PREVIOUS:
+            return f"models:/{self.model_name}/{self.holder(slot)}"
+        return f"models:/{self.model_name}/{slot.value.capitalize()}"
+
+    def archive(self, version: str) -> None:
+        """See `Slots.archive`; the transition into Production has done it already, unless a crash came between."""
+        entry = next((entry for entry in self._versions() if str(entry.version) == version), None)
+        if entry is not None and entry.current_stage != "Archived":
+            with explained(f"archive version {version}"), _without_deprecation_warnings():
+                self.client.transition_model_version_stage(self.model_name, version, "Archived")
+
+    def archived(self) -> list[str]:
+        """See `Slots.archived`."""
+        return [str(entry.version) for entry in self._versions() if entry.current_stage == "Archived"]
+
+
+def open_slots(client: MlflowClient, model_name: str) -> Slots:
+    """The slots of a registered model, as the setting `WORKSHOP_SLOTS` says: aliases, or stages."""
+    kind = AliasSlots if current_settings().slots == "alias" else StageSlots
+    return kind(client, model_name)
+
+
+@contextmanager
+def _without_deprecation_warnings() -> Iterator[None]:
+    """Whoever asks for stages has been told that they are deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

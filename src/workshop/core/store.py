@@ -1,0 +1,118 @@
+"""The MLflow store: the embedded one of a laptop, or the server that the environment names."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mlflow
+import requests
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.settings import Settings, current_settings
+
+# A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
+# a value that a team has set itself stays.
+_HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+_SECONDS_TO_ANSWER = 10
+_QUIET_LOGGERS = ("mlflow", "alembic")
+
+
+def tracking_uri(settings: Settings | None = None) -> str:
+    """Where runs and models are recorded: `MLFLOW_TRACKING_URI`, or the embedded SQLite file in the kit's home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or embedded_uri(settings or current_settings())
+
+
+def embedded_uri(settings: Settings) -> str:
+    """The URI of the embedded store; a second writer waits for the first for up to a minute."""
+    return f"sqlite:///{(settings.home / 'mlflow.db').as_posix()}?timeout=60"
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether runs and models are recorded in the kit's own home."""
+    return tracking_uri(settings) == embedded_uri(settings)
+
+
+def connect() -> MlflowClient:
+    """Point MLflow at the store and make sure that it answers; the embedded one is created on first use.
+
+    Raises:
+        WorkshopError: the store can't be reached, read or created.
+    """
+    settings = current_settings()
+    for variable, value in _HTTP_DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    uri = tracking_uri(settings)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+    client = MlflowClient()
+    if uri.startswith(("http://", "https://")):
+        _require_answer(uri)
+    # Two processes that both find no tables would both create them.
+    with FileLock(settings.lock_file("mlflow-store")), explained("open its store"):
+        client.search_experiments(max_results=1)
+    return client
+
+
+def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
+    """Make the run name's experiment the current one, creating it if need be; returns its id."""
+    settings = current_settings()
+    name = f"{model_name}/{run_name}"
+    with explained(f"use the experiment {name}"):
+        if client.get_experiment_by_name(name) is None:
+            # Without this the embedded store would write artifacts below whatever folder the process runs in.
+            place = (settings.home / "artifacts").as_uri() if is_embedded(settings) else None
+            try:
+                client.create_experiment(name, artifact_location=place)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+        return str(mlflow.set_experiment(name).experiment_id)
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn what MLflow, its database or the network raise inside into one sentence.
+
+    Raises:
+        WorkshopError: instead of MLflow's, SQLAlchemy's or requests' own error, or an OSError.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        raise WorkshopError(f"MLflow could not {doing}: {_first_sentence(error)}.") from error
+    except SQLAlchemyError as error:
+        raise WorkshopError(f"MLflow could not {doing}, its database says: {_first_sentence(error)}.") from error
+    except requests.RequestException as error:
+        raise WorkshopError(
+            f"MLflow could not {doing}, its server does not answer: {_first_sentence(error)}."
+        ) from error
+    except OSError as error:
+        raise explain_os_error(error) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return re.sub(r"\s+", " ", first_line).rstrip(".")[:300]
+
+
+def _require_answer(uri: str) -> None:
+    advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_SECONDS_TO_ANSWER)
+    except requests.Timeout as error:
+        raise WorkshopError(
+            f"The MLflow server at {uri} did not answer within {_SECONDS_TO_ANSWER} seconds: {advice}."
+        ) from error
+    except requests.RequestException as error:
+        raise WorkshopError(f"There is no MLflow server at {uri}: {advice}.") from error
+    if answer.status_code >= 500:
+        raise WorkshopError(f"The MLflow server at {uri} answers with error {answer.status_code}: {advice}.")

@@ -1,0 +1,105 @@
+"""Delta tables: written whole, read at a version, never overwritten in place."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from filelock import FileLock
+
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.settings import current_settings
+
+COMMIT_KEY = "workshop"
+"""Where, in the record of a table version, what we say of it stands."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The rows of a table at one version."""
+
+    table: str
+    version: int
+    frame: pd.DataFrame
+
+    @property
+    def label(self) -> str:
+        """The table's name and version, as in `development@0`."""
+        return f"{self.table}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table by name and place."""
+
+    name: str
+    path: Path
+
+    def exists(self) -> bool:
+        """Whether anything has been written to it."""
+        return DeltaTable.is_deltatable(str(self.path))
+
+    def open(self, version: int | None = None) -> DeltaTable:
+        """The table at `version`, or as it is now.
+
+        Raises:
+            WorkshopError: there is no such table or version.
+        """
+        try:
+            return DeltaTable(str(self.path), version=version)
+        except TableNotFoundError as error:
+            raise WorkshopError(f"There is no table {self.name}: write it first.") from error
+        except DeltaError as error:
+            raise WorkshopError(f"The table {self.name} can't be read at version {version}: {error}.") from error
+
+    def read(self, version: int | None = None) -> Snapshot:
+        """All rows at `version`, or as they are now, in the order in which they were written."""
+        delta = self.open(version)
+        rows = delta.to_pyarrow_table().to_pandas()
+        return Snapshot(self.name, delta.version(), rows)
+
+    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
+        """Make `frame` the table's rows, as a new version; the earlier versions stay readable.
+
+        Args:
+            frame: the rows; the index is not kept.
+            commit_metadata: what the version's record says of it.
+
+        Raises:
+            WorkshopError: the disk is full or the folder may not be written to.
+        """
+        lock = current_settings().lock_file("table-" + self.name.replace("/", "-"))
+        try:
+            with FileLock(lock):
+                write_deltalake(
+                    str(self.path),
+                    pa.Table.from_pandas(frame, preserve_index=False),
+                    mode="overwrite",
+                    name=self.name,
+                    commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: json.dumps(dict(commit_metadata))}),
+                )
+        except OSError as error:
+            raise explain_os_error(error) from error
+        except DeltaError as error:
+            raise WorkshopError(
+                f"The table {self.name} could not be written to {self.path}, which is as it was: {error}."
+            ) from error
+
+    def first_commit_metadata(self) -> dict[str, str]:
+        """What was said of the table's first version when it was written."""
+        return _commit_metadata(self.open().history()[-1])
+
+    def version_of(self, **commit_metadata: str) -> int | None:
+        """The newest version whose record says all of `commit_metadata`, or None where none does."""
+        for commit in self.open().history():
+            if commit_metadata.items() <= _commit_metadata(commit).items():
+                return int(commit["version"])
+        return None
+
+
+def _commit_metadata(commit: Mapping[str, object]) -> dict[str, str]:
+    return dict(json.loads(str(commit.get(COMMIT_KEY, "{}"))))
