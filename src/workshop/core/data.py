@@ -37,17 +37,22 @@ class Split:
 
 def development_table(settings: Settings | None = None) -> Table:
     """The wines to develop models with."""
-    return Table("development", (settings or current_settings()).data / "development")
+    return named_table("development", settings)
 
 
 def production_table(settings: Settings | None = None) -> Table:
     """The wines that production has seen and labelled since; no model may train on them."""
-    return Table("production", (settings or current_settings()).data / "production")
+    return named_table("production", settings)
 
 
 def prepared_table(run_name: str, settings: Settings | None = None) -> Table:
     """The prepared wines of the runs with that name, one table version a run."""
-    return Table(f"prepared/{run_name}", (settings or current_settings()).data / "prepared" / run_name)
+    return named_table(f"prepared/{run_name}", settings)
+
+
+def named_table(name: str, settings: Settings | None = None) -> Table:
+    """A table of the team's own, by the name of its folder."""
+    return Table(name, (settings or current_settings()).data / name)
 
 
 def read_originals(folder: Path | None = None) -> pd.DataFrame:

@@ -90,8 +90,6 @@ class Parameters(BaseModel):
     """By how much AUC, at least, the candidate must be better."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """What the random choices start from: same seed, same data, same code, same result."""
-    n_trials: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """How many settings an Optuna search tries."""
     source_folder: str = ""
     """Where the two original CSV files and their SHA256SUMS are; empty for the ones that come with the kit."""
     input_table: Annotated[str, AfterValidator(_table_name)] = "production"

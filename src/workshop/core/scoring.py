@@ -13,10 +13,10 @@ import pyarrow as pa
 from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from workshop.core.data import named_table
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.schemas import FEATURES, WINE_ID
-from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, Slots
 from workshop.core.tables import Table
 
@@ -45,7 +45,7 @@ class Scored:
 
 def predictions_table(run_name: str) -> Table:
     """The predictions of the runs with that name, all batches."""
-    return Table(f"predictions/{run_name}", current_settings().data / "predictions" / run_name)
+    return named_table(f"predictions/{run_name}")
 
 
 def load_slot(slots: Slots, slot: str = "") -> LoadedModel:

@@ -61,6 +61,14 @@ class Slots(ABC):
     def archived(self) -> list[str]:
         """The archived versions, oldest first."""
 
+    def version_in(self, slot: Slot) -> ModelVersion | None:
+        """The registry's entry of the version that holds the slot, with its tags, or None."""
+        version = self.holder(slot)
+        if version is None:
+            return None
+        with explained(f"look up version {version}"):
+            return self.client.get_model_version(self.model_name, version)
+
     def holders(self) -> dict[str, str | None]:
         """Who holds each slot."""
         return {slot.value: self.holder(slot) for slot in Slot}

@@ -25,6 +25,8 @@ class Snapshot:
     table: str
     version: int
     frame: pd.DataFrame
+    source: str = ""
+    """The label of the snapshot that these rows were made from; empty where nobody said."""
 
     @property
     def label(self) -> str:
@@ -60,7 +62,8 @@ class Table:
         """All rows at `version`, or as they are now, in the order in which they were written."""
         delta = self.open(version)
         rows = delta.to_pyarrow_table().to_pandas()
-        return Snapshot(self.name, delta.version(), rows)
+        source = _commit_metadata(delta.history(1)[0]).get("source", "")
+        return Snapshot(self.name, delta.version(), rows, source)
 
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
         """Make `frame` the table's rows, as a new version; the earlier versions stay readable.

@@ -1,0 +1,219 @@
+"""`workshop …`: what a person and a pipeline type. Thin: each command says what it is and calls who does it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from workshop.core.errors import WorkshopError
+from workshop.core.settings import PACKAGE, current_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account.",
+)
+out = Console()
+err = Console(stderr=True)
+
+
+class Action(StrEnum):
+    """The actions that a run can be for."""
+
+    INTEGRATION = "integration"
+    DEPLOYMENT = "deployment"
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    action: Annotated[
+        Action,
+        typer.Option(
+            help="integration: compare on held-out test wines, the winner takes Staging. "
+            "deployment: compare on production wines, the winner takes Production.",
+            case_sensitive=False,
+        ),
+    ] = Action.INTEGRATION,
+    run_name: Annotated[
+        str,
+        typer.Option(
+            help="Keeps this run's files, experiment and candidate apart from others'; a branch name will do."
+        ),
+    ] = "",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter of the notebooks; repeat for more."),
+    ] = None,
+    notebooks: Annotated[str, typer.Option(help="Run only these, in this order, as in 1_1 or 1_2,1_3.")] = "",
+    scoring: Annotated[
+        bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
+    ] = False,
+    cell_timeout: Annotated[
+        int | None, typer.Option(min=1, metavar="SECONDS", help="How long one cell may run.")
+    ] = None,
+) -> None:
+    """Run the notebooks 1_1, 1_2 and 1_3 in order, each in a kernel of its own.
+
+    Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
+
+    Ends with 0 when the new model was better (or there was none before), 3 when everything ran but the new model is
+    not better, 1 when something failed, and 2 when the command line was wrong. Unless it ends with 0, Production is
+    as it was.
+    """
+    # Whatever kernels need is imported in another process while this one imports what it needs itself.
+    from workshop.headless import kernels
+
+    kernels.begin_warming()
+    from workshop.core.parameters import DevopsAction
+    from workshop.headless import run as runner
+    from workshop.headless.progress import shown_on
+
+    signal.signal(signal.SIGTERM, _as_if_interrupted)
+    request = runner.Request(
+        action=DevopsAction(action.value),
+        run_name=run_name,
+        parameters=_named_values(parameter or []),
+        notebooks=tuple(name for name in notebooks.replace(",", " ").split()),
+        scoring=scoring,
+        cell_timeout=cell_timeout,
+    )
+    with shown_on(out) as progress:
+        summary = runner.run(request, progress)
+    _print_summary(summary)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def status(
+    model: Annotated[str, typer.Option(help="The registered model.")] = "wine_quality",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say which version of the model holds which slot."""
+    from workshop.headless import status as registry
+
+    found = registry.read(model)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        out.print(registry.as_table(found))
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
+    """Remove everything that runs have left behind: tables, models, runs, reports."""
+    home = current_settings().home
+    if not home.exists():
+        out.print(f"Nothing to remove: there is no {home}.", soft_wrap=True)
+        return
+    if not (home / "data").is_dir() and not (home / "mlflow.db").is_file() and any(home.iterdir()):
+        raise WorkshopError(
+            f"{home} does not look like a home of the workshop, so it is left alone: remove it by hand."
+        )
+    if not yes:
+        typer.confirm(f"Remove {home} with all tables, models and runs in it?", abort=True)
+    try:
+        shutil.rmtree(home)
+    except OSError as error:
+        raise WorkshopError(f"Could not remove all of {home} ({error.strerror}): remove the rest by hand.") from error
+    out.print(f"Removed {home}.", soft_wrap=True)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the notebooks; further arguments are JupyterLab's."""
+    _become([sys.executable, "-m", "jupyterlab", str(PACKAGE / "notebooks"), *context.args])
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, on this machine only.")] = 5000,
+) -> None:
+    """Open MLflow's own pages on the kit's store: experiments, runs, models."""
+    from workshop.core import store
+
+    settings = current_settings()
+    if not store.is_embedded(settings):
+        raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {store.tracking_uri()}.")
+    store.connect()
+    out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
+    _become(
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "ui",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--backend-store-uri",
+            store.embedded_uri(settings),
+            "--default-artifact-root",
+            (settings.home / "artifacts").as_uri(),
+        ]
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line; an error that a person can put right is one sentence."""
+    try:
+        app()
+    except WorkshopError as error:
+        err.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2 if type(error).__name__ == "RequestError" else 1)
+    except KeyboardInterrupt:
+        err.print("[yellow]Stopped.[/]")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _named_values(pairs: list[str]) -> dict[str, str]:
+    named = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE.", param_hint="-p")
+        named[name] = value
+    return named
+
+
+def _print_summary(summary: Any) -> None:
+    for result in summary.notebooks:
+        if result.error is not None:
+            out.print(f"\n[bold]{result.error.notebook}, cell {result.error.cell}:[/]")
+            out.print(
+                "\n".join(f"    {line}" for line in result.error.source.splitlines()), markup=False, highlight=False
+            )
+    colour = {0: "green", 3: "yellow"}.get(summary.exit_code, "red")
+    out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
+    if summary.outcome is not None and summary.status != "failed":
+        out.print(escape(summary.outcome["decision"]["reason"]), soft_wrap=True, highlight=False)
+    out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _as_if_interrupted(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Go on as another program, or, where an operating system has no such thing, wait for it."""
+    sys.stdout.flush()
+    if sys.platform == "win32":
+        sys.exit(subprocess.run(command, check=False).returncode)
+    os.execv(command[0], command)

@@ -1,0 +1,137 @@
+"""Kernels for headless runs: started warm where the operating system can fork, and reachable by nobody else.
+
+A kernel spends most of a short notebook's time importing pandas, scikit-learn and MLflow. A warm kernel is forked from
+a process that has imported them already. `multiprocessing`'s fork server is that process; Jupyter's kernel provisioner
+is the seam by which a kernel is started from it.
+"""
+
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_core.utils import run_sync
+
+WARM_PROVISIONER = "workshop-warm"
+_LAUNCHER = "ipykernel_launcher"
+
+
+def can_start_warm() -> bool:
+    """Whether kernels can be forked here: on Linux; elsewhere forking a process with such libraries is not safe."""
+    return sys.platform.startswith("linux") and os.environ.get("WORKSHOP_WARM_KERNELS", "1") != "0"
+
+
+def begin_warming() -> None:
+    """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
+    if can_start_warm():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["workshop.headless.warm_imports"])
+        forkserver.ensure_running()
+
+
+@contextmanager
+def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[AsyncKernelManager]:
+    """A started kernel that is gone, with its connection, when the block ends.
+
+    Its sockets are files in a private folder, since anyone on the machine could connect to a TCP port;
+    Windows has no such sockets, and gets TCP.
+
+    Args:
+        environment: the kernel's environment variables, all of them.
+        cwd: the folder it runs in.
+        log: the file that takes what the kernel process itself prints.
+    """
+    factory = KernelProvisionerFactory.instance()
+    usual = factory.default_provisioner_name
+    folder = Path(tempfile.mkdtemp(prefix="workshop-kernel-"))
+    manager = AsyncKernelManager(kernel_name="python3", connection_file=str(folder / "connection.json"))
+    if sys.platform != "win32":
+        manager.transport, manager.ip = "ipc", str(folder / "socket")
+    try:
+        factory.default_provisioner_name = WARM_PROVISIONER if can_start_warm() else usual
+        with log.open("ab") as stream:
+            run_sync(manager.start_kernel)(env=dict(environment), cwd=str(cwd), stdout=stream, stderr=stream)
+        yield manager
+    finally:
+        factory.default_provisioner_name = usual
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
+        run_sync(manager.cleanup_resources)()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def exit_code(manager: AsyncKernelManager) -> int | None:
+    """The exit code of a kernel that has died, negative for a signal; None while it lives or where nobody knows."""
+    provisioner = manager.provisioner
+    return run_sync(provisioner.poll)() if provisioner is not None and provisioner.has_process else None
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Starts Python kernels by forking the warm process, and any other kernel as usual."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """See `LocalProvisioner.launch_kernel`."""
+        if _LAUNCHER not in cmd:
+            return await super().launch_kernel(cmd, **kwargs)
+        arguments = cmd[cmd.index(_LAUNCHER) + 1 :]
+        log = getattr(kwargs.get("stderr"), "name", os.devnull)
+        process = multiprocessing.get_context("forkserver").Process(
+            target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
+        )
+        process.start()
+        self.process = _ForkedKernel(process)  # type: ignore[assignment]  # a Popen in all that is asked of it
+        self.pid = self.pgid = process.pid
+        self.cwd = kwargs.get("cwd", Path.cwd())
+        return self.connection_info
+
+
+class _ForkedKernel:
+    """A forked process with as much of `subprocess.Popen`'s face as the provisioner looks at."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def poll(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def wait(self) -> int | None:
+        self._process.join()
+        return self.poll()
+
+    def send_signal(self, signum: int) -> None:
+        os.kill(self.pid, signum)
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str | None, log: str) -> None:
+    """Turn this freshly forked process into a kernel; returns when the kernel has been shut down."""
+    from ipykernel.kernelapp import IPKernelApp  # imported already where this runs
+
+    os.setsid()  # Ctrl-C on the terminal is for the runner, which then ends the kernel
+    with open(log, "ab", buffering=0) as stream:  # noqa: PTH123  # may be os.devnull
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    if cwd is not None:
+        os.chdir(cwd)
+    sys.argv = [_LAUNCHER, *arguments]
+    IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())  # it ends itself should that process be gone

@@ -1,0 +1,132 @@
+"""Executes one notebook on this machine, with papermill, in a kernel of its own."""
+
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from workshop.core.errors import explain_os_error
+from workshop.headless import kernels
+from workshop.headless.notebooks import Notebook
+from workshop.headless.summary import Failure, NotebookResult
+
+_KILLED = -9  # SIGKILL, by its number: Windows has no such name
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute."""
+
+    notebook: Notebook
+    output: Path
+    """Where the executed notebook goes; the log of its kernel goes beside it."""
+    parameters: Mapping[str, Any]
+    """Checked ones."""
+    environment: Mapping[str, str]
+    """The kernel's environment variables, all of them."""
+    cell_timeout: int | None = None
+    """Seconds that one cell may take, or None for no limit."""
+
+
+def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
+    """Execute a notebook and write it, with its outputs so far even where it fails.
+
+    Args:
+        job: what to execute, with what.
+        on_cell: called with the number of each code cell that starts, from 1.
+
+    Raises:
+        WorkshopError: the output can't be written.
+        KeyboardInterrupt: somebody stopped the run; what had run is written.
+    """
+    started = time.monotonic()
+    position = _Position(on_cell)
+    notebook, output = job.notebook, job.output
+    log = output.with_suffix(".kernel.log")
+    failure: Failure | None = None
+    try:
+        with kernels.kernel(job.environment, notebook.path.parent, log) as manager:
+            try:
+                papermill.execute_notebook(
+                    str(notebook.path).replace("{", "{{").replace("}", "}}"),
+                    str(output).replace("{", "{{").replace("}", "}}"),
+                    dict(job.parameters),
+                    km=manager,
+                    kernel_name="python3",
+                    progress_bar=False,
+                    execution_timeout=job.cell_timeout,
+                    on_cell_start=position.started,
+                )
+            except PapermillExecutionError as error:
+                failure = position.failure(notebook, _message(error), source=error.source)
+            except CellTimeoutError:
+                failure = position.failure(
+                    notebook,
+                    f"the cell ran longer than the {job.cell_timeout} seconds that --cell-timeout allows: "
+                    "make it faster, or allow more",
+                )
+            except DeadKernelError:
+                failure = position.failure(notebook, _cause_of_death(kernels.exit_code(manager)))
+    except OSError as error:
+        raise explain_os_error(error) from error
+    finally:
+        if log.exists() and log.stat().st_size == 0:
+            log.unlink()
+    return NotebookResult(
+        name=notebook.name,
+        status="failed" if failure else "succeeded",
+        seconds=round(time.monotonic() - started, 2),
+        output=str(output),
+        error=failure,
+    )
+
+
+class _Position:
+    """Knows which code cell runs, for the progress and for whoever asks where it stopped."""
+
+    def __init__(self, on_cell: Callable[[int], None]) -> None:
+        self._on_cell = on_cell
+        self.number = 0
+        self.source = ""
+
+    def started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:  # noqa: ARG002  # nbclient passes both
+        if cell.cell_type == "code":
+            self.number += 1
+            self.source = cell.source
+            self._on_cell(self.number)
+
+    def failure(self, notebook: Notebook, message: str, source: str | None = None) -> Failure:
+        return Failure(
+            notebook=notebook.name, cell=self.number, source=self.source if source is None else source, message=message
+        )
+
+
+def _message(error: PapermillExecutionError) -> str:
+    """One sentence: the notebook's own where it ended in one, else the exception's name and its first line."""
+    said = _ANSI.sub("", str(error.evalue)).strip().splitlines()
+    first_line = said[0] if said else ""
+    return first_line if error.ename == "WorkshopError" else f"{error.ename}: {first_line}"
+
+
+def _cause_of_death(code: int | None) -> str:
+    if code == _KILLED:
+        return (
+            "its kernel was killed, most likely because the machine ran out of memory: "
+            "use fewer rows or a smaller model, or a larger machine"
+        )
+    if code is not None and code < 0:
+        return (
+            f"its kernel crashed with {signal.Signals(-code).name}, most likely in a library's compiled code: "
+            "run the cell in JupyterLab to find the call"
+        )
+    ended = "ended" if code is None else f"ended with exit code {code}"
+    return f"its kernel {ended} in the middle of the cell: look for code that exits the process"

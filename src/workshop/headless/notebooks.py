@@ -1,0 +1,118 @@
+"""The notebooks: which there are, in which order they run, and what parameters each declares."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+
+from workshop.core.errors import WorkshopError
+from workshop.core.parameters import check_parameter
+from workshop.core.settings import PACKAGE
+
+FOLDER = PACKAGE / "notebooks"
+IN_ORDER = ("part_1_1_data_prep", "part_1_2_training", "part_1_3_evaluating")
+SCORING = "part_1_4_scoring"
+
+_SECRET = re.compile(r"passw|secret|token|credential|api_?key|access_?key|private_?key|(^|_)pat($|_)", re.IGNORECASE)
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+class RequestError(WorkshopError):
+    """What was asked for can't be run: the command line is wrong, and nothing has been started."""
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name without the ending, as in `part_1_2_training`."""
+        return self.path.stem
+
+    def declared(self) -> dict[str, type]:
+        """The parameters of its tagged cell, with their types."""
+        inspected = papermill.inspect_notebook(str(self.path).replace("{", "{{").replace("}", "}}"))
+        return {name: _declared_type(entry) for name, entry in inspected.items()}
+
+    def code_cells(self) -> int:
+        """How many cells of code it has."""
+        return sum(cell.cell_type == "code" for cell in nbformat.read(self.path, as_version=4).cells)
+
+
+def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
+    """The notebooks to run, in order.
+
+    Args:
+        names: what a person calls them, `1_1` or `part_1_1_data_prep`; none for the delivery run's own.
+        scoring: whether the delivery run ends with 1_4.
+
+    Raises:
+        RequestError: there is none of that name.
+    """
+    chosen = list(names)
+    if chosen:
+        return [_find(name) for name in chosen]
+    return [_find(name) for name in (*IN_ORDER, *([SCORING] if scoring else []))]
+
+
+def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Which of the given parameters go to which notebook, converted to the types that it declares.
+
+    Returns:
+        The parameters of each notebook, by its name.
+
+    Raises:
+        RequestError: a parameter looks like a secret, is declared by none of them, or has a value that it can't have.
+    """
+    declared = {notebook.name: notebook.declared() for notebook in notebooks}
+    known = sorted({name for types in declared.values() for name in types})
+    for name in [*given, *known]:
+        if _SECRET.search(name):
+            raise RequestError(
+                f"The parameter {name} looks like a secret, and parameters are written into the executed notebooks: "
+                "give it to the process as an environment variable instead."
+            )
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"they have {', '.join(known)}."
+            raise RequestError(f"No notebook of this run has a parameter {name!r}: {hint}")
+    try:
+        return {
+            notebook: {name: check_parameter(name, given[name], types[name]) for name in given if name in types}
+            for notebook, types in declared.items()
+        }
+    except WorkshopError as error:
+        raise RequestError(str(error)) from error
+
+
+def _find(name: str) -> Notebook:
+    every = sorted(path for path in FOLDER.glob("*.ipynb"))
+    wanted = name.removesuffix(".ipynb").removeprefix("part_")
+    for path in every:
+        stem = path.stem.removeprefix("part_")
+        if stem == wanted or re.match(rf"{re.escape(wanted)}_[a-z]", stem):
+            return Notebook(path)
+    raise RequestError(f"There is no notebook {name!r}: there are {', '.join(path.stem for path in every)}.")
+
+
+def _declared_type(entry: Mapping[str, Any]) -> type:
+    """The type that the parameters cell declares by an annotation, or else that of its default."""
+    if (annotated := _TYPES.get(str(entry["inferred_type_name"]))) is not None:
+        return annotated
+    default = str(entry["default"])
+    if default in ("True", "False"):
+        return bool
+    if re.fullmatch(r"[+-]?\d+", default):
+        return int
+    if re.fullmatch(r"[+-]?(\d+\.\d*|\.?\d+)([eE][+-]?\d+)?", default):
+        return float
+    return str

@@ -1,0 +1,79 @@
+"""How a person sees a run go on: a live line a notebook on a terminal, plain lines in a log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from workshop.headless.run import Progress
+from workshop.headless.summary import NotebookResult
+
+_MARKS = {"succeeded": "[green]✓", "failed": "[red]✗", "interrupted": "[yellow]■", "not run": " "}
+
+
+@contextmanager
+def shown_on(console: Console) -> Iterator[Progress]:
+    """The progress that suits the console."""
+    if not console.is_terminal:
+        yield PlainProgress(console)
+        return
+    bars = Bars(
+        TextColumn("{task.fields[mark]} {task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("cell"),
+        MofNCompleteColumn(separator=" of "),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    with bars:
+        yield LiveProgress(bars)
+
+
+class LiveProgress:
+    """Moves a bar for each notebook."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._task = TaskID(0)
+
+    def notebook_started(self, name: str, cells: int) -> None:
+        """See `Progress`."""
+        self._task = self._bars.add_task(f"{name:<24}", total=cells, mark="[cyan]▸")
+
+    def cell_started(self, number: int) -> None:
+        """See `Progress`."""
+        total = self._bars.tasks[self._task].total or 0
+        # Papermill adds a cell with the parameters, so there may be one more than the notebook has.
+        self._bars.update(self._task, completed=number, total=max(total, number))
+
+    def notebook_ended(self, result: NotebookResult) -> None:
+        """See `Progress`."""
+        self._bars.update(self._task, mark=_MARKS[result.status])
+        self._bars.stop_task(self._task)
+
+
+class PlainProgress:
+    """Prints a line when a notebook starts and one when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._cells = self._number = 0
+
+    def notebook_started(self, name: str, cells: int) -> None:
+        """See `Progress`."""
+        self._cells, self._number = cells, 0
+        self._console.print(f"{name}: {cells} cells", soft_wrap=True)
+
+    def cell_started(self, number: int) -> None:
+        """See `Progress`."""
+        self._number = number
+        self._cells = max(self._cells, number)
+
+    def notebook_ended(self, result: NotebookResult) -> None:
+        """See `Progress`."""
+        seconds = "" if result.seconds is None else f", {result.seconds:.1f} s"
+        self._console.print(
+            f"{result.name}: {result.status} at cell {self._number} of {self._cells}{seconds}", soft_wrap=True
+        )

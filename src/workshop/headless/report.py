@@ -1,0 +1,82 @@
+"""The run's report: one HTML file that needs no network; the decision first, then the pictures, then the notebooks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+from nbconvert import HTMLExporter
+from pygments.formatters import HtmlFormatter
+
+from workshop.headless.summary import NotebookResult, Summary
+
+_EVALUATION = "part_1_3_evaluating"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot that a notebook drew."""
+
+    notebook: str
+    caption: str
+    """The heading that it stands under."""
+    png: str
+    """Base64."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One notebook in the report."""
+
+    result: NotebookResult
+    body: Markup
+    """Empty where the notebook was not run."""
+
+
+def write(summary: Summary, path: Path) -> None:
+    """Write the report of a run beside its executed notebooks.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    executed = {
+        result.name: nbformat.read(result.output, as_version=4)
+        for result in summary.notebooks
+        if result.output is not None and Path(result.output).is_file()
+    }
+    exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
+    sections = [
+        Section(result, _body(exporter, executed[result.name]) if result.name in executed else Markup())
+        for result in summary.notebooks
+    ]
+    pictures = [picture for name, notebook in executed.items() for picture in _pictures(name, notebook)]
+    environment = Environment(loader=PackageLoader("workshop.headless", "."), autoescape=True)
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        decision=(summary.outcome or {}).get("decision"),
+        decision_pictures=[picture for picture in pictures if picture.notebook == _EVALUATION],
+        pictures=[picture for picture in pictures if picture.notebook != _EVALUATION],
+        sections=sections,
+        code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _body(exporter: HTMLExporter, notebook: nbformat.NotebookNode) -> Markup:
+    body, _ = exporter.from_notebook_node(notebook)
+    return Markup(body)
+
+
+def _pictures(name: str, notebook: nbformat.NotebookNode) -> list[Picture]:
+    pictures: list[Picture] = []
+    heading = name
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), heading)
+        for output in cell.get("outputs", []):
+            data: dict[str, Any] = output.get("data", {})
+            if "image/png" in data:
+                pictures.append(Picture(name, heading, data["image/png"].replace("\n", "")))
+    return pictures

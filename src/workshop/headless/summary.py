@@ -1,0 +1,71 @@
+"""What a run says of itself, in `summary.json`: read by pipelines and other programs, so its fields stay."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+RunStatus = Literal["promoted", "staged", "unchanged", "not better", "done", "failed", "interrupted"]
+
+EXIT_CODES: dict[RunStatus, int] = {
+    "promoted": 0,
+    "staged": 0,
+    "unchanged": 0,
+    "done": 0,
+    "not better": 3,
+    "failed": 1,
+    "interrupted": 1,
+}
+
+
+class Failure(BaseModel):
+    """Where a notebook stopped and why."""
+
+    notebook: str
+    cell: int
+    """The number of the code cell, from 1, as in the executed notebook."""
+    source: str
+    message: str
+    """One sentence, without a traceback."""
+
+
+class NotebookResult(BaseModel):
+    """What came of one notebook."""
+
+    name: str
+    status: Literal["succeeded", "failed", "interrupted", "not run"]
+    seconds: float | None = None
+    output: str | None = None
+    """The executed notebook's path."""
+    error: Failure | None = None
+
+
+class Summary(BaseModel):
+    """What came of a run."""
+
+    run_id: str
+    run_name: str
+    action: str
+    target: str = "local"
+    model: str
+    status: RunStatus
+    sentence: str
+    exit_code: int
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    git_commit: str
+    data_version: dict[str, int]
+    """The version of each table."""
+    notebooks: list[NotebookResult]
+    outcome: dict[str, Any] | None
+    """The decision of 1_3 and what was done about it; null where 1_3 did not get that far."""
+    slots_before: dict[str, str | None]
+    slots_after: dict[str, str | None]
+    report: str
+
+    def write(self, path: Path) -> None:
+        """Write it whole or not at all."""
+        partial = path.with_suffix(".partial")
+        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)

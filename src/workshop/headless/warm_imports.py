@@ -1,0 +1,22 @@
+"""What nearly every notebook imports, imported once in the process that kernels are forked from.
+
+Importing only: nothing here may start a thread, open a file or a connection that a forked kernel would share. Nor may
+it import matplotlib's inline backend, which ties itself to the IPython shell that is there when it is imported.
+"""
+
+import os
+from importlib import import_module
+
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel sets it; read on import
+
+for module in (
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "sklearn.ensemble",
+    "workshop.core.plots",
+    "workshop.core.scoring",
+    "optuna",
+    "xgboost",
+):
+    import_module(module)
