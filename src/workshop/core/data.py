@@ -13,8 +13,8 @@ from sklearn.model_selection import train_test_split
 
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
-from workshop.core.settings import PACKAGE, Settings, current_settings
-from workshop.core.tables import Snapshot, Table
+from workshop.core.settings import PACKAGE, current_settings
+from workshop.core.tables import Snapshot, Table, development_table, prepared_table, production_table
 
 HIGH_QUALITY = 7
 PRODUCTION_SHARE = 0.2
@@ -33,26 +33,6 @@ class Split:
     train: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
-
-
-def development_table(settings: Settings | None = None) -> Table:
-    """The wines to develop models with."""
-    return named_table("development", settings)
-
-
-def production_table(settings: Settings | None = None) -> Table:
-    """The wines that production has seen and labelled since; no model may train on them."""
-    return named_table("production", settings)
-
-
-def prepared_table(run_name: str, settings: Settings | None = None) -> Table:
-    """The prepared wines of the runs with that name, one table version a run."""
-    return named_table(f"prepared/{run_name}", settings)
-
-
-def named_table(name: str, settings: Settings | None = None) -> Table:
-    """A table of the team's own, by the name of its folder."""
-    return Table(name, (settings or current_settings()).data / name)
 
 
 def read_originals(folder: Path | None = None) -> pd.DataFrame:

@@ -165,6 +165,9 @@ def _require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
 
 
 def _reason(comparison: Comparison, lower: float, confidence: float, min_improvement: float) -> str:
+    if comparison.difference == 0 and comparison.standard_error == 0:
+        area = comparison.auc_champion
+        return f"The candidate is not better: it ranks the rows just as the champion does, with an AUC of {area:.4f}."
     figures = (
         f"AUC {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
         f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {confidence:.1%} confidence"

@@ -9,7 +9,6 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-import skops.io
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -147,6 +146,8 @@ def _load(uri: str) -> Any:
 
 
 def _dump(classifier: Any, folder: Path) -> Path:
+    import skops.io  # noqa: PLC0415  # takes a second to import, and only who stores a model needs it
+
     path = folder / "classifier.skops"
     skops.io.dump(classifier, path)
     if foreign := sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)):

@@ -5,33 +5,27 @@ Production is held by a model that has been loaded and has answered, and a run t
 next one cannot finish or drop.
 """
 
-import html
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
-from workshop.core import data, gate
+from workshop.core import data, gate, tables
 from workshop.core.errors import WorkshopError
 from workshop.core.model import LoadedModel, find_candidate, load_version
+from workshop.core.outcome import Outcome, Status
 from workshop.core.parameters import DevopsAction, Parameters
 from workshop.core.schemas import TARGET
 from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, Slots, open_slots
 from workshop.core.tables import Snapshot
 
-MIME_TYPE = "application/vnd.workshop.outcome+json"
-"""How 1_3 hands its outcome to whatever runs it: as one form of the output that a person reads in the notebook."""
-
 DECISION_TAG = "workshop.decision"
 STATUS_TAG = "workshop.status"
 _SECONDS_FOR_ANOTHER_SWAP = 60
 _MOST_COMPARISONS = 5
-
-Status = Literal["promoted", "staged", "not better", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -57,36 +51,6 @@ class Judgement:
     champion: np.ndarray | None
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it."""
-
-    status: Status
-    sentence: str
-    model_name: str
-    candidate_version: str
-    champion_version: str | None
-    rows: str
-    slots_before: dict[str, str | None]
-    slots_after: dict[str, str | None]
-    decision: gate.Decision
-
-    def as_dict(self) -> dict[str, Any]:
-        """The outcome as JSON types."""
-        return asdict(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """What a notebook shows: a sentence for the reader, the figures for the runner."""
-        colour = "#8a1c4a" if self.status == "not better" else "#1b6e3c"
-        text = f"<strong style='color:{colour}'>{html.escape(self.sentence)}</strong><br>"
-        text += html.escape(self.decision.reason)
-        return {
-            MIME_TYPE: self.as_dict(),
-            "text/html": f"<p>{text}</p>",
-            "text/plain": f"{self.sentence}\n{self.decision.reason}",
-        }
-
-
 def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     """Find this run's candidate, load it, and choose the rows as the action says.
 
@@ -98,7 +62,7 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     """
     slots = open_slots(client, parameters.model_name)
     if parameters.devops_action is DevopsAction.DEPLOYMENT:
-        slot, snapshot = Slot.PRODUCTION, data.load_wines(data.production_table())
+        slot, snapshot = Slot.PRODUCTION, data.load_wines(tables.production_table())
         rows = replace(snapshot, frame=data.prepare(snapshot.frame))
     else:
         slot, snapshot = Slot.STAGING, data.load_prepared(parameters.run_name)

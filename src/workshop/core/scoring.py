@@ -13,12 +13,11 @@ import pyarrow as pa
 from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from workshop.core.data import named_table
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.schemas import FEATURES, WINE_ID
 from workshop.core.slots import Slot, Slots
-from workshop.core.tables import Table
+from workshop.core.tables import Table, named_table
 
 ROWS_A_BATCH = 65_536
 HISTOGRAM_BINS = 40

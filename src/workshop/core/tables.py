@@ -1,4 +1,4 @@
-"""Delta tables: written whole, read at a version, never overwritten in place."""
+"""Delta tables: which there are and where, written whole, read at a version, never overwritten in place."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from filelock import FileLock
 
 from workshop.core.errors import WorkshopError, explain_os_error
-from workshop.core.settings import current_settings
+from workshop.core.settings import Settings, current_settings
 
 COMMIT_KEY = "workshop"
 """Where, in the record of a table version, what we say of it stands."""
@@ -102,6 +102,26 @@ class Table:
             if commit_metadata.items() <= _commit_metadata(commit).items():
                 return int(commit["version"])
         return None
+
+
+def named_table(name: str, settings: Settings | None = None) -> Table:
+    """A table of the team's own, by the name of its folder."""
+    return Table(name, (settings or current_settings()).data / name)
+
+
+def development_table(settings: Settings | None = None) -> Table:
+    """The wines to develop models with."""
+    return named_table("development", settings)
+
+
+def production_table(settings: Settings | None = None) -> Table:
+    """The wines that production has seen and labelled since; no model may train on them."""
+    return named_table("production", settings)
+
+
+def prepared_table(run_name: str, settings: Settings | None = None) -> Table:
+    """The prepared wines of the runs with that name, one table version a run."""
+    return named_table(f"prepared/{run_name}", settings)
 
 
 def _commit_metadata(commit: Mapping[str, object]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -35,7 +36,8 @@ def begin_warming() -> None:
     """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
     if can_start_warm():
         multiprocessing.get_context("forkserver").set_forkserver_preload(["workshop.headless.warm_imports"])
-        forkserver.ensure_running()
+        with _nothing_to_import_again():
+            forkserver.ensure_running()
 
 
 @contextmanager
@@ -87,11 +89,26 @@ class WarmProvisioner(LocalProvisioner):
         process = multiprocessing.get_context("forkserver").Process(
             target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
         )
-        process.start()
+        with _nothing_to_import_again():
+            process.start()
         self.process = _ForkedKernel(process)  # type: ignore[assignment]  # a Popen in all that is asked of it
         self.pid = self.pgid = process.pid
         self.cwd = kwargs.get("cwd", Path.cwd())
         return self.connection_info
+
+
+@contextmanager
+def _nothing_to_import_again() -> Iterator[None]:
+    """Hide the main module from `multiprocessing`, which would run it once more in each process that it starts.
+
+    A kernel needs nothing of it, and a script without an `if __name__ == "__main__":` would start another run there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _ForkedKernel:

@@ -76,6 +76,10 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
                 )
             except DeadKernelError:
                 failure = position.failure(notebook, _cause_of_death(kernels.exit_code(manager)))
+            except RuntimeError as error:
+                if position.number:
+                    raise
+                failure = position.failure(notebook, f"its kernel did not start ({error}): {log} says why")
     except OSError as error:
         raise explain_os_error(error) from error
     finally:

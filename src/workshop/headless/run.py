@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import nbformat
 
-from workshop.core import data, store
+from workshop.core import store, tables
 from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.outcome import MIME_TYPE
 from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
-from workshop.core.promotion import MIME_TYPE
 from workshop.core.provenance import git_commit
 from workshop.core.settings import Settings, current_settings
 from workshop.core.slots import Slots, open_slots
@@ -161,13 +161,15 @@ def _outcome(results: list[NotebookResult]) -> dict[str, Any] | None:
 
 
 def _require_datasets(settings: Settings) -> None:
-    if not (data.development_table(settings).exists() and data.production_table(settings).exists()):
+    if not (tables.development_table(settings).exists() and tables.production_table(settings).exists()):
+        from workshop.core import data  # noqa: PLC0415  # scikit-learn takes a second to import, needed once in a home
+
         data.create_datasets()
 
 
 def _data_version(settings: Settings) -> dict[str, int]:
-    tables = (data.development_table(settings), data.production_table(settings))
-    return {table.name: int(table.open().version()) for table in tables}
+    known = (tables.development_table(settings), tables.production_table(settings))
+    return {table.name: int(table.open().version()) for table in known}
 
 
 def _holders_or(before: dict[str, str | None], slots: Slots) -> dict[str, str | None]:

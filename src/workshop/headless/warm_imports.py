@@ -13,6 +13,7 @@ for module in (
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
     "mlflow.store.tracking.sqlalchemy_store",
+    "skops.io",
     "sklearn.ensemble",
     "workshop.core.plots",
     "workshop.core.scoring",

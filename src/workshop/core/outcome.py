@@ -1,0 +1,43 @@
+"""What came of judging a candidate: for the reader of the notebook and for whatever runs it, in one output."""
+
+import html
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from workshop.core.gate import Decision
+
+MIME_TYPE = "application/vnd.workshop.outcome+json"
+"""How 1_3 hands its outcome to whatever runs it: as one form of the output that a person reads in the notebook."""
+
+Status = Literal["promoted", "staged", "not better", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    status: Status
+    sentence: str
+    model_name: str
+    candidate_version: str
+    champion_version: str | None
+    rows: str
+    slots_before: dict[str, str | None]
+    slots_after: dict[str, str | None]
+    decision: "Decision"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as JSON types."""
+        return asdict(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """What a notebook shows: a sentence for the reader, the figures for the runner."""
+        colour = "#8a1c4a" if self.status == "not better" else "#1b6e3c"
+        text = f"<strong style='color:{colour}'>{html.escape(self.sentence)}</strong><br>"
+        text += html.escape(self.decision.reason)
+        return {
+            MIME_TYPE: self.as_dict(),
+            "text/html": f"<p>{text}</p>",
+            "text/plain": f"{self.sentence}\n{self.decision.reason}",
+        }
