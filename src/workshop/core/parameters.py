@@ -124,7 +124,7 @@ def check_parameter(name: str, value: Any, declared_type: type) -> Any:
         WorkshopError: it cannot be that; the sentence says what can.
     """
     field = Parameters.model_fields.get(name)
-    shape: Any = Annotated[field.annotation, *field.metadata] if field is not None else declared_type
+    shape: Any = Annotated[field.annotation, field] if field is not None else declared_type
     try:
         return TypeAdapter(shape).validate_python(value)
     except ValidationError as error:
