@@ -15,6 +15,7 @@ from workshop.core.promotion import Judgement
 
 CANDIDATE = "#8a1c4a"
 CHAMPION = "#3b6ea5"
+BETTER = "#1b6e3c"
 NEUTRAL = "#6b7280"
 
 
@@ -88,51 +89,27 @@ def _draw_roc_curve(axes: Axes, target: np.ndarray, scores: np.ndarray, label: s
 
 
 def _draw_difference(axes: Axes, decision: Decision) -> None:
-    axes.set(title="Is it better?", xlabel="AUC of the candidate minus AUC of the champion", yticks=[])
-    if decision.difference is None or decision.lower_bound is None or decision.upper_bound is None:
-        axes.text(
-            0.5,
-            0.5,
-            "No model holds Production yet:\nnothing to compare with",
-            ha="center",
-            va="center",
-            transform=axes.transAxes,
-            color=NEUTRAL,
-        )
-        axes.set(xticks=[])
-        return
-    colour = "#1b6e3c" if decision.passed else CANDIDATE
-    axes.axvspan(
-        decision.min_improvement,
-        max(decision.upper_bound, decision.min_improvement) + 0.02,
-        color="#1b6e3c",
-        alpha=0.08,
-    )
-    axes.axvline(decision.min_improvement, color=NEUTRAL, linestyle="--", linewidth=1.5)
-    axes.plot([decision.lower_bound, decision.upper_bound], [0, 0], color=colour, linewidth=3, solid_capstyle="butt")
-    axes.plot([decision.lower_bound] * 2, [-0.08, 0.08], color=colour, linewidth=3)
-    axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
-    axes.annotate(f"{decision.difference:+.4f}", (decision.difference, 0.1), ha="center", color=colour, weight="bold")
-    axes.annotate(
-        f"at least {decision.lower_bound:+.4f}\n({decision.confidence:.1%} sure)",
-        (decision.lower_bound, -0.14),
-        ha="center",
-        va="top",
-        color=colour,
-        fontsize=9,
-    )
-    axes.annotate(
-        f"must exceed {decision.min_improvement:g}",
-        (decision.min_improvement, 0.52),
-        ha="center",
-        color=NEUTRAL,
-        fontsize=9,
-    )
-    margin = 0.02
     axes.set(
-        ylim=(-0.6, 0.6),
-        xlim=(
-            min(decision.lower_bound, decision.min_improvement) - margin,
-            max(decision.upper_bound, decision.min_improvement) + margin,
-        ),
+        title="Is it better?", xlabel="AUC of the candidate minus AUC of the champion", yticks=[], ylim=(-0.6, 0.6)
     )
+    if decision.difference is None or decision.lower_bound is None or decision.upper_bound is None:
+        axes.set(xticks=[], xlim=(-1, 1))
+        _label(axes, 0, 0, "No model holds Production yet:\nnothing to compare with", NEUTRAL)
+        return
+    lower, upper, threshold = decision.lower_bound, decision.upper_bound, decision.min_improvement
+    margin = 0.02 + 0.1 * (upper - lower)
+    left, right = min(lower, threshold) - margin, max(upper, threshold) + margin
+    colour = BETTER if decision.passed else CANDIDATE
+    axes.set(xlim=(left, right))
+    axes.axvspan(threshold, right, color=BETTER, alpha=0.08)
+    axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1.5)
+    axes.plot([lower, upper], [0, 0], color=colour, linewidth=3, solid_capstyle="butt")
+    axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
+    axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
+    _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
+    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({decision.confidence:.1%} sure)", colour)
+    _label(axes, threshold, 0.53, f" must exceed {threshold:g}", NEUTRAL, ha="left")
+
+
+def _label(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any) -> None:
+    axes.text(x, y, text, color=colour, **{"ha": "center", "va": "center", "fontsize": 9.5, **style})
