@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
 app = typer.Typer(
@@ -69,8 +69,10 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
 
     Ends with 0 when the new model was better (or there was none before), 3 when everything ran but the new model is
-    not better, 1 when something failed, and 2 when the command line was wrong. Unless it ends with 0, Production is
-    as it was.
+    not better, 1 when something failed, and 2 when the command line was wrong. Production changes hands in 1_3 or not
+    at all, and the last lines say which.
+
+    For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
     # Whatever kernels need is imported in another process while this one imports what it needs itself.
     from workshop.headless import kernels
@@ -173,6 +175,9 @@ def main() -> NoReturn:
     except WorkshopError as error:
         err.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2 if type(error).__name__ == "RequestError" else 1)
+    except OSError as error:
+        err.print(f"[bold red]✗[/] {escape(str(explain_os_error(error)))}", soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         err.print("[yellow]Stopped.[/]")
         sys.exit(1)
@@ -193,9 +198,8 @@ def _print_summary(summary: Any) -> None:
     for result in summary.notebooks:
         if result.error is not None:
             out.print(f"\n[bold]{result.error.notebook}, cell {result.error.cell}:[/]")
-            out.print(
-                "\n".join(f"    {line}" for line in result.error.source.splitlines()), markup=False, highlight=False
-            )
+            source = "\n".join(f"    {line}" for line in result.error.source.splitlines())
+            out.print(source, markup=False, highlight=False, soft_wrap=True)
     colour = {0: "green", 3: "yellow"}.get(summary.exit_code, "red")
     out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
     if summary.outcome is not None and summary.status != "failed":

@@ -13,14 +13,16 @@ class WorkshopError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+_CHOOSE = "choose a folder that you may write to with WORKSHOP_HOME=/path/to/folder"
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, then run it again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run it again",
-    errno.EACCES: "no permission: choose a folder that you may write to with WORKSHOP_HOME=/path/to/folder",
-    errno.EPERM: "no permission: choose a folder that you may write to with WORKSHOP_HOME=/path/to/folder",
-    errno.EROFS: "the file system is read-only: choose another folder with WORKSHOP_HOME=/path/to/folder",
-    errno.ENOTDIR: "a file stands where a folder is needed: choose another folder with WORKSHOP_HOME=/path/to/folder",
-    errno.EEXIST: "a file stands where a folder is needed: choose another folder with WORKSHOP_HOME=/path/to/folder",
+    errno.EACCES: f"no permission: {_CHOOSE}",
+    errno.EPERM: f"no permission: {_CHOOSE}",
+    errno.EROFS: f"the file system is read-only: {_CHOOSE}",
+    errno.ENOENT: f"there is no such place, and it can't be made: {_CHOOSE}",
+    errno.ENOTDIR: f"a file stands where a folder is needed: {_CHOOSE}",
+    errno.EEXIST: f"a file stands where a folder is needed: {_CHOOSE}",
 }
 
 

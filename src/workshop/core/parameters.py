@@ -128,7 +128,7 @@ def check_parameter(name: str, value: Any, declared_type: type) -> Any:
     try:
         return TypeAdapter(shape).validate_python(value)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "it should")
         raise WorkshopError(f"The parameter {name} cannot be {value!r}: {problem}.") from error
 
 

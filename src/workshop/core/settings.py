@@ -69,4 +69,6 @@ def current_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         variable = f"WORKSHOP_{str(first['loc'][0]).upper()}"
-        raise WorkshopError(f"The environment variable {variable} is {first['input']!r}: {first['msg']}.") from error
+        raise WorkshopError(
+            f"The environment variable {variable} is {first['input']!r}: {first['msg'].replace('Input', 'it')}."
+        ) from error

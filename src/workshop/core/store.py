@@ -53,11 +53,11 @@ def connect() -> MlflowClient:
     uri = tracking_uri(settings)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or uri)
-    client = MlflowClient()
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
     # Two processes that both find no tables would both create them.
     with FileLock(settings.lock_file("mlflow-store")), explained("open its store"):
+        client = MlflowClient()
         client.search_experiments(max_results=1)
     return client
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +55,7 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
     factory = KernelProvisionerFactory.instance()
     usual = factory.default_provisioner_name
     folder = Path(tempfile.mkdtemp(prefix="workshop-kernel-"))
-    manager = AsyncKernelManager(kernel_name="python3", connection_file=str(folder / "connection.json"))
+    manager = _Manager(kernel_name="python3", connection_file=str(folder / "connection.json"))
     if sys.platform != "win32":
         manager.transport, manager.ip = "ipc", str(folder / "socket")
     try:
@@ -67,6 +67,8 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         factory.default_provisioner_name = usual
         if manager.has_kernel:
             run_sync(manager.shutdown_kernel)(now=True)
+        for client in manager.clients:
+            client.stop_channels()
         run_sync(manager.cleanup_resources)()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -75,6 +77,18 @@ def exit_code(manager: AsyncKernelManager) -> int | None:
     """The exit code of a kernel that has died, negative for a signal; None while it lives or where nobody knows."""
     provisioner = manager.provisioner
     return run_sync(provisioner.poll)() if provisioner is not None and provisioner.has_process else None
+
+
+class _Manager(AsyncKernelManager):
+    """Remembers its clients: whoever is handed a manager, as papermill is here, leaves their sockets open."""
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.clients: list[Any] = []
+
+    def client(self, **traits: Any) -> Any:
+        self.clients.append(super().client(**traits))
+        return self.clients[-1]
 
 
 class WarmProvisioner(LocalProvisioner):
@@ -129,7 +143,8 @@ class _ForkedKernel:
         return self.poll()
 
     def send_signal(self, signum: int) -> None:
-        os.kill(self.pid, signum)
+        with suppress(ProcessLookupError):  # as Popen has it: a process that has ended takes no signals
+            os.kill(self.pid, signum)
 
     def terminate(self) -> None:
         self._process.terminate()

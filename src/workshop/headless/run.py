@@ -79,6 +79,8 @@ def run(request: Request, progress: Progress) -> Summary:
     outcome = _outcome(results)
     if status == "done" and outcome is not None:
         status, sentence = outcome["status"], outcome["sentence"]
+    elif outcome is not None:
+        sentence = f"{sentence} Before that: {outcome['sentence']}"
     summary = Summary(
         run_id=folder.name,
         run_name=run_name,

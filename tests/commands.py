@@ -1,0 +1,52 @@
+"""Running `workshop` as a person does: in a process of its own, from the outside."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_words(self) -> str:
+        """The last line of the complaint, or of the output where there is none."""
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return lines[-1] if lines else ""
+
+
+def workshop(*arguments: str, cwd: Path | None = None, **environment: str) -> Finished:
+    """Run `workshop …` to its end, with these environment variables besides the test's own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workshop", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        check=False,
+        timeout=300,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def status() -> dict[str, Any]:
+    """What `workshop status --json` says."""
+    answer = workshop("status", "--json")
+    assert answer.code == 0, answer.err
+    return dict(json.loads(answer.out))
+
+
+def latest_summary(home: Path) -> dict[str, Any]:
+    """The `summary.json` of the newest run."""
+    newest = max((home / "runs").iterdir(), key=lambda folder: folder.name)
+    return dict(json.loads((newest / "summary.json").read_text(encoding="utf-8")))

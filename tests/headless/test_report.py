@@ -1,0 +1,136 @@
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+from tests.headless.test_summary import FIELDS
+from workshop.core.gate import Decision
+from workshop.core.outcome import MIME_TYPE, Outcome
+from workshop.headless import report
+from workshop.headless.summary import Failure, NotebookResult, Summary
+
+ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+HOLDERS: dict[str, str | None] = {"production": "1", "staging": None, "previous": None}
+DECISION = Decision(
+    verdict="not better",
+    reason="The candidate <is> not better.",
+    rows=1064,
+    positives=210,
+    confidence=0.975,
+    min_improvement=0.0,
+    auc_candidate=0.8,
+    auc_champion=0.81,
+    difference=-0.01,
+    standard_error=0.01,
+    lower_bound=-0.03,
+    upper_bound=0.01,
+    p_value=0.84,
+)
+OUTCOME = Outcome(
+    status="not better",
+    sentence="Version 2 is not better.",
+    model_name="wine_quality",
+    candidate_version="2",
+    champion_version="1",
+    rows="production@0",
+    slots_before=HOLDERS,
+    slots_after=HOLDERS,
+    decision=DECISION,
+)
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.sources: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        if identifier := named.get("id"):
+            self.ids.append(identifier)
+        if tag in ("img", "script", "link", "iframe"):
+            self.sources.append(named.get("src") or named.get("href") or "")
+
+
+def write_report(folder: Path, *, failure: Failure | None = None) -> Path:
+    """A report of two notebooks, the second of which has decided, and of one that was not run."""
+    results = [NotebookResult(name="part_1_4_scoring", status="not run")]
+    for name, bundle in (
+        ("part_1_3_evaluating", {MIME_TYPE: OUTCOME.as_dict(), "text/html": "<p>x</p>", "text/plain": "x"}),
+        ("part_1_1_data_prep", {"text/plain": "y"}),
+    ):
+        plot = nbformat.v4.new_output("display_data", {"image/png": ONE_PIXEL, "text/plain": "plot"})
+        shown = nbformat.v4.new_output("display_data", bundle)
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [
+            nbformat.v4.new_markdown_cell(f"## Heading of {name}"),
+            nbformat.v4.new_code_cell("draw()", outputs=[plot, shown]),
+        ]
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+        output = str(folder / f"{name}.ipynb")
+        results.insert(0, NotebookResult(name=name, status="succeeded", seconds=1, output=output, error=failure))
+    fields = {**FIELDS, "status": "not better", "sentence": OUTCOME.sentence, "outcome": OUTCOME.as_dict()}
+    path = folder / "report.html"
+    report.write(Summary.model_validate({**fields, "notebooks": results}), path)
+    return path
+
+
+def test_the_decision_comes_first_then_the_pictures_then_the_notebooks(tmp_path: Path) -> None:
+    page = Page(write_report(tmp_path).read_text(encoding="utf-8"))
+    wanted = [
+        "decision",
+        "run",
+        "pictures",
+        "notebooks",
+        "part_1_1_data_prep",
+        "part_1_3_evaluating",
+        "part_1_4_scoring",
+    ]
+    assert [identifier for identifier in page.ids if identifier in wanted] == wanted
+
+
+def test_the_page_needs_no_network(tmp_path: Path) -> None:
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert len(Page(text).sources) == 4  # each picture once in its place and once in its notebook
+    assert all(source.startswith("data:image/png;base64,") for source in Page(text).sources)
+    assert not re.search(r"@import|url\(\s*['\"]?http", text)
+
+
+def test_figures_and_sentences_are_there_and_escaped(tmp_path: Path) -> None:
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "Version 2 is not better." in text
+    assert "The candidate &lt;is&gt; not better." in text
+    assert "0.8100" in text and "-0.0300" in text and "1,064" in text
+    assert "Heading of part_1_1_data_prep" in text
+
+
+def test_a_failure_is_shown_with_the_cell_and_its_code(tmp_path: Path) -> None:
+    failure = Failure(notebook="part_1_3_evaluating", cell=4, source="a < b", message="it broke.")
+    text = write_report(tmp_path, failure=failure).read_text(encoding="utf-8")
+    assert "part_1_3_evaluating, cell 4" in text
+    assert "a &lt; b" in text
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="headless Chromium is not installed here")
+def test_a_browser_shows_the_page(tmp_path: Path) -> None:
+    picture = tmp_path / "report.png"
+    offline = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", *offline, f"--user-data-dir={tmp_path / 'browser'}",
+         "--window-size=1000,900", f"--screenshot={picture}", write_report(tmp_path).as_uri()],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    with Image.open(picture) as shown:
+        assert shown.size == (1000, 900)
+        colours = {shown.convert("RGB").getpixel(place) for place in ((5, 5), (500, 34), (500, 60))}
+    assert colours == {(246, 245, 242), (138, 28, 74), (255, 255, 255)}  # ground, the verdict's edge, the card

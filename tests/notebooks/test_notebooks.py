@@ -1,0 +1,116 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from workshop.core.parameters import Parameters
+from workshop.headless.notebooks import FOLDER, Notebook
+
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+EXPECTED = [
+    "part_0_create_datasets",
+    "part_1_1_data_prep",
+    "part_1_2_training",
+    "part_1_3_evaluating",
+    "part_1_4_scoring",
+    "part_4_new_training_code",
+]
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str = "code", tag: str | None = None) -> list[Any]:
+    """The cells of that kind, and with that tag."""
+    every = nbformat.read(path, as_version=4).cells
+    return [cell for cell in every if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))]
+
+
+def test_these_are_the_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == EXPECTED
+
+
+@each_notebook
+def test_a_notebook_is_valid_and_committed_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in cells(path) if cell.outputs or cell.execution_count is not None] == []
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@each_notebook
+def test_a_notebook_begins_with_a_title_and_explains_itself(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.cells[0].source.startswith("# Part ")
+    assert len(cells(path, "markdown")) >= len(cells(path)) // 2
+
+
+@each_notebook
+def test_a_notebook_has_one_parameters_cell_with_a_comment_and_a_type_for_each(path: Path) -> None:
+    (tagged,) = cells(path, tag="parameters")
+    for line in tagged.source.splitlines():
+        assert ": " in line.split("=")[0] and "  # " in line, line
+
+
+@each_notebook
+def test_every_parameter_is_read_and_nothing_is_read_that_is_not_a_parameter(path: Path) -> None:
+    """A run that ignores one of its parameters is green and wrong."""
+    declared = set(Notebook(path).declared())
+    (tagged,) = cells(path, tag="parameters")
+    later = "\n".join(cell.source for cell in cells(path) if cell.source != tagged.source)
+    handed_over: set[str] = set()
+    used: set[str] = set()
+    for node in ast.walk(ast.parse(later)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_parameters":
+            for keyword in node.keywords:
+                assert isinstance(keyword.value, ast.Name) and keyword.value.id == keyword.arg
+                handed_over.add(str(keyword.arg))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
+            used.add(node.attr)
+        if isinstance(node, ast.Call) and "params" in {a.id for a in node.args if isinstance(a, ast.Name)}:
+            used |= {"open_contest": {"run_name", "model_name", "devops_action", "confidence", "min_improvement"},
+                     "log_candidate": {"run_name", "model_name"}}[ast.unparse(node.func).split(".")[-1]]  # fmt: skip
+    assert handed_over == declared
+    assert used == declared
+    assert declared <= set(Parameters.model_fields)
+
+
+@each_notebook
+def test_the_defaults_are_those_of_the_contract(path: Path) -> None:
+    (tagged,) = cells(path, tag="parameters")
+    namespace: dict[str, Any] = {}
+    exec(tagged.source, namespace)
+    fields = Parameters.model_fields
+    for name in Notebook(path).declared():
+        expected = "" if name == "run_name" else fields[name].default
+        assert namespace[name] == expected
+
+
+def test_the_training_cells_of_1_2_and_part_4_can_stand_for_each_other() -> None:
+    (baseline,) = cells(FOLDER / "part_1_2_training.ipynb", tag="training")
+    (searched,) = cells(FOLDER / "part_4_new_training_code.ipynb", tag="training")
+    assert baseline.source != searched.source
+    for cell in (baseline, searched):
+        bound = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)
+                 and isinstance(node.ctx, ast.Store)}  # fmt: skip
+        assert {"model", "training_run"} <= bound
+
+
+@each_notebook
+def test_cells_are_short(path: Path) -> None:
+    long = [cell.id for cell in cells(path) if len(cell.source.splitlines()) > 20]
+    assert long == [cell.id for cell in cells(path, tag="training") if len(cell.source.splitlines()) > 20]
+
+
+@pytest.mark.integration
+def test_nbmake_runs_all_of_them_in_order_on_a_fresh_home(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbmake", str(FOLDER), "-q", "-p", "no:cacheprovider"],
+        capture_output=True, text=True, check=False, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "6 passed" in done.stdout
+    assert (home / "data" / "predictions" / "no_name").is_dir()
