@@ -91,8 +91,11 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         scoring=scoring,
         cell_timeout=cell_timeout,
     )
-    with shown_on(out) as progress:
-        summary = runner.run(request, progress)
+    try:
+        with shown_on(out) as progress:
+            summary = runner.run(request, progress)
+    except KeyboardInterrupt:
+        raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
     _print_summary(summary)
     raise typer.Exit(summary.exit_code)
 

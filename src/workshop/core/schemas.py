@@ -62,7 +62,10 @@ def check(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.Dat
 
 
 def _first_failure(error: pa.errors.SchemaErrors, schema: pa.DataFrameSchema) -> str:
-    first = error.failure_cases.iloc[0]
+    # A renamed column is unknown by its new name and missing by its old: the latter says more.
+    failures = error.failure_cases
+    missing = failures[failures["check"] == "column_in_dataframe"]
+    first = (failures if missing.empty else missing).iloc[0]
     match first["check"]:
         case "column_in_dataframe":
             return f"the column {first['failure_case']} is missing"

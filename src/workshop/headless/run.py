@@ -134,8 +134,8 @@ def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookRe
         if status != "done":
             results.append(NotebookResult(name=name, status="not run"))
             continue
-        progress.notebook_started(name, job.notebook.code_cells())
         try:
+            progress.notebook_started(name, job.notebook.code_cells())
             result = local.execute(job, progress.cell_started)
         except KeyboardInterrupt:
             status, sentence = "interrupted", f"Stopped in {name}; run it again when you like."
