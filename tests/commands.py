@@ -24,14 +24,13 @@ class Finished:
         return lines[-1] if lines else ""
 
 
-def workshop(*arguments: str, cwd: Path | None = None, **environment: str) -> Finished:
+def workshop(*arguments: str, **environment: str) -> Finished:
     """Run `workshop …` to its end, with these environment variables besides the test's own."""
     done = subprocess.run(
         [sys.executable, "-m", "workshop", *arguments],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        cwd=cwd,
         env={**os.environ, "COLUMNS": "200", **environment},
         check=False,
         timeout=300,

@@ -221,7 +221,7 @@ def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run
         "not run",
     ]
     assert production() == "1"
-    assert workshop("run", "--action", "deployment").code == 3
+    assert workshop("run", "--notebooks", "1_2,1_3", "--action", "deployment").code == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write anywhere")

@@ -74,6 +74,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
+    parameters = _named_values(parameter or [])
     # Whatever kernels need is imported in another process while this one imports what it needs itself.
     from workshop.headless import kernels
 
@@ -86,7 +87,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     request = runner.Request(
         action=DevopsAction(action.value),
         run_name=run_name,
-        parameters=_named_values(parameter or []),
+        parameters=parameters,
         notebooks=tuple(name for name in notebooks.replace(",", " ").split()),
         scoring=scoring,
         cell_timeout=cell_timeout,

@@ -1,0 +1,113 @@
+"""The wines, and a few small models, fitted and registered once for all tests."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.ensemble import RandomForestClassifier
+from xgboost import XGBClassifier
+
+from tests.conftest import isolated
+from tests.core.helpers import MODEL, Gallery
+from workshop.core import data, model, store
+from workshop.core import tables as delta
+from workshop.core.parameters import Parameters
+from workshop.core.schemas import FEATURES, TARGET
+
+
+@pytest.fixture(scope="session")
+def originals() -> pd.DataFrame:
+    """All wines, duplicates and all."""
+    return data.read_originals()
+
+
+@pytest.fixture(scope="session")
+def wine_tables(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Path:
+    """A `data` folder with the development and the production table."""
+    folder = tmp_path_factory.mktemp("tables")
+    with isolated(folder, user_home):
+        data.create_datasets()
+    return folder / "data"
+
+
+@pytest.fixture
+def tables(home: Path, wine_tables: Path) -> None:
+    """The development and the production table are in this test's home."""
+    shutil.copytree(wine_tables, home / "data")
+
+
+@pytest.fixture(scope="session")
+def split(originals: pd.DataFrame) -> data.Split:
+    """The prepared wines, split."""
+    development, _ = data.split_off_production(originals, 42)
+    return data.split_prepared(data.prepare(development))
+
+
+@pytest.fixture(scope="session")
+def production(originals: pd.DataFrame) -> pd.DataFrame:
+    """The production wines with their label."""
+    return data.prepare(data.split_off_production(originals, 42)[1])
+
+
+@pytest.fixture(scope="session")
+def classifiers(split: data.Split) -> dict[str, Any]:
+    """Fitted classifiers by the run name that each is registered under."""
+    first = RandomForestClassifier(10, random_state=0)
+    better = XGBClassifier(n_estimators=200, max_depth=6, learning_rate=0.05, random_state=0, n_jobs=1)
+    rival = RandomForestClassifier(120, random_state=1)
+    for classifier in (first, better, rival):
+        classifier.fit(split.train[FEATURES], split.train[TARGET])
+    return {"first": first, "again": first, "better": better, "rival": rival}
+
+
+@pytest.fixture(scope="session")
+def gallery(
+    tmp_path_factory: pytest.TempPathFactory,
+    user_home: Path,
+    fresh_store: Path,
+    wine_tables: Path,
+    classifiers: dict[str, Any],
+    split: data.Split,
+) -> Gallery:
+    """The classifiers, registered, with the tables; copy it with `hang_in`."""
+    home = tmp_path_factory.mktemp("gallery")
+    shutil.copy(fresh_store, home)
+    shutil.copytree(wine_tables, home / "data")
+    with isolated(home, user_home):
+        client = store.connect()
+        development = data.load_wines(delta.development_table())
+        for run_name, classifier in classifiers.items():
+            data.save_prepared(data.prepare(development.frame), run_name, development)
+            store.use_experiment(client, MODEL, run_name)
+            with mlflow.start_run() as run:
+                pass
+            model.log_candidate(
+                classifier, run.info.run_id, split.train, "development@0", Parameters(run_name=run_name)
+            )
+    return Gallery(home, classifiers)
+
+
+@pytest.fixture
+def registry(home: Path, gallery: Gallery) -> MlflowClient:
+    """This test's home has the gallery's tables and registered models."""
+    gallery.hang_in(home)
+    return store.connect()
+
+
+@pytest.fixture
+def empty_registry(home: Path, fresh_store: Path) -> MlflowClient:
+    """This test's home has a store without any content."""
+    home.mkdir()
+    shutil.copy(fresh_store, home)
+    return store.connect()
+
+
+@pytest.fixture(params=["alias", "stage"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How slots are kept; a test that asks for it runs once for each way."""
+    monkeypatch.setenv("WORKSHOP_SLOTS", request.param)
+    return str(request.param)

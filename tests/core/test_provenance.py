@@ -1,0 +1,63 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from workshop.core import provenance
+from workshop.core.provenance import git_commit
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit, in which the kit appears to be installed."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "code.py").write_text("answer = 42\n")
+    git(folder, "init", "--quiet")
+    git(folder, "add", "code.py")
+    git(folder, "commit", "--quiet", "--message=first")
+    monkeypatch.setattr(provenance, "PACKAGE", folder)
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=A Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.integration
+def test_a_clean_checkout_is_its_commit(repository: Path) -> None:
+    assert git_commit() == git(repository, "rev-parse", "HEAD")
+
+
+@pytest.mark.integration
+def test_a_tag_does_not_replace_the_commit(repository: Path) -> None:
+    git(repository, "tag", "--annotate", "--message=one", "v1")
+    assert git_commit() == git(repository, "rev-parse", "HEAD")
+
+
+@pytest.mark.integration
+def test_an_edited_checkout_is_marked_dirty(repository: Path) -> None:
+    (repository / "code.py").write_text("answer = 43\n")
+    assert git_commit() == git(repository, "rev-parse", "HEAD") + "-dirty"
+
+
+@pytest.mark.integration
+def test_a_file_that_git_does_not_track_changes_nothing(repository: Path) -> None:
+    (repository / "notes.txt").write_text("buy wine\n")
+    assert git_commit() == git(repository, "rev-parse", "HEAD")
+
+
+@pytest.mark.integration
+def test_a_folder_without_a_repository_is_unknown(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    assert git_commit() == "unknown"
+
+
+def test_a_machine_without_git_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_commit() == "unknown"

@@ -1,0 +1,135 @@
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from tests.core.helpers import refusal
+from workshop.core import tables
+from workshop.core.tables import Table
+
+ROWS = pd.DataFrame({"wine_id": [3, 1, 2], "name": ["Tinto", "Verde", "Rosé"]})
+
+
+@pytest.fixture
+def table(home: Path) -> Table:
+    """A table that nobody has written yet."""
+    return Table("cellar", home / "data" / "cellar")
+
+
+def test_what_is_written_is_read_in_the_same_order(table: Table) -> None:
+    table.write(ROWS.set_index(pd.Index([7, 8, 9])), {})
+    pd.testing.assert_frame_equal(table.read().frame, ROWS, check_dtype=False)
+
+
+def test_a_table_exists_from_the_first_write_on(table: Table) -> None:
+    assert not table.exists()
+    table.write(ROWS, {})
+    assert table.exists()
+
+
+def test_writing_again_makes_a_version_and_keeps_the_one_before(table: Table) -> None:
+    table.write(ROWS, {})
+    table.write(ROWS.iloc[:1], {})
+    now, before = table.read(), table.read(0)
+    assert (now.label, len(now.frame)) == ("cellar@1", 1)
+    assert (before.label, len(before.frame)) == ("cellar@0", 3)
+
+
+def test_each_version_says_what_it_was_made_from(table: Table) -> None:
+    table.write(ROWS, {"source": "vineyard@4"})
+    table.write(ROWS, {"source": "vineyard@5"})
+    table.write(ROWS, {})
+    assert [table.read(version).source for version in (0, 1, 2)] == ["vineyard@4", "vineyard@5", ""]
+
+
+def test_a_version_is_found_by_what_was_said_of_it(table: Table) -> None:
+    for run_id in ("ann", "ben", "ann", "cid"):
+        table.write(ROWS, {"run_id": run_id, "source": "vineyard@0"})
+    assert table.version_of(run_id="ann") == 2
+    assert table.version_of(run_id="ann", source="vineyard@0") == 2
+    assert table.version_of(run_id="dan") is None
+    assert table.version_of(run_id="ann", source="vineyard@1") is None
+
+
+def test_what_was_said_of_the_first_version_stays(table: Table) -> None:
+    table.write(ROWS, {"seed": "42"})
+    table.write(ROWS, {"seed": "43"})
+    assert table.first_commit_metadata() == {"seed": "42"}
+
+
+def test_a_table_that_somebody_else_wrote_has_nothing_said_of_it(table: Table) -> None:
+    write_deltalake(str(table.path), ROWS)
+    assert table.first_commit_metadata() == {}
+    assert table.read().source == ""
+    assert table.version_of(run_id="ann") is None
+
+
+@pytest.mark.parametrize("folder", ["a cellar", "Weinkeller für Müller", "100%"])
+def test_a_table_can_be_in_a_folder_with_spaces_and_umlauts(home: Path, folder: str) -> None:
+    table = Table("cellar", home / folder / "cellar")
+    table.write(ROWS, {})
+    assert len(table.read().frame) == 3
+    assert (table.path / "_delta_log").is_dir()
+
+
+def test_a_table_that_is_not_there_is_refused(table: Table) -> None:
+    with refusal("cellar", "write it first"):
+        table.read()
+
+
+def test_a_version_that_is_not_there_is_refused(table: Table) -> None:
+    table.write(ROWS, {})
+    with refusal("cellar", "7"):
+        table.read(7)
+
+
+def test_rows_of_another_shape_are_refused_and_the_table_stays(table: Table) -> None:
+    table.write(ROWS, {})
+    with refusal("cellar"):
+        table.write(ROWS.assign(price=9.5), {})
+    assert table.read().label == "cellar@0"
+
+
+def test_a_file_where_a_folder_is_needed_is_explained(home: Path, table: Table) -> None:
+    home.mkdir()
+    (home / "data").write_text("not a folder")
+    with refusal(str(home / "data")):
+        table.write(ROWS, {})
+
+
+def test_a_full_disk_is_explained(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tables, "write_deltalake", full)
+    with refusal("free some space"):
+        table.write(ROWS, {})
+
+
+@pytest.mark.parametrize("damage", ["gone", "garbage"])
+def test_damaged_rows_are_explained(table: Table, damage: str) -> None:
+    table.write(ROWS, {})
+    (file,) = table.path.glob("*.parquet")
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"this is not parquet")
+    with refusal("cellar"):
+        table.read()
+
+
+def test_a_damaged_record_is_explained(table: Table) -> None:
+    table.write(ROWS, {})
+    (log,) = (table.path / "_delta_log").glob("*.json")
+    log.write_text("this is not json")
+    with refusal("cellar"):
+        table.read()
+
+
+def test_others_can_read_the_table_without_the_kit(table: Table) -> None:
+    table.write(ROWS, {"seed": "42"})
+    assert DeltaTable(str(table.path)).to_pyarrow_table().num_rows == 3

@@ -1,0 +1,157 @@
+"""The command line: what it refuses, what it removes, and what it opens."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.commands import workshop
+from workshop.cli import app
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["status"], ["reset"], ["lab"], ["ui"]])
+def test_every_command_explains_itself(arguments: list[str]) -> None:
+    answer = CliRunner().invoke(app, [*arguments, "--help"])
+    assert answer.exit_code == 0
+    assert "Usage:" in answer.output
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "-p", "bogus=1"], "No notebook of this run has a parameter 'bogus'"),
+        (["run", "-p", "confidence=abc"], "confidence cannot be 'abc'"),
+        (["run", "-p", "api_token=x"], "looks like a secret"),
+        (["run", "-p", "confidence"], "not of the form NAME=VALUE"),
+        (["run", "--notebooks", "9_9"], "There is no notebook '9_9'"),
+        (["run", "--action", "launch"], "'integration', 'deployment'"),
+        (["run", "--cell-timeout", "0"], "--cell-timeout"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2_before_anything_is_made(
+    arguments: list[str], sentence: str, home: Path
+) -> None:
+    refused = workshop(*arguments)
+    assert refused.code == 2
+    assert sentence in refused.err
+    assert "Traceback" not in refused.err
+    assert not home.exists()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "sentence"),
+    [
+        (
+            "run",
+            "MLFLOW_TRACKING_URI",
+            "http://127.0.0.1:9",
+            "There is no MLflow server at http://127.0.0.1:9: start",
+        ),
+        ("run", "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),
+        ("status", "WORKSHOP_SLOTS", "drawer", "The environment variable WORKSHOP_SLOTS is 'drawer'"),
+        ("status", "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),
+    ],
+)
+def test_a_wrong_environment_ends_with_1_and_one_sentence(
+    command: str, variable: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    refused = workshop(command)
+    assert refused.code == 1
+    assert sentence in refused.err
+    assert len(refused.err.strip().splitlines()) == 1
+
+
+def test_reset_asks_before_it_removes_anything(home: Path) -> None:
+    (home / "data").mkdir(parents=True)
+    assert CliRunner().invoke(app, ["reset"], input="n\n").exit_code == 1
+    assert home.exists()
+    assert CliRunner().invoke(app, ["reset"], input="y\n").exit_code == 0
+    assert not home.exists()
+
+
+def test_reset_of_nothing_says_so(home: Path) -> None:
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert answer.exit_code == 0
+    assert "Nothing to remove" in answer.output
+
+
+def test_reset_leaves_a_folder_alone_that_is_not_the_workshops(home: Path) -> None:
+    home.mkdir()
+    (home / "thesis.tex").write_text("four years", encoding="utf-8")
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert answer.exit_code == 1
+    assert "does not look like a home of the workshop" in str(answer.exception)
+    assert (home / "thesis.tex").exists()
+
+
+@pytest.mark.integration
+def test_ui_opens_mlflows_pages_on_the_kits_store() -> None:
+    port = _free_port()
+    with _listening(["ui", "--port", str(port)], "Application startup complete"):
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read().decode()
+        assert "<title>MLflow</title>" in page
+        search = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search",
+            data=json.dumps({"max_results": 5}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        found = json.load(urllib.request.urlopen(search, timeout=20))
+        assert [experiment["name"] for experiment in found["experiments"]] == ["Default"]
+
+
+@pytest.mark.integration
+def test_lab_opens_the_notebooks() -> None:
+    port = _free_port()
+    arguments = ["lab", "--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
+    with _listening(arguments, "Use Control-C to stop this server"):
+        listing = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents?token=t", timeout=20))
+        assert "part_1_1_data_prep.ipynb" in {entry["name"] for entry in listing["content"]}
+
+
+def test_ui_of_a_teams_own_server_says_where_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example.com")
+    answer = CliRunner().invoke(app, ["ui"])
+    assert answer.exit_code == 1
+    assert "open http://mlflow.example.com" in str(answer.exception)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _listening(arguments: list[str], sign: str) -> Iterator[None]:
+    """Run a command that serves until it is told to stop, from the moment that it says that it does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workshop", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    said = []
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if sign in line:
+                break
+        assert process.poll() is None, "".join(said)
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

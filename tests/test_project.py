@@ -1,0 +1,81 @@
+"""What the project promises about itself: its pins, its layers, its size."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workshop.core.settings import PACKAGE
+
+ROOT = PACKAGE.parents[1]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(module: Path) -> set[str]:
+    """The full names of what a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def pinned() -> dict[str, str]:
+    """The versions of requirements.txt, by package."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;\\]+)", text, flags=re.MULTILINE))
+
+
+def test_conda_users_get_the_pins_of_requirements_txt() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (from_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert plain == [f"python{project['requires-python']}", "pip"]
+    assert from_pip == ["-r requirements.txt"]
+
+
+def test_every_dependency_is_pinned_and_every_pin_has_digests() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    wanted = {re.split(r"[\[<>=; ]", name)[0].lower() for group in groups for name in group}
+    assert wanted - set(pinned()) == set()
+    entries = re.split(
+        r"^(?=[a-z0-9._-]+==)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert [entry.split()[0] for entry in entries[1:] if "--hash=sha256:" not in entry] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "environment.yml", "Makefile", "pyproject.toml", "README.md", ".ci/run"]
+)
+def test_no_package_index_is_named(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"pypi\.|index-url =|--index-url|--extra-index|https?://[^\s]*simple", text)
+
+
+@pytest.mark.parametrize("module", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.name)
+def test_core_knows_no_runner_no_command_line_and_no_vendor(module: Path) -> None:
+    foreign = ("papermill", "typer", "databricks", "azure", "workshop.headless", "workshop.devops", "workshop.cli")
+    assert [name for name in imports(module) if name.startswith(foreign)] == []
+
+
+def test_nothing_imports_from_the_command_line_or_from_notebooks() -> None:
+    assert [
+        (module.name, name)
+        for module in MODULES
+        for name in imports(module)
+        if name.startswith(("workshop.cli", "workshop.notebooks")) and module.name != "__main__.py"
+    ] == []
+
+
+def test_modules_are_small() -> None:
+    lengths = {
+        str(module.relative_to(ROOT)): len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > 300} == {}
