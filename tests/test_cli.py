@@ -1,20 +1,17 @@
 """The command line: what it refuses, what it removes, and what it opens."""
 
-import json
 import os
-import socket
-import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.commands import workshop
+from tests.servers import free_port, patient_session, started
 from workshop.cli import app
+
+WORKSHOP = [sys.executable, "-m", "workshop"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["status"], ["reset"], ["lab"], ["ui"]])
@@ -98,25 +95,21 @@ def test_reset_leaves_a_folder_alone_that_is_not_the_workshops(home: Path) -> No
 
 @pytest.mark.integration
 def test_ui_opens_mlflows_pages_on_the_kits_store() -> None:
-    port = _free_port()
-    with _listening(["ui", "--port", str(port)], "Application startup complete"):
-        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read().decode()
-        assert "<title>MLflow</title>" in page
-        search = urllib.request.Request(
-            f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search",
-            data=json.dumps({"max_results": 5}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        found = json.load(urllib.request.urlopen(search, timeout=20))
+    port = free_port()
+    with started([*WORKSHOP, "ui", "--port", str(port)], "Application startup complete"):
+        pages = patient_session()
+        assert "<title>MLflow</title>" in pages.get(f"http://127.0.0.1:{port}/", timeout=20).text
+        search = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search"
+        found = pages.post(search, json={"max_results": 5}, timeout=20).json()
         assert [experiment["name"] for experiment in found["experiments"]] == ["Default"]
 
 
 @pytest.mark.integration
 def test_lab_opens_the_notebooks() -> None:
-    port = _free_port()
+    port = free_port()
     arguments = ["lab", "--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
-    with _listening(arguments, "Use Control-C to stop this server"):
-        listing = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents?token=t", timeout=20))
+    with started([*WORKSHOP, *arguments], "Use Control-C to stop this server"):
+        listing = patient_session().get(f"http://127.0.0.1:{port}/api/contents?token=t", timeout=20).json()
         assert "part_1_1_data_prep.ipynb" in {entry["name"] for entry in listing["content"]}
 
 
@@ -125,33 +118,3 @@ def test_ui_of_a_teams_own_server_says_where_that_is(monkeypatch: pytest.MonkeyP
     answer = CliRunner().invoke(app, ["ui"])
     assert answer.exit_code == 1
     assert "open http://mlflow.example.com" in str(answer.exception)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-@contextmanager
-def _listening(arguments: list[str], sign: str) -> Iterator[None]:
-    """Run a command that serves until it is told to stop, from the moment that it says that it does."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workshop", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    said = []
-    try:
-        for line in process.stdout:
-            said.append(line)
-            if sign in line:
-                break
-        assert process.poll() is None, "".join(said)
-        yield
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)

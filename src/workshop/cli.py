@@ -153,6 +153,8 @@ def ui(
     if not store.is_embedded(settings):
         raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {store.tracking_uri()}.")
     store.connect()
+    # MLflow's job runners (for the evaluation of generative models) take longer to start than all the rest.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
     _become(
         [

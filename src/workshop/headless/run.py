@@ -77,10 +77,11 @@ def run(request: Request, progress: Progress) -> Summary:
     ]
     results, status, sentence = _execute(jobs, progress)
     outcome = _outcome(results)
+    after = _holders_or(before, slots)
     if status == "done" and outcome is not None:
         status, sentence = outcome["status"], outcome["sentence"]
-    elif outcome is not None:
-        sentence = f"{sentence} Before that: {outcome['sentence']}"
+    elif after["production"] != before["production"]:
+        sentence = f"{sentence} Before that, version {after['production']} took Production."
     summary = Summary(
         run_id=folder.name,
         run_name=run_name,
@@ -96,7 +97,7 @@ def run(request: Request, progress: Progress) -> Summary:
         notebooks=results,
         outcome=outcome,
         slots_before=before,
-        slots_after=_holders_or(before, slots),
+        slots_after=after,
         report=str(folder / "report.html"),
     )
     try:

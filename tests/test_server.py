@@ -1,0 +1,57 @@
+"""The delivery loop against a real MLflow server, and when that server goes away."""
+
+import os
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from tests.commands import latest_summary, status, workshop
+from tests.servers import mlflow_server
+from workshop.core import tables
+from workshop.core.schemas import FEATURES
+from workshop.headless.local import Job, execute
+from workshop.headless.notebooks import select
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_server_holds_the_model_and_a_consumer_needs_only_its_address(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mlflow_server(tmp_path / "server") as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        delivered = workshop("run", "--action", "deployment", "--scoring")
+        assert delivered.code == 0, delivered.out + delivered.err
+        assert status()["slots"]["production"]["version"] == "1"
+        assert not (home / "mlflow.db").exists()
+
+        version = MlflowClient(uri).get_model_version_by_alias("wine_quality", "production")
+        assert version.tags["workshop.status"] == "promoted"
+        mlflow.set_tracking_uri(uri)
+        answers = mlflow.pyfunc.load_model("models:/wine_quality@production").predict(
+            tables.production_table().read().frame[FEATURES]
+        )
+        assert (answers.shape, answers.min() >= 0, answers.max() <= 1) == ((1064,), True, True)
+
+    gone = workshop("run", "--action", "deployment")
+    assert gone.code == 1
+    assert gone.err.startswith(f"✗ There is no MLflow server at {uri}: start it, or unset MLFLOW_TRACKING_URI")
+    assert len(gone.err.strip().splitlines()) == 1
+
+
+def test_a_server_that_goes_away_in_the_middle_ends_the_run_in_one_sentence(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mlflow_server(tmp_path / "server") as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        assert workshop("run", "--notebooks", "1_1").code == 0
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    # 1_2 itself, without the runner's look at the server beforehand: the environment of its kernel names the dead one.
+    (training,) = select(["1_2"])
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
+    result = execute(Job(training, tmp_path / "executed.ipynb", {}, environment), lambda _: None)
+    assert result.error is not None
+    assert result.error.message.startswith(f"There is no MLflow server at {uri}")
+    assert latest_summary(home)["status"] == "done"
