@@ -58,7 +58,7 @@ def classifiers(split: data.Split) -> dict[str, Any]:
     """Fitted classifiers by the run name that each is registered under."""
     first = RandomForestClassifier(10, random_state=0)
     better = XGBClassifier(n_estimators=200, max_depth=6, learning_rate=0.05, random_state=0, n_jobs=1)
-    rival = RandomForestClassifier(120, random_state=1)
+    rival = RandomForestClassifier(60, random_state=1)
     for classifier in (first, better, rival):
         classifier.fit(split.train[FEATURES], split.train[TARGET])
     return {"first": first, "again": first, "better": better, "rival": rival}

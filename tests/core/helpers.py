@@ -30,7 +30,7 @@ def refusal(*words: str) -> Iterator[pytest.ExceptionInfo[WorkshopError]]:
     assert sentence.endswith(".") and not sentence.endswith("..")
     assert len(sentence) < 700
     for word in words:
-        assert word in sentence
+        assert word.lower() in sentence.lower()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from workshop.core import data
 from workshop.core import tables as delta
 from workshop.core.errors import WorkshopError
 from workshop.core.schemas import FEATURES, TARGET, WINE_ID
-from workshop.core.settings import PACKAGE, Settings
+from workshop.core.settings import PACKAGE
 from workshop.core.tables import Table
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
@@ -125,7 +125,7 @@ def test_every_model_is_judged_on_the_same_test_wines(originals: pd.DataFrame) -
 
 
 def test_too_few_wines_to_split_are_refused(production: pd.DataFrame) -> None:
-    with refusal("The 5 prepared wines", "add wines"):
+    with refusal("The 5 wines", "add wines"):
         data.split_prepared(production.head(5))
 
 
@@ -296,7 +296,7 @@ def test_a_home_whose_name_delta_can_not_take_is_refused_before_it_does_harm(
         _, production = data.create_datasets()
     except WorkshopError as error:
         assert "WORKSHOP_HOME" in str(error)
-        assert not delta.production_table(Settings(home=home / name)).exists()
+        assert not list(home.rglob("_delta_log"))
     else:
         assert len(production.frame) == 1_064
 

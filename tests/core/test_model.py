@@ -52,7 +52,8 @@ def test_a_model_that_was_loaded_answers_as_the_one_that_was_fitted(
 def test_a_loaded_model_knows_its_version_its_data_and_its_columns(registry: MlflowClient) -> None:
     loaded = model.load_version(registry, MODEL, "3")
     assert (loaded.version, loaded.data_version) == ("3", "development@0")
-    assert loaded.signature.inputs.input_names() == FEATURES
+    assert loaded.input_columns == FEATURES
+    assert loaded.signature is not None
     assert {str(kind) for kind in loaded.signature.inputs.input_types()} == {"DataType.double"}
 
 

@@ -141,7 +141,7 @@ def test_a_former_champion_can_come_back(first_in_production: Slots) -> None:
 
 def test_integration_only_ever_moves_staging(first_in_production: Slots) -> None:
     outcomes = [run(entrant, "Integration") for entrant in (AGAIN, BETTER, RIVAL, FIRST)]
-    assert [outcome.status for outcome in outcomes] == ["not better", "staged", "staged", "not better"]
+    assert [outcome.status for outcome in outcomes] == ["not better", "staged", "staged", "unchanged"]
     assert first_in_production.holders() == {"production": "1", "staging": "4", "previous": None}
     assert first_in_production.intention() is None
     assert {outcome.rows for outcome in outcomes} == {f"prepared/{name}@0" for name, _ in (AGAIN, BETTER, RIVAL, FIRST)}
@@ -357,16 +357,15 @@ def test_a_crash_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
     slots = first_in_production
     opened, next_contest = contest(BETTER), contest(next_run)
     judgement, next_judgement = judge(opened), judge(next_contest)
-    undo, holders_after_the_next_run = Undo(home), set()
+    undo, after_the_crash, after_the_next_run = Undo(home), set(), set()
     for call in range(1, MOST_CALLS):
         crashed, seen = crash_at(call, opened, judgement)
         assert seen <= {"1", "3"}
-        assert slots.holder(Slot.PRODUCTION) in {"1", "3"}
-        assert mlflow.pyfunc.load_model(slots.uri(Slot.PRODUCTION)).metadata.signature is not None
+        after_the_crash.add(slots.holder(Slot.PRODUCTION))
 
         act(next_contest, next_judgement)
         holder = slots.holder(Slot.PRODUCTION)
-        holders_after_the_next_run.add(holder)
+        after_the_next_run.add(holder)
         assert slots.intention() is None
         assert slots.holder(Slot.PREVIOUS) == ("1" if holder == "3" else None)
         assert slots.archived() == (["1"] if holder == "3" else [])
@@ -375,7 +374,10 @@ def test_a_crash_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
         undo()
     assert not crashed
     assert call > 8  # there is that much to interrupt
-    assert holders_after_the_next_run == ({"3"} if next_run is BETTER else {"1", "3"})
+    assert after_the_crash == {"1", "3"}
+    assert after_the_next_run == ({"3"} if next_run is BETTER else {"1", "3"})
+    for version in ("1", "3"):
+        assert model.load_version(slots.client, MODEL, version).version == version
 
 
 def test_a_crash_while_the_baseline_is_promoted_is_finished_by_the_next_run(registry: MlflowClient, home: Path) -> None:

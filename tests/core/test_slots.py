@@ -158,19 +158,20 @@ def test_whoever_asked_for_stages_is_not_warned_at_every_swap(slots: Slots) -> N
 
 def test_production_is_held_by_exactly_one_version_at_every_look(slots: Slots) -> None:
     slots.assign(Slot.PRODUCTION, "1")
-    looked, done = [], threading.Event()
+    looked, looking, done = [], threading.Event(), threading.Event()
 
     def look() -> None:
         while not done.is_set():
             looked.append(slots.holder(Slot.PRODUCTION))
+            looking.set()
 
     reader = threading.Thread(target=look)
     reader.start()
+    assert looking.wait(timeout=60)
     for version in ("2", "1", "3", "2", "3", "1", "2", "1"):
         slots.assign(Slot.PRODUCTION, version)
     done.set()
     reader.join()
-    assert len(looked) > 0
     assert set(looked) <= {"1", "2", "3"}
 
 

@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import mlflow
@@ -14,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
+from tests.core.first_use import connect_with_others
 from tests.core.helpers import MODEL, refusal
 from workshop.core import store
 from workshop.core.errors import WorkshopError
@@ -98,22 +98,10 @@ def test_a_registry_that_mlflow_does_not_know_is_explained(
         open_slots(store.connect(), MODEL).holder(Slot.PRODUCTION)
 
 
-# forkserver: one process imports MLflow, the others are forked from it, so that all begin at the same moment.
-
-
-def connect_with_others(barrier: Barrier, home: str, answers: "multiprocessing.Queue[str]") -> None:
-    os.environ["WORKSHOP_HOME"] = home
-    barrier.wait()
-    try:
-        answers.put(store.connect().search_experiments()[0].name)
-    except BaseException as error:
-        answers.put(repr(error))
-        raise
-
-
 @pytest.mark.integration
 def test_several_processes_can_be_the_first_at_the_same_time(home: Path) -> None:
     several = 4
+    # One process imports MLflow, the others are forked from it, so that all begin at the same moment.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["workshop.core.store"])
     barrier, answers = context.Barrier(several), context.Queue()

@@ -4,6 +4,7 @@ Every table is a Delta table, so each run can say which version of the data it s
 """
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pandas as pd
 from filelock import FileLock
 from sklearn.model_selection import train_test_split
 
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core import schemas
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
 from workshop.core.settings import PACKAGE, current_settings
 from workshop.core.tables import Snapshot, Table, development_table, prepared_table, production_table
@@ -70,21 +72,24 @@ def without_duplicates(wines: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_off_production(wines: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split into development and production wines, four to one, alike in quality and colour; they share no wine."""
+    """Split into development and production wines, four to one, alike in quality and colour; they share no wine.
+
+    Raises:
+        WorkshopError: there are too few wines to split them so.
+    """
     unique = without_duplicates(wines)
-    development, production = train_test_split(
-        unique,
-        test_size=PRODUCTION_SHARE,
-        random_state=seed,
-        stratify=_strata(unique["quality"] >= HIGH_QUALITY, unique["is_red"]),
-    )
+    development, production = _alike(unique, unique["quality"] >= HIGH_QUALITY, PRODUCTION_SHARE, seed)
     return development.reset_index(drop=True), production.reset_index(drop=True)
 
 
 def split_prepared(prepared: pd.DataFrame) -> Split:
-    """Split prepared wines 60/20/20, alike in target and colour, the same way for every model ever compared."""
-    rest, test = _stratified(prepared, 0.2)
-    train, validation = _stratified(rest, 0.25)
+    """Split prepared wines 60/20/20, alike in target and colour, the same way for every model ever compared.
+
+    Raises:
+        WorkshopError: there are too few wines to split them so.
+    """
+    rest, test = _alike(prepared, prepared[TARGET], 0.2, SPLIT_SEED)
+    train, validation = _alike(rest, rest[TARGET], 0.25, SPLIT_SEED)
     return Split(train, validation, test)
 
 
@@ -105,11 +110,11 @@ def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[
     """
     settings = current_settings()
     development, production = development_table(settings), production_table(settings)
-    originals = read_originals(source_folder)
+    originals = check(read_originals(source_folder), schemas.ORIGINALS, "original wines")
     origin = {"seed": str(seed), "originals": _digest(originals)}
     with FileLock(settings.lock_file("datasets")):
         if development.exists() and production.exists():
-            if development.first_commit_metadata() != origin:
+            if not development.said_of_it("seed") == production.said_of_it("seed") == origin:
                 raise WorkshopError(
                     "The development and production tables were made from another seed or other files, and drawing "
                     "them again would show production wines to models that trained on them: "
@@ -163,20 +168,16 @@ def load_prepared(run_name: str) -> Snapshot:
     return snapshot
 
 
-def _stratified(wines: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _alike(wines: pd.DataFrame, target: pd.Series, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split off a share of the wines, with the same mixture of labels and colours on both sides."""
+    strata = target.astype(int) * 2 + wines["is_red"].astype(int)
     try:
-        rest, part = train_test_split(
-            wines, test_size=share, random_state=SPLIT_SEED, stratify=_strata(wines[TARGET], wines["is_red"])
-        )
+        rest, part = train_test_split(wines, test_size=share, random_state=seed, stratify=strata)
     except ValueError as error:
         raise WorkshopError(
-            f"The {len(wines)} prepared wines can't be split alike in label and colour ({error}): add wines."
+            f"The {len(wines)} wines can't be split alike in label and colour ({first_sentence(error)}): add wines."
         ) from error
     return rest, part
-
-
-def _strata(target: pd.Series, is_red: pd.Series) -> pd.Series:
-    return target.astype(int) * 2 + is_red.astype(int)
 
 
 def _digest(wines: pd.DataFrame) -> str:
@@ -192,7 +193,10 @@ def _expected_digests(sums: Path) -> dict[str, str]:
         ) from error
     except OSError as error:
         raise explain_os_error(error) from error
-    return {name.strip().lstrip("*"): digest for digest, name in (line.split(maxsplit=1) for line in lines if line)}
+    entries = [line.split(maxsplit=1) for line in lines if line.strip()]
+    if any(len(entry) != 2 for entry in entries):
+        raise WorkshopError(f"{sums} is not a list of digests: make it with `sha256sum *.csv > SHA256SUMS`.")
+    return {name.strip().lstrip("*"): digest for digest, name in entries}
 
 
 def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.DataFrame:
@@ -207,7 +211,12 @@ def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.Dat
             f"{path} is not the file whose sha256 is in SHA256SUMS beside it: restore the file "
             "(`git checkout` for the kit's own), or write its new digest there if the change is meant."
         )
-    wines = pd.read_csv(path, sep=";")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas only warns of cells without a column
+            wines = pd.read_csv(path, sep=";", index_col=False)
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise WorkshopError(f"{path} is not a table of wines ({first_sentence(error)}): restore the file.") from error
     wines.columns = [column.strip().lower().replace(" ", "_") for column in wines.columns]
     expected = [*PHYSICOCHEMICAL, "quality"]
     if missing := [column for column in expected if column not in wines.columns]:
@@ -216,5 +225,20 @@ def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.Dat
         )
     if wines.empty:
         raise WorkshopError(f"{path} has a header but no wines: restore the rows.")
-    numeric = wines[expected].astype(dict.fromkeys(PHYSICOCHEMICAL, "float64"))
-    return numeric.assign(is_red=is_red)[[*FEATURES, "quality"]]
+    return pd.DataFrame({column: _numbers(wines[column], path) for column in expected}).assign(is_red=is_red)[
+        [*FEATURES, "quality"]
+    ]
+
+
+def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    """A column of the file as float64, or as int64 if it holds nothing but whole numbers and is the quality."""
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    if numbers.isna().any():
+        where = int(numbers.isna().argmax())
+        what = "is missing" if pd.isna(column.iloc[where]) else f"is {column.iloc[where]!r} and not a number"
+        raise WorkshopError(f"{path}: {column.name} {what} in line {where + 2}: correct the line.")
+    if column.name != "quality":
+        return numbers
+    if not (numbers == numbers.round()).all():
+        raise WorkshopError(f"{path}: the quality has fractions of a point: the panel's marks are whole numbers.")
+    return numbers.astype("int64")

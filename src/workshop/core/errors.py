@@ -1,6 +1,7 @@
 """The one error that a person is meant to read."""
 
 import errno
+import re
 
 
 class WorkshopError(Exception):
@@ -13,6 +14,7 @@ class WorkshopError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+_LONGEST_QUOTE = 300
 _CHOOSE = "choose a folder that you may write to with WORKSHOP_HOME=/path/to/folder"
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, then run it again",
@@ -24,6 +26,13 @@ _ADVICE = {
     errno.ENOTDIR: f"a file stands where a folder is needed: {_CHOOSE}",
     errno.EEXIST: f"a file stands where a folder is needed: {_CHOOSE}",
 }
+
+
+def first_sentence(error: BaseException) -> str:
+    """What another library's error says, cut down to what fits into a sentence of ours."""
+    said = re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+    first = re.split(r"(?<=\w)[.:] (?:Detail|Detailed message|Traceback)\b", said)[0]
+    return (first if len(first) <= _LONGEST_QUOTE else f"{first[:_LONGEST_QUOTE]} …").rstrip(" .")
 
 
 def explain_os_error(error: OSError) -> WorkshopError:

@@ -92,13 +92,13 @@ def decide(
             f"Of the {len(target)} wines to compare on, {positives} are of high quality and {len(target) - positives} "
             "are not, so no model can be told from another: use a table with enough of both kinds."
         )
-    _require_probabilities(candidate, len(target), "candidate")
+    require_probabilities(candidate, len(target), "candidate")
     basis = {"rows": len(target), "positives": positives, "confidence": confidence, "min_improvement": min_improvement}
     if champion is None:
         area = float(_components(target == 1, candidate)[0].mean())
         reason = f"No model holds Production yet: the candidate, with an AUC of {area:.4f}, becomes the baseline."
         return Decision("baseline", reason, **basis, auc_candidate=area)  # type: ignore[arg-type]
-    _require_probabilities(champion, len(target), "champion")
+    require_probabilities(champion, len(target), "champion")
     comparison = compare_auc(target, candidate, champion)
     lower = comparison.lower_bound(confidence)
     verdict: Verdict = "better" if lower > min_improvement else "not better"
@@ -152,13 +152,18 @@ def _components(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, n
     return outranked, outranking
 
 
-def _require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
+def require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
+    """Make sure that a model's answers are probabilities, one a row.
+
+    Raises:
+        WorkshopError: they are not.
+    """
     scores = np.asarray(scores)
     if scores.shape != (rows,):
         raise WorkshopError(f"The {whose} gave answers of shape {scores.shape} for {rows} rows: it needs one a row.")
     if not np.all(np.isfinite(scores)):
         raise WorkshopError(f"The {whose} answered with NaN or infinity: train it again on data without gaps.")
-    if scores.min() < 0 or scores.max() > 1:
+    if rows and (scores.min() < 0 or scores.max() > 1):
         raise WorkshopError(
             f"The {whose} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
         )
@@ -170,7 +175,7 @@ def _reason(comparison: Comparison, lower: float, confidence: float, min_improve
         return f"The candidate is not better: it ranks the rows just as the champion does, with an AUC of {area:.4f}."
     figures = (
         f"AUC {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
-        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {confidence:.1%} confidence"
+        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {100 * confidence:g}% confidence"
     )
     if lower > min_improvement:
         return f"The candidate is better: {figures}, and more than {min_improvement:g} is asked for."

@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import WorkshopError, first_sentence
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
 from workshop.core.schemas import FEATURES
@@ -42,10 +42,15 @@ class LoadedModel:
     pyfunc: Any
 
     @property
-    def signature(self) -> ModelSignature:
-        """The columns and types that it takes and gives."""
-        signature: ModelSignature = self.pyfunc.metadata.signature
+    def signature(self) -> ModelSignature | None:
+        """The columns and types that it takes and gives; None where whoever logged it did not say."""
+        signature: ModelSignature | None = self.pyfunc.metadata.signature
         return signature
+
+    @property
+    def input_columns(self) -> list[str]:
+        """The columns that it takes."""
+        return list(self.signature.inputs.input_names()) if self.signature else FEATURES
 
     def probabilities(self, wines: pd.DataFrame) -> np.ndarray:
         """The probability of high quality, float64, one a row of `wines`, which has at least its input columns.
@@ -53,9 +58,17 @@ class LoadedModel:
         Raises:
             WorkshopError: it does not answer.
         """
-        columns = self.signature.inputs.input_names() if self.signature else FEATURES
-        with explained(f"predict with version {self.version}"):
-            return np.asarray(self.pyfunc.predict(wines[columns]), dtype="float64")
+        if missing := [name for name in self.input_columns if name not in wines]:
+            raise WorkshopError(
+                f"The model, version {self.version}, needs the column {missing[0]}, which is not there: add it."
+            )
+        try:
+            return np.asarray(self.pyfunc.predict(wines[self.input_columns]), dtype="float64")
+        except Exception as error:  # a model is anybody's code
+            raise WorkshopError(
+                f"The model, version {self.version}, did not answer ({type(error).__name__}: {first_sentence(error)}): "
+                "look at its training code, or at the columns that it was given."
+            ) from error
 
 
 def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_version: str, parameters: Parameters) -> str:
@@ -139,10 +152,11 @@ def _load(uri: str) -> Any:
     """Load a pyfunc model; whatever its artifacts do wrong comes out as MLflow's error."""
     try:
         return mlflow.pyfunc.load_model(uri)
-    except (MlflowException, OSError):
+    except MlflowException:
         raise
     except Exception as error:  # damaged artifacts fail in as many ways as there are bytes
-        raise MlflowException(f"its artifacts are damaged or not trusted ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {first_sentence(error)}"
+        raise MlflowException(f"its artifacts are gone, damaged or not trusted ({reason})") from error
 
 
 def _dump(classifier: Any, folder: Path) -> Path:

@@ -107,7 +107,7 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
     axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
     axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
     _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
-    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({decision.confidence:.1%} sure)", colour)
+    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({100 * decision.confidence:g}% sure)", colour)
     _label(axes, threshold, 0.53, f" must exceed {threshold:g}", NEUTRAL, ha="left")
 
 

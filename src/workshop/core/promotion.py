@@ -79,13 +79,13 @@ def judge(contest: Contest) -> Judgement:
         WorkshopError: the candidate's columns differ from the champion's, or a model does not answer.
     """
     wines = contest.rows.frame
-    candidate = contest.candidate.probabilities(wines)
     champion_version = contest.slots.holder(Slot.PRODUCTION)
     champion = None
     if champion_version is not None:
         loaded = load_version(contest.slots.client, contest.slots.model_name, champion_version)
         _require_same_inputs(contest.candidate, loaded)
-        champion = candidate if champion_version == contest.candidate.version else loaded.probabilities(wines)
+        champion = loaded.probabilities(wines)
+    candidate = contest.candidate.probabilities(wines)
     target = wines[TARGET].to_numpy()
     decision = gate.decide(target, candidate, champion, contest.confidence, contest.min_improvement)
     return Judgement(decision, champion_version, target, candidate, champion)
@@ -108,10 +108,8 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
             before = slots.holders()
             judgement = _about_the_present_champion(contest, judgement)
             status = _carry_out(contest, judgement)
-            slots.tag(
-                contest.candidate.version,
-                {STATUS_TAG: status, DECISION_TAG: judgement.decision.reason},
-            )
+            if status != "unchanged":
+                slots.tag(contest.candidate.version, {STATUS_TAG: status, DECISION_TAG: judgement.decision.reason})
             after = slots.holders()
     except Timeout as error:
         raise WorkshopError(
@@ -155,7 +153,7 @@ def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judge
 
 def _carry_out(contest: Contest, judgement: Judgement) -> Status:
     slots, version = contest.slots, contest.candidate.version
-    if slots.holder(contest.slot) == version:
+    if version in (judgement.champion_version, slots.holder(contest.slot)):
         return "unchanged"
     if not judgement.decision.passed:
         return "not better"
@@ -177,19 +175,30 @@ def _carry_out(contest: Contest, judgement: Judgement) -> Status:
 
 
 def _after_the_swap(slots: Slots, old: str | None) -> None:
-    """What follows the one call that counts; each step can be repeated."""
-    if old is not None:
+    """What follows the one call that counts; each step can be repeated.
+
+    Another machine, which our lock does not reach, may have promoted a version between our last look and our call. It
+    is not in Production any more, so it is archived with the champion that we knew of.
+    """
+    if old is not None and slots.exists(old):
         slots.assign(Slot.PREVIOUS, old)
         slots.archive(old)
+    for overtaken in slots.versions_tagged(STATUS_TAG, "promoted"):
+        if overtaken not in slots.archived() and overtaken != slots.holder(Slot.PRODUCTION):
+            slots.archive(overtaken)
 
 
 def _require_same_inputs(candidate: LoadedModel, champion: LoadedModel) -> None:
-    asked, known = candidate.signature.inputs, champion.signature.inputs
-    if asked != known:
+    if candidate.signature is None:
+        raise WorkshopError(
+            f"The candidate, version {candidate.version}, does not say which columns it takes, so no caller could rely "
+            "on it: log it with a signature."
+        )
+    if champion.signature is not None and candidate.signature.inputs != champion.signature.inputs:
         raise WorkshopError(
             f"The candidate, version {candidate.version}, takes other input columns or types than version "
-            f"{champion.version} in Production, so every caller would break: "
-            f"train it on {', '.join(known.input_names())}."
+            f"{champion.version} in Production, so every caller would break: train it on "
+            f"{', '.join(f'{column.name} ({column.type.name})' for column in champion.signature.inputs)}."
         )
 
 
@@ -203,6 +212,7 @@ def _sentence(status: Status, contest: Contest, judgement: Judgement) -> str:
         case "staged":
             return f"Version {candidate} holds Staging; Production is untouched."
         case "unchanged":
-            return f"Version {candidate} holds {contest.slot.value.capitalize()} already; nothing was changed."
+            held = Slot.PRODUCTION if candidate == champion else contest.slot
+            return f"Version {candidate} holds {held.value.capitalize()} already; nothing was changed."
         case _:
             return f"Version {candidate} is not better than version {champion}; Production is untouched."

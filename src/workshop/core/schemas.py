@@ -42,6 +42,9 @@ WINES = pa.DataFrameSchema(
 )
 """The schema of the development and the production table."""
 
+ORIGINALS = WINES.update_column(WINE_ID, unique=False)
+"""The schema of the original wines, duplicates and all."""
+
 PREPARED = WINES.add_columns({TARGET: pa.Column("int64", pa.Check.isin([0, 1]))})
 """The schema of a run's prepared table."""
 
@@ -52,6 +55,8 @@ def check(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.Dat
     Raises:
         WorkshopError: they don't; the sentence names the table, the column and the first offending value.
     """
+    if twice := wines.columns[wines.columns.duplicated()].tolist():
+        raise WorkshopError(f"The table {table} has the column {twice[0]} more than once: keep the right one.")
     try:
         return schema.validate(wines, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -73,7 +78,10 @@ def _first_failure(error: pa.errors.SchemaErrors, schema: pa.DataFrameSchema) ->
             return f"the column {first['failure_case']} is unknown"
         case "not_nullable":
             return f"the column {first['column']} has missing values"
+        case "field_uniqueness":
+            return f"the column {first['column']} has {first['failure_case']} more than once"
         case what if first["column"] in (None, schema.name):
             return str(what)
         case what:
-            return f"the column {first['column']} should be {what}, but has {first['failure_case']}"
+            found = " ".join(str(first["failure_case"]).split())
+            return f"the column {first['column']} should be {what}, but has {found}"

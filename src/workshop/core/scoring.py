@@ -1,19 +1,20 @@
 """Scoring a table of any size with the model that holds a slot, a batch of rows at a time."""
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.gate import require_probabilities
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.schemas import FEATURES, WINE_ID
 from workshop.core.slots import Slot, Slots
@@ -21,6 +22,8 @@ from workshop.core.tables import Table, named_table
 
 ROWS_A_BATCH = 65_536
 HISTOGRAM_BINS = 40
+_BATCHES_AHEAD = 2
+_READ_AHEAD_BYTES = 65_536
 PREDICTIONS = pa.schema(
     [
         (WINE_ID, pa.int64()),
@@ -79,19 +82,13 @@ def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: in
     """
     batch = datetime.now(UTC).isoformat(timespec="milliseconds")
     source = wines.open().to_pyarrow_dataset()
-    if missing := [name for name in (WINE_ID, *FEATURES) if name not in source.schema.names]:
-        raise WorkshopError(f"The table {wines.name} lacks the column {missing[0]}: it can't be scored without it.")
-    # Read a little ahead, not the whole table: that is what keeps memory where it is.
-    batches = source.to_batches(
-        columns=[WINE_ID, *FEATURES], batch_size=rows_a_batch, batch_readahead=2, fragment_readahead=1
-    )
-    counted = _Count()
-    stream = pa.RecordBatchReader.from_batches(PREDICTIONS, counted.rows_of(_predicted(model, batches, batch)))
+    _require_columns(source.schema, wines)
+    stream = _Stream(_predicted(model, _read(source, wines, rows_a_batch), batch))
     try:
-        Path(predictions.path).parent.mkdir(parents=True, exist_ok=True)
+        predictions.path.mkdir(parents=True, exist_ok=True)
         write_deltalake(
-            str(predictions.path),
-            stream,
+            predictions.uri,
+            pa.RecordBatchReader.from_batches(PREDICTIONS, stream),
             mode="append",
             name=predictions.name,
             writer_properties=WriterProperties(max_row_group_size=rows_a_batch),
@@ -99,14 +96,20 @@ def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: in
     except OSError as error:
         raise explain_os_error(error) from error
     except DeltaError as error:
-        raise WorkshopError(f"The predictions could not be written to {predictions.path}: {error}.") from error
-    return Scored(batch, counted.rows, model.version, predictions)
+        if stream.error is not None:
+            raise stream.error from error
+        raise WorkshopError(
+            f"The predictions could not be written to {predictions.path}: {first_sentence(error)}."
+        ) from error
+    return Scored(batch, stream.rows, model.version, predictions)
 
 
 def batches_of(predictions: Table) -> list[str]:
     """The batches that a predictions table holds, oldest first."""
-    column = predictions.open().to_pyarrow_dataset().to_table(columns=["batch"])["batch"]
-    return sorted(column.unique().to_pylist())
+    found: set[str] = set()
+    for part in predictions.open().to_pyarrow_dataset().to_batches(columns=["batch"]):
+        found.update(part.column("batch").unique().to_pylist())
+    return sorted(found)
 
 
 def histogram(predictions: Table, batch: str) -> np.ndarray:
@@ -122,40 +125,66 @@ def histogram(predictions: Table, batch: str) -> np.ndarray:
     return counts
 
 
+def _require_columns(schema: pa.Schema, wines: Table) -> None:
+    for name in (WINE_ID, *FEATURES):
+        if name not in schema.names:
+            raise WorkshopError(f"The table {wines.name} lacks the column {name}: it can't be scored without it.")
+        kind = schema.field(name).type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise WorkshopError(f"The table {wines.name} has {kind} in the column {name}: it can only score numbers.")
+
+
+def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[pa.RecordBatch]:
+    """Decode a few pages at a time; the dataset's own scanner decodes whole row groups, and the next one meanwhile."""
+    for fragment in source.get_fragments():
+        # Without pre_buffer=False the file would be read whole before the first row.
+        with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_AHEAD_BYTES) as parquet:
+            _require_columns(parquet.schema_arrow, wines)
+            yield from parquet.iter_batches(rows_a_batch, columns=[WINE_ID, *FEATURES], use_threads=False)
+
+
 def _predicted(model: LoadedModel, batches: Iterator[pa.RecordBatch], batch: str) -> Iterator[pa.RecordBatch]:
-    """Predict batch by batch, in order, on every core, with at most one batch a core waiting."""
+    """Predict batch by batch, in order, while the batches to come are read and those done are written.
+
+    One thread predicts: scikit-learn changes the process's warning filters while it does, which a second thread would
+    trip over. The library that writes asks for batches on a thread from which it can't be called again, so reading,
+    which calls it, has a thread of its own as well.
+    """
 
     def predict(rows: pa.RecordBatch) -> pa.RecordBatch:
-        frame = rows.select(FEATURES).to_pandas()
+        probabilities = model.probabilities(rows.select(FEATURES).to_pandas())
+        require_probabilities(probabilities, rows.num_rows, f"model, version {model.version},")
         columns = [
             rows.column(WINE_ID),
-            pa.array(model.probabilities(frame)),
+            pa.array(probabilities),
             pa.repeat(model.version, rows.num_rows),
             pa.repeat(batch, rows.num_rows),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
 
-    workers = os.cpu_count() or 1
-    # The writer asks for batches on a thread of the Delta library's runtime, from which the library can't be called
-    # again: reading, which calls it, has a thread of its own.
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as predictor:
         waiting: deque[Future[pa.RecordBatch]] = deque()
         while (rows := reader.submit(next, batches, None).result()) is not None:
-            if rows.num_rows:
-                waiting.append(pool.submit(predict, rows))
-            if len(waiting) > workers:
+            waiting.append(predictor.submit(predict, rows))
+            if len(waiting) > _BATCHES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-class _Count:
-    """Counts the rows that pass."""
+class _Stream:
+    """Counts the rows that pass, and keeps what went wrong, which the writing library would bury in its own text."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
         self.rows = 0
+        self.error: WorkshopError | None = None
 
-    def rows_of(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            self.rows += batch.num_rows
-            yield batch
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._batches:
+                self.rows += batch.num_rows
+                yield batch
+        except WorkshopError as error:
+            self.error = error
+            raise

@@ -1,5 +1,6 @@
 """Where the kit keeps its state and how it is set: `WORKSHOP_…` environment variables."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workshop.core.errors import WorkshopError, explain_os_error
 
+_UNFIT_FOR_DELTA = re.compile(r"[#?]|%[0-9a-fA-F]{2}")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -20,7 +22,7 @@ def _repository() -> Path:
 class Settings(BaseSettings):
     """What the environment says; every field has a default with which a laptop works."""
 
-    model_config = SettingsConfigDict(env_prefix="WORKSHOP_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="WORKSHOP_", env_ignore_empty=True, frozen=True)
 
     home: Path = _repository() / ".workshop"
     """The folder that holds everything a run leaves behind."""
@@ -32,7 +34,13 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        try:
+            home = home.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError("nobody of that name has a home folder") from error
+        if _UNFIT_FOR_DELTA.search(str(home)):
+            raise ValueError("tables can't be kept in a folder with #, ? or %xx in its name: choose another folder")
+        return home
 
     @property
     def data(self) -> Path:
@@ -69,6 +77,5 @@ def current_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         variable = f"WORKSHOP_{str(first['loc'][0]).upper()}"
-        raise WorkshopError(
-            f"The environment variable {variable} is {first['input']!r}: {first['msg'].replace('Input', 'it')}."
-        ) from error
+        problem = first["msg"].removeprefix("Value error, ").replace("Input", "it")
+        raise WorkshopError(f"The environment variable {variable} is {str(first['input'])!r}: {problem}.") from error

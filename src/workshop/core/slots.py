@@ -53,13 +53,24 @@ class Slots(ABC):
     def uri(self, slot: Slot) -> str:
         """The URI by which a consumer loads whatever holds the slot."""
 
-    @abstractmethod
     def archive(self, version: str) -> None:
         """Mark a version as one that held Production and no longer does."""
+        self.tag(version, {ARCHIVED_TAG: datetime.now(UTC).isoformat(timespec="seconds")})
 
-    @abstractmethod
     def archived(self) -> list[str]:
         """The archived versions, oldest first."""
+        in_production = self.holder(Slot.PRODUCTION)
+        return [version for version in self.versions_tagged(ARCHIVED_TAG) if version != in_production]
+
+    def exists(self, version: str) -> bool:
+        """Whether the registry has that version."""
+        return any(str(entry.version) == version for entry in self._versions())
+
+    def versions_tagged(self, tag: str, value: str | None = None) -> list[str]:
+        """The versions with that tag, and that value of it if one is given; oldest first."""
+        return [
+            str(entry.version) for entry in self._versions() if tag in entry.tags and value in (None, entry.tags[tag])
+        ]
 
     def version_in(self, slot: Slot) -> ModelVersion | None:
         """The registry's entry of the version that holds the slot, with its tags, or None."""
@@ -129,31 +140,20 @@ class AliasSlots(Slots):
         """See `Slots.uri`."""
         return f"models:/{self.model_name}@{slot.value}"
 
-    def archive(self, version: str) -> None:
-        """See `Slots.archive`."""
-        self.tag(version, {ARCHIVED_TAG: datetime.now(UTC).isoformat(timespec="seconds")})
-
-    def archived(self) -> list[str]:
-        """See `Slots.archived`."""
-        in_production = self.holder(Slot.PRODUCTION)
-        return [
-            str(entry.version)
-            for entry in self._versions()
-            if ARCHIVED_TAG in entry.tags and str(entry.version) != in_production
-        ]
-
 
 class StageSlots(Slots):
     """Slots as stages, which MLflow has deprecated and some registries still live by.
 
-    A version has one stage, so Previous, which is also Archived, is a tag of the registered model.
+    A version has one stage, so Previous, which is also Archived, is a tag of the registered model. And the registry
+    puts whatever leaves Staging into the Archived stage too, so what held Production is known by its tag.
     """
 
     def holder(self, slot: Slot) -> str | None:
         """See `Slots.holder`."""
         if slot is Slot.PREVIOUS:
             model = self._model()
-            return model.tags.get(PREVIOUS_TAG) if model is not None else None
+            version = model.tags.get(PREVIOUS_TAG) if model is not None else None
+            return version if version is not None and self.exists(version) else None
         held = [entry for entry in self._versions() if entry.current_stage == slot.value.capitalize()]
         return str(held[-1].version) if held else None
 
@@ -175,15 +175,12 @@ class StageSlots(Slots):
         return f"models:/{self.model_name}/{slot.value.capitalize()}"
 
     def archive(self, version: str) -> None:
-        """See `Slots.archive`; the transition into Production has done it already, unless a crash came between."""
+        """See `Slots.archive`; the transition into Production has given it the stage, unless a crash came between."""
         entry = next((entry for entry in self._versions() if str(entry.version) == version), None)
         if entry is not None and entry.current_stage != "Archived":
             with explained(f"archive version {version}"), _without_deprecation_warnings():
                 self.client.transition_model_version_stage(self.model_name, version, "Archived")
-
-    def archived(self) -> list[str]:
-        """See `Slots.archived`."""
-        return [str(entry.version) for entry in self._versions() if entry.current_stage == "Archived"]
+        super().archive(version)
 
 
 def open_slots(client: MlflowClient, model_name: str) -> Slots:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.settings import Settings, current_settings
 
 # A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
@@ -88,20 +87,15 @@ def explained(doing: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise WorkshopError(f"MLflow could not {doing}: {_first_sentence(error)}.") from error
+        raise WorkshopError(f"MLflow could not {doing}: {first_sentence(error)}.") from error
     except SQLAlchemyError as error:
-        raise WorkshopError(f"MLflow could not {doing}, its database says: {_first_sentence(error)}.") from error
+        raise WorkshopError(f"MLflow could not {doing}, its database says: {first_sentence(error)}.") from error
     except requests.RequestException as error:
         raise WorkshopError(
-            f"MLflow could not {doing}, its server does not answer: {_first_sentence(error)}."
+            f"MLflow could not {doing}, its server does not answer: {first_sentence(error)}."
         ) from error
     except OSError as error:
         raise explain_os_error(error) from error
-
-
-def _first_sentence(error: Exception) -> str:
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return re.sub(r"\s+", " ", first_line).rstrip(".")[:300]
 
 
 def _require_answer(uri: str) -> None:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from filelock import FileLock
+from pyarrow.lib import ArrowException
 
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.settings import Settings, current_settings
 
 COMMIT_KEY = "workshop"
@@ -43,7 +44,12 @@ class Table:
 
     def exists(self) -> bool:
         """Whether anything has been written to it."""
-        return DeltaTable.is_deltatable(str(self.path))
+        return DeltaTable.is_deltatable(self.uri)
+
+    @property
+    def uri(self) -> str:
+        """Where it is, in the form in which the Delta library takes any folder's name, `#` and `%` included."""
+        return self.path.as_uri()
 
     def open(self, version: int | None = None) -> DeltaTable:
         """The table at `version`, or as it is now.
@@ -52,18 +58,28 @@ class Table:
             WorkshopError: there is no such table or version.
         """
         try:
-            return DeltaTable(str(self.path), version=version)
+            return DeltaTable(self.uri, version=version)
         except TableNotFoundError as error:
             raise WorkshopError(f"There is no table {self.name}: write it first.") from error
         except DeltaError as error:
-            raise WorkshopError(f"The table {self.name} can't be read at version {version}: {error}.") from error
+            which = self.label_of(version)
+            raise WorkshopError(f"The table {which} can't be read ({first_sentence(error)}): restore it.") from error
 
     def read(self, version: int | None = None) -> Snapshot:
         """All rows at `version`, or as they are now, in the order in which they were written."""
         delta = self.open(version)
-        rows = delta.to_pyarrow_table().to_pandas()
-        source = _commit_metadata(delta.history(1)[0]).get("source", "")
-        return Snapshot(self.name, delta.version(), rows, source)
+        try:
+            rows = delta.to_pyarrow_table().to_pandas()
+        except (OSError, ArrowException, DeltaError) as error:
+            which = self.label_of(delta.version())
+            raise WorkshopError(f"The table {which} is damaged ({first_sentence(error)}): restore it.") from error
+        # Opened anew: the library numbers the history of a table that was opened at an earlier version wrongly.
+        commit = next(commit for commit in self.open().history() if commit["version"] == delta.version())
+        return Snapshot(self.name, delta.version(), rows, _commit_metadata(commit).get("source", ""))
+
+    def label_of(self, version: int | None) -> str:
+        """The table's name and a version of it, as in `development@0`; the name alone for the newest."""
+        return self.name if version is None else f"{self.name}@{version}"
 
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
         """Make `frame` the table's rows, as a new version; the earlier versions stay readable.
@@ -78,8 +94,9 @@ class Table:
         lock = current_settings().lock_file("table-" + self.name.replace("/", "-"))
         try:
             with FileLock(lock):
+                self.path.mkdir(parents=True, exist_ok=True)
                 write_deltalake(
-                    str(self.path),
+                    self.uri,
                     pa.Table.from_pandas(frame, preserve_index=False),
                     mode="overwrite",
                     name=self.name,
@@ -88,13 +105,15 @@ class Table:
         except OSError as error:
             raise explain_os_error(error) from error
         except DeltaError as error:
+            reason = first_sentence(error)
             raise WorkshopError(
-                f"The table {self.name} could not be written to {self.path}, which is as it was: {error}."
+                f"The table {self.name} could not be written to {self.path}, which is as it was: {reason}."
             ) from error
 
-    def first_commit_metadata(self) -> dict[str, str]:
-        """What was said of the table's first version when it was written."""
-        return _commit_metadata(self.open().history()[-1])
+    def said_of_it(self, key: str) -> dict[str, str]:
+        """What the record of the newest version says that says anything under `key`; nothing where none does."""
+        records = (_commit_metadata(commit) for commit in self.open().history())
+        return next((record for record in records if key in record), {})
 
     def version_of(self, **commit_metadata: str) -> int | None:
         """The newest version whose record says all of `commit_metadata`, or None where none does."""

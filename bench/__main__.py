@@ -1,0 +1,61 @@
+"""`python -m bench [NAME...] [--rounds N]`: measure, and print a table a benchmark."""
+
+import platform
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import psutil
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from bench import run, scoring, setup
+from bench.measure import BrokenError
+
+WIDTH_OF_A_LOG = 140
+
+
+class Benchmark(StrEnum):
+    """What can be measured."""
+
+    RUN = "run"
+    SCORING = "scoring"
+    SETUP = "setup"
+
+
+MEASURES = {Benchmark.RUN: run.measure, Benchmark.SCORING: scoring.measure, Benchmark.SETUP: setup.measure}
+
+
+def main(
+    names: Annotated[
+        list[Benchmark] | None, typer.Argument(metavar="NAME", help="run, scoring, setup; none for all.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often each is measured; the median is printed, with least and greatest.")
+    ] = 3,
+) -> None:
+    """Measure the kit against its peers. Figures are printed, never asserted: it fails only if something breaks."""
+    out, err = Console(), Console(stderr=True)
+    if not out.is_terminal:
+        out.width = WIDTH_OF_A_LOG
+    for name in names or list(Benchmark):
+        busy, gibibytes = psutil.getloadavg()[0], psutil.virtual_memory().total / 2**30
+        with err.status(f"{name} …") as status:
+            try:
+                result = MEASURES[name](rounds, status.update if err.is_terminal else err.print)
+            except BrokenError as error:
+                status.stop()
+                err.print(f"[bold red]✗[/] {name}: {escape(str(error))}", soft_wrap=True)
+                sys.exit(1)
+        out.print(result.as_table())
+        out.print(
+            f"rounds: {rounds}; {psutil.cpu_count()} cores, {gibibytes:.0f} GiB, load {busy:.1f} at the start; "
+            f"Python {platform.python_version()} on {platform.system()} {platform.machine()}\n",
+            style="dim",
+            highlight=False,
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

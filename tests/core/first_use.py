@@ -1,0 +1,18 @@
+"""What each of several processes does; it imports no more than it needs, since they all import it at once."""
+
+import multiprocessing
+import os
+from multiprocessing.synchronize import Barrier
+
+from workshop.core import store
+
+
+def connect_with_others(barrier: Barrier, home: str, answers: "multiprocessing.Queue[str]") -> None:
+    """Open the store in `home` at the same moment as the others, and answer with the first experiment's name."""
+    os.environ["WORKSHOP_HOME"] = home
+    barrier.wait()
+    try:
+        answers.put(store.connect().search_experiments()[0].name)
+    except BaseException as error:
+        answers.put(repr(error))
+        raise
