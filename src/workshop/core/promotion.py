@@ -7,6 +7,7 @@ next one cannot finish or drop.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -108,8 +109,6 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
             before = slots.holders()
             judgement = _about_the_present_champion(contest, judgement)
             status = _carry_out(contest, judgement)
-            if status != "unchanged":
-                slots.tag(contest.candidate.version, {STATUS_TAG: status, DECISION_TAG: judgement.decision.reason})
             after = slots.holders()
     except Timeout as error:
         raise WorkshopError(
@@ -135,7 +134,7 @@ def finish_or_drop(slots: Slots) -> None:
     if intention is None:
         return
     if slots.holder(Slot.PRODUCTION) == intention["to"]:
-        _after_the_swap(slots, intention["from"])
+        _after_the_swap(slots, intention)
     slots.clear_intention()
 
 
@@ -155,37 +154,46 @@ def _carry_out(contest: Contest, judgement: Judgement) -> Status:
     slots, version = contest.slots, contest.candidate.version
     if version in (judgement.champion_version, slots.holder(contest.slot)):
         return "unchanged"
+    reason = judgement.decision.reason
     if not judgement.decision.passed:
+        _record(slots, version, "not better", reason)
         return "not better"
     if contest.slot is Slot.STAGING:
         slots.assign(Slot.STAGING, version)
+        _record(slots, version, "staged", reason)
         return "staged"
-    slots.record_intention(
-        {
-            "from": judgement.champion_version,
-            "to": version,
-            "run_id": current_settings().run_id,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-    )
+    intention = {
+        "from": judgement.champion_version,
+        "to": version,
+        "reason": reason,
+        "run_id": current_settings().run_id,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    slots.record_intention(intention)
     slots.assign(Slot.PRODUCTION, version)
-    _after_the_swap(slots, judgement.champion_version)
+    _after_the_swap(slots, intention)
     slots.clear_intention()
     return "promoted"
 
 
-def _after_the_swap(slots: Slots, old: str | None) -> None:
+def _record(slots: Slots, version: str, status: Status, reason: str) -> None:
+    """Say on the version itself, where the team looks, what was decided about it."""
+    slots.tag(version, {STATUS_TAG: status, DECISION_TAG: reason})
+
+
+def _after_the_swap(slots: Slots, intention: dict[str, Any]) -> None:
     """What follows the one call that counts; each step can be repeated.
 
     Another machine, which our lock does not reach, may have promoted a version between our last look and our call. It
     is not in Production any more, so it is archived with the champion that we knew of.
     """
+    old, new = intention["from"], intention["to"]
     if old is not None and slots.exists(old):
         slots.assign(Slot.PREVIOUS, old)
         slots.archive(old)
-    for overtaken in slots.versions_tagged(STATUS_TAG, "promoted"):
-        if overtaken not in slots.archived() and overtaken != slots.holder(Slot.PRODUCTION):
-            slots.archive(overtaken)
+    for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {new, *slots.archived()}:
+        slots.archive(overtaken)
+    _record(slots, new, "promoted", intention.get("reason", ""))
 
 
 def _require_same_inputs(candidate: LoadedModel, champion: LoadedModel) -> None:
