@@ -107,7 +107,7 @@ def test_from_a_clone_to_a_better_model_in_production(tmp_path: Path, monkeypatc
     assert "Version 2 is not better than version 1; Production is untouched." in second.out
     decision = latest_summary(home)["outcome"]["decision"]
     assert (decision["difference"], decision["standard_error"]) == (0, 0)  # same seed, data and code: the same model
-    assert production() == "1"
+    assert status()["slots"]["production"]["version"] == "1"
     after = files_below(home)
     assert {name: after.get(name) for name in before} == before
 
@@ -180,7 +180,7 @@ def test_development_wines_with_a_renamed_column_end_the_run_in_one_sentence(hom
     table.write(wines.rename(columns={"alcohol": "alc"}), {})
     refused = workshop("run")
     assert refused.code == 1
-    said = "part_1_1_data_prep, cell 4: The table development does not fit its schema: the column alcohol is missing;"
+    said = "part_1_1_data_prep, cell 5: The table development does not fit its schema: the column alcohol is missing;"
     assert said in refused.out
     assert "Traceback" not in refused.out + refused.err
     assert production() == "1"

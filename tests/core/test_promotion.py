@@ -350,7 +350,12 @@ class Undo:
             origin.backup(copied)
 
 
-@pytest.mark.parametrize("next_run", [BETTER, AGAIN], ids=["the same run again", "another run"])
+@pytest.mark.parametrize(
+    ("kind", "next_run"),
+    [("alias", BETTER), ("alias", AGAIN), ("stage", AGAIN)],
+    ids=["aliases, the same run again", "aliases, another run", "stages, another run"],
+    indirect=["kind"],
+)
 def test_a_crash_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
     first_in_production: Slots, home: Path, next_run: tuple[str, str]
 ) -> None:
@@ -369,6 +374,10 @@ def test_a_crash_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
         assert slots.intention() is None
         assert slots.holder(Slot.PREVIOUS) == ("1" if holder == "3" else None)
         assert slots.archived() == (["1"] if holder == "3" else [])
+        if holder == "3":
+            tags = slots.client.get_model_version(MODEL, "3").tags
+            assert tags["workshop.status"] == "promoted"
+            assert tags["workshop.decision"] == judgement.decision.reason
         if not crashed:
             break
         undo()

@@ -258,3 +258,24 @@ def test_a_slot_that_nobody_holds_is_refused(
 def test_a_model_that_was_never_registered_holds_nothing(kind: str, empty_registry: MlflowClient) -> None:
     with refusal("never_registered", "part_1_3_evaluating"):
         scoring.load_slot(open_slots(empty_registry, "never_registered"))
+
+
+# Tables of other people's making
+
+
+def test_a_table_in_partitions_is_scored_the_same(loaded: LoadedModel, predictions: Table, home: Path) -> None:
+    wines = delta.production_table().read().frame
+    table = Table("cellar", home / "data" / "cellar")
+    write_deltalake(table.uri, wines, partition_by=["is_red"])
+    assert scoring.score(loaded, table, predictions).rows == len(wines)
+    found = predictions.read().frame.set_index(WINE_ID)["probability"]
+    np.testing.assert_array_equal(found[wines[WINE_ID]], loaded.probabilities(wines))
+
+
+def test_wines_without_an_id_are_refused(loaded: LoadedModel, predictions: Table, home: Path) -> None:
+    wines = delta.production_table().read().frame
+    table = Table("cellar", home / "data" / "cellar")
+    write_deltalake(table.uri, wines.assign(**{WINE_ID: wines[WINE_ID].astype("Int64").mask(wines.index == 3)}))
+    with refusal("cellar", f"no {WINE_ID}"):
+        scoring.score(loaded, table, predictions)
+    assert not predictions.exists()

@@ -5,7 +5,7 @@ import hashlib
 import re
 import unicodedata
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -94,7 +94,7 @@ class Parameters(BaseModel):
     """Where the two original CSV files and their SHA256SUMS are; empty for the ones that come with the kit."""
     input_table: Annotated[str, AfterValidator(_table_name)] = "production"
     """The table whose wines are scored."""
-    slot: Annotated[str, Field(pattern="^(|production|staging)$")] = ""
+    slot: Literal["", "production", "staging"] = ""
     """The slot to score with; empty for Production, or Staging as long as nothing has been promoted."""
 
 

@@ -22,6 +22,8 @@ from workshop.core.tables import Table, named_table
 
 ROWS_A_BATCH = 65_536
 HISTOGRAM_BINS = 40
+COLUMNS = [WINE_ID, *FEATURES]
+"""What is read of the table that is scored."""
 _BATCHES_AHEAD = 2
 _READ_AHEAD_BYTES = 65_536
 PREDICTIONS = pa.schema(
@@ -82,7 +84,7 @@ def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: in
     """
     batch = datetime.now(UTC).isoformat(timespec="milliseconds")
     source = wines.open().to_pyarrow_dataset()
-    _require_columns(source.schema, wines)
+    _require_numbers(source.schema, wines)
     stream = _Stream(_predicted(model, _read(source, wines, rows_a_batch), batch))
     try:
         predictions.path.mkdir(parents=True, exist_ok=True)
@@ -125,8 +127,8 @@ def histogram(predictions: Table, batch: str) -> np.ndarray:
     return counts
 
 
-def _require_columns(schema: pa.Schema, wines: Table) -> None:
-    for name in (WINE_ID, *FEATURES):
+def _require_numbers(schema: pa.Schema, wines: Table) -> None:
+    for name in COLUMNS:
         if name not in schema.names:
             raise WorkshopError(f"The table {wines.name} lacks the column {name}: it can't be scored without it.")
         kind = schema.field(name).type
@@ -139,8 +141,21 @@ def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[pa.Re
     for fragment in source.get_fragments():
         # Without pre_buffer=False the file would be read whole before the first row.
         with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_AHEAD_BYTES) as parquet:
-            _require_columns(parquet.schema_arrow, wines)
-            yield from parquet.iter_batches(rows_a_batch, columns=[WINE_ID, *FEATURES], use_threads=False)
+            stored = [name for name in COLUMNS if name in parquet.schema_arrow.names]
+            # What a table is partitioned by is in no file; it is the same for all rows of one.
+            same_for_all = ds.get_partition_keys(fragment.partition_expression)
+            if unknown := [name for name in COLUMNS if name not in stored and name not in same_for_all]:
+                raise WorkshopError(f"Some rows of the table {wines.name} have no {unknown[0]}: fill the column in.")
+            for rows in parquet.iter_batches(rows_a_batch, columns=stored, use_threads=False):
+                if WINE_ID in stored and rows.column(WINE_ID).null_count:
+                    raise WorkshopError(f"Some rows of the table {wines.name} have no {WINE_ID}: fill the column in.")
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        rows.column(name) if name in stored else pa.repeat(float(same_for_all[name]), rows.num_rows)
+                        for name in COLUMNS
+                    ],
+                    names=COLUMNS,
+                )
 
 
 def _predicted(model: LoadedModel, batches: Iterator[pa.RecordBatch], batch: str) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workshop.core.errors import WorkshopError, explain_os_error
 
-_UNFIT_FOR_DELTA = re.compile(r"[#?]|%[0-9a-fA-F]{2}")
+_UNFIT_FOR_DELTA = re.compile(r"[#?\[\]]|%[0-9a-fA-F]{2}")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -39,7 +39,9 @@ class Settings(BaseSettings):
         except RuntimeError as error:
             raise ValueError("nobody of that name has a home folder") from error
         if _UNFIT_FOR_DELTA.search(str(home)):
-            raise ValueError("tables can't be kept in a folder with #, ? or %xx in its name: choose another folder")
+            raise ValueError(
+                "tables can't be kept in a folder with #, ?, [, ] or %xx in its name: choose another folder"
+            )
         return home
 
     @property

@@ -21,10 +21,14 @@ _HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_
 _SECONDS_TO_ANSWER = 10
 _QUIET_LOGGERS = ("mlflow", "alembic")
 
+# MLflow writes the URI that it is given into the environment: without knowing our own we would take it for the team's.
+_written_by_us: set[str] = set()
+
 
 def tracking_uri(settings: Settings | None = None) -> str:
     """Where runs and models are recorded: `MLFLOW_TRACKING_URI`, or the embedded SQLite file in the kit's home."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or embedded_uri(settings or current_settings())
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return named if named and named not in _written_by_us else embedded_uri(settings or current_settings())
 
 
 def embedded_uri(settings: Settings) -> str:
@@ -50,8 +54,11 @@ def connect() -> MlflowClient:
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     uri = tracking_uri(settings)
+    registry_uri = os.environ.get("MLFLOW_REGISTRY_URI")
+    if is_embedded(settings):
+        _written_by_us.add(uri)
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+    mlflow.set_registry_uri(registry_uri if registry_uri and registry_uri not in _written_by_us else uri)
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
     # Two processes that both find no tables would both create them.
