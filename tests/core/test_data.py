@@ -287,7 +287,7 @@ def test_several_at_once_make_the_tables_once(home: Path) -> None:
     assert {(one.result()[0].label, one.result()[1].label) for one in made} == {("development@0", "production@0")}
 
 
-@pytest.mark.parametrize("name", ["C# Kurs", "a%20b", "[x]", "what?"])
+@pytest.mark.parametrize("name", ["C# Kurs", "a%20b", "[x]", "what?", "a^b", "a|b", "a\\b"])
 def test_a_home_whose_name_delta_can_not_take_is_refused_before_it_does_harm(
     home: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

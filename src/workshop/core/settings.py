@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workshop.core.errors import WorkshopError, explain_os_error
 
-_UNFIT_FOR_DELTA = re.compile(r"[#?\[\]]|%[0-9a-fA-F]{2}")
+_UNFIT_FOR_DELTA = re.compile(r"[#?\[\]^|\\]|%[0-9a-fA-F]{2}")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -38,9 +38,9 @@ class Settings(BaseSettings):
             home = home.expanduser().absolute()
         except RuntimeError as error:
             raise ValueError("nobody of that name has a home folder") from error
-        if _UNFIT_FOR_DELTA.search(str(home)):
+        if _UNFIT_FOR_DELTA.search(home.as_posix()):
             raise ValueError(
-                "tables can't be kept in a folder with #, ?, [, ] or %xx in its name: choose another folder"
+                "tables can't be kept in a folder with one of #?[]^| or %xx in its name: choose another folder"
             )
         return home
 
