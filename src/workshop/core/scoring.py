@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -136,29 +137,33 @@ def _require_numbers(schema: pa.Schema, wines: Table) -> None:
             raise WorkshopError(f"The table {wines.name} has {kind} in the column {name}: it can only score numbers.")
 
 
-def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[pa.RecordBatch]:
-    """Decode a few pages at a time; the dataset's own scanner decodes whole row groups, and the next one meanwhile."""
+def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[tuple[pa.Array, pd.DataFrame]]:
+    """The ids and the features of the wines, batch by batch.
+
+    A few pages are decoded at a time; the dataset's own scanner decodes whole row groups, and the next one meanwhile.
+    """
     for fragment in source.get_fragments():
         # Without pre_buffer=False the file would be read whole before the first row.
         with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_AHEAD_BYTES) as parquet:
             stored = [name for name in COLUMNS if name in parquet.schema_arrow.names]
             # What a table is partitioned by is in no file; it is the same for all rows of one.
             same_for_all = ds.get_partition_keys(fragment.partition_expression)
-            if unknown := [name for name in COLUMNS if name not in stored and name not in same_for_all]:
+            if unknown := [
+                name for name in COLUMNS if name not in stored and (name == WINE_ID or name not in same_for_all)
+            ]:
                 raise WorkshopError(f"Some rows of the table {wines.name} have no {unknown[0]}: fill the column in.")
             for rows in parquet.iter_batches(rows_a_batch, columns=stored, use_threads=False):
-                if WINE_ID in stored and rows.column(WINE_ID).null_count:
+                if rows.column(WINE_ID).null_count:
                     raise WorkshopError(f"Some rows of the table {wines.name} have no {WINE_ID}: fill the column in.")
-                yield pa.RecordBatch.from_arrays(
-                    [
-                        rows.column(name) if name in stored else pa.repeat(float(same_for_all[name]), rows.num_rows)
-                        for name in COLUMNS
-                    ],
-                    names=COLUMNS,
-                )
+                features = rows.select([name for name in FEATURES if name in stored]).to_pandas()
+                for name in set(FEATURES).difference(stored):
+                    features[name] = float(same_for_all[name])
+                yield rows.column(WINE_ID), features[FEATURES]
 
 
-def _predicted(model: LoadedModel, batches: Iterator[pa.RecordBatch], batch: str) -> Iterator[pa.RecordBatch]:
+def _predicted(
+    model: LoadedModel, batches: Iterator[tuple[pa.Array, pd.DataFrame]], batch: str
+) -> Iterator[pa.RecordBatch]:
     """Predict batch by batch, in order, while the batches to come are read and those done are written.
 
     One thread predicts: scikit-learn changes the process's warning filters while it does, which a second thread would
@@ -166,21 +171,16 @@ def _predicted(model: LoadedModel, batches: Iterator[pa.RecordBatch], batch: str
     which calls it, has a thread of its own as well.
     """
 
-    def predict(rows: pa.RecordBatch) -> pa.RecordBatch:
-        probabilities = model.probabilities(rows.select(FEATURES).to_pandas())
-        require_probabilities(probabilities, rows.num_rows, f"model, version {model.version},")
-        columns = [
-            rows.column(WINE_ID),
-            pa.array(probabilities),
-            pa.repeat(model.version, rows.num_rows),
-            pa.repeat(batch, rows.num_rows),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
+    def predict(ids: pa.Array, features: pd.DataFrame) -> pa.RecordBatch:
+        probabilities = model.probabilities(features)
+        require_probabilities(probabilities, len(ids), f"model, version {model.version},")
+        who_and_when = [pa.repeat(model.version, len(ids)), pa.repeat(batch, len(ids))]
+        return pa.RecordBatch.from_arrays([ids, pa.array(probabilities), *who_and_when], schema=PREDICTIONS)
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as predictor:
         waiting: deque[Future[pa.RecordBatch]] = deque()
         while (rows := reader.submit(next, batches, None).result()) is not None:
-            waiting.append(predictor.submit(predict, rows))
+            waiting.append(predictor.submit(predict, *rows))
             if len(waiting) > _BATCHES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
