@@ -25,7 +25,7 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses=auto --dist=worksteal
+	$(BIN)/pytest --numprocesses=logical --dist=worksteal
 
 lab: $(READY) ## JupyterLab on the notebooks
 	@$(BIN)/workshop lab
