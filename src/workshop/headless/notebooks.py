@@ -59,7 +59,10 @@ def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
     """
     chosen = list(names)
     if chosen:
-        return [_find(name) for name in chosen]
+        found = [_find(name) for name in chosen]
+        if twice := [notebook.name for notebook in found if found.count(notebook) > 1]:
+            raise RequestError(f"The notebook {twice[0]} is named twice: a run executes it once.")
+        return found
     return [_find(name) for name in (*IN_ORDER, *([SCORING] if scoring else []))]
 
 

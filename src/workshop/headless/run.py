@@ -20,6 +20,8 @@ from workshop.core.slots import Slots, open_slots
 from workshop.headless import kernels, local, notebooks, report
 from workshop.headless.summary import EXIT_CODES, NotebookResult, RunStatus, Summary
 
+_OPTIONS = {"run_name": "--run-name", "devops_action": "--action"}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -110,6 +112,9 @@ def run(request: Request, progress: Progress) -> Summary:
 
 def _parameters(request: Request, chosen: list[notebooks.Notebook]) -> dict[str, dict[str, Any]]:
     """Each notebook's parameters: those given, and the run's own for the notebooks that declare them."""
+    for name, option in _OPTIONS.items():
+        if name in request.parameters:
+            raise notebooks.RequestError(f"The parameter {name} has an option of its own: use {option} instead of -p.")
     given = notebooks.check_parameters(chosen, request.parameters)
     own = {
         "run_name": request.run_name,
