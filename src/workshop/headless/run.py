@@ -196,8 +196,6 @@ def _make_folder(settings: Settings, started: datetime, run_name: str) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if not settings.runs.is_dir():
-                raise WorkshopError(f"{settings.runs} is a file: move it away, the runs' folders go there.") from None
             continue
         except OSError as error:
             raise explain_os_error(error) from error
