@@ -151,7 +151,8 @@ def ui(
 
     settings = current_settings()
     if not store.is_embedded(settings):
-        raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {store.tracking_uri()}.")
+        address = store.without_credentials(store.tracking_uri())
+        raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
     store.connect()
     # MLflow's job runners (for the evaluation of generative models) take longer to start than all the rest.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")

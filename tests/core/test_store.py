@@ -334,3 +334,10 @@ def test_without_an_error_nothing_happens() -> None:
     with store.explained("pour"):
         poured = True
     assert poured
+
+
+def test_a_password_in_the_servers_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:hunter2@127.0.0.1:9")
+    with refusal("no MLflow server at http://127.0.0.1:9") as caught:
+        store.connect()
+    assert "hunter2" not in str(caught.value)

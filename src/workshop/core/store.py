@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,8 +62,13 @@ def connect() -> MlflowClient:
     mlflow.set_registry_uri(registry_uri if registry_uri and registry_uri not in _written_by_us else uri)
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
+    advice = (
+        f"restore {settings.home / 'mlflow.db'}, or start afresh with `workshop reset`"
+        if is_embedded(settings)
+        else "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
+    )
     # Two processes that both find no tables would both create them.
-    with FileLock(settings.lock_file("mlflow-store")), explained("open its store"):
+    with FileLock(settings.lock_file("mlflow-store")), explained("open its store", advice):
         client = MlflowClient()
         client.search_experiments(max_results=1)
     return client
@@ -85,35 +91,47 @@ def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
 
 
 @contextmanager
-def explained(doing: str) -> Iterator[None]:
+def explained(doing: str, advice: str = "") -> Iterator[None]:
     """Turn what MLflow, its database or the network raise inside into one sentence.
+
+    Args:
+        doing: what was being done, as in `load wine_quality version 3`.
+        advice: what to do about it, where the error itself does not say.
 
     Raises:
         WorkshopError: instead of MLflow's, SQLAlchemy's or requests' own error, or an OSError.
     """
+    what_to_do = f"; {advice}" if advice else ""
     try:
         yield
     except MlflowException as error:
-        raise WorkshopError(f"MLflow could not {doing}: {first_sentence(error)}.") from error
+        raise WorkshopError(f"MLflow could not {doing}: {first_sentence(error)}{what_to_do}.") from error
     except SQLAlchemyError as error:
-        raise WorkshopError(f"MLflow could not {doing}, its database says: {first_sentence(error)}.") from error
+        said = first_sentence(error).split(" [SQL:")[0]
+        raise WorkshopError(f"MLflow could not {doing}, its database says: {said}{what_to_do}.") from error
     except requests.RequestException as error:
         raise WorkshopError(
-            f"MLflow could not {doing}, its server does not answer: {first_sentence(error)}."
+            f"MLflow could not {doing}, its server does not answer: {first_sentence(error)}{what_to_do}."
         ) from error
     except OSError as error:
         raise explain_os_error(error) from error
 
 
+def without_credentials(uri: str) -> str:
+    """The URI as it may be shown: a user name and a password in it are nobody else's business."""
+    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+
+
 def _require_answer(uri: str) -> None:
+    shown = without_credentials(uri)
     advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_SECONDS_TO_ANSWER)
     except requests.Timeout as error:
         raise WorkshopError(
-            f"The MLflow server at {uri} did not answer within {_SECONDS_TO_ANSWER} seconds: {advice}."
+            f"The MLflow server at {shown} did not answer within {_SECONDS_TO_ANSWER} seconds: {advice}."
         ) from error
     except requests.RequestException as error:
-        raise WorkshopError(f"There is no MLflow server at {uri}: {advice}.") from error
+        raise WorkshopError(f"There is no MLflow server at {shown}: {advice}.") from error
     if answer.status_code >= 500:
-        raise WorkshopError(f"The MLflow server at {uri} answers with error {answer.status_code}: {advice}.")
+        raise WorkshopError(f"The MLflow server at {shown} answers with error {answer.status_code}: {advice}.")
