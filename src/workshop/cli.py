@@ -41,8 +41,8 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     action: Annotated[
         Action,
         typer.Option(
-            help="integration: compare on held-out test wines, the winner takes Staging. "
-            "deployment: compare on production wines, the winner takes Production.",
+            help="integration: compare on held-out test wines, a better candidate takes Staging. "
+            "deployment: compare on production wines, a better candidate takes Production.",
             case_sensitive=False,
         ),
     ] = Action.INTEGRATION,
@@ -68,7 +68,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
 
-    Ends with 0 when the new model was better (or there was none before), 3 when everything ran but the new model is
+    Ends with 0 when the new model was better (or none holds Production yet), 3 when everything ran but the new model is
     not better, 1 when something failed, and 2 when the command line was wrong. Production changes hands in 1_3 or not
     at all, and the last lines say which.
 

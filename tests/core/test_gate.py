@@ -216,7 +216,7 @@ def test_the_first_model_becomes_the_baseline() -> None:
     assert (decision.auc_champion, decision.difference, decision.lower_bound) == (None, None, None)
     assert (decision.rows, decision.positives) == (43, 31)
     assert "0.7258" in decision.reason
-    assert "baseline" in decision.reason
+    assert "nothing to beat" in decision.reason
 
 
 def test_the_same_model_again_is_not_better() -> None:

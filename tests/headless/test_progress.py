@@ -11,7 +11,6 @@ def watch(progress: Progress) -> None:
     progress.notebook_started("part_1_1_data_prep", 2)
     progress.cell_started(1)
     progress.cell_started(2)
-    progress.cell_started(3)
     progress.notebook_ended(NotebookResult(name="part_1_1_data_prep", status="succeeded", seconds=1.25))
 
 
@@ -20,7 +19,7 @@ def test_a_log_gets_plain_lines_without_colours() -> None:
     with shown_on(Console(file=written)) as progress:
         assert isinstance(progress, PlainProgress)
         watch(progress)
-    assert written.getvalue() == ("part_1_1_data_prep: 2 cells\npart_1_1_data_prep: succeeded at cell 3 of 3, 1.2 s\n")
+    assert written.getvalue() == ("part_1_1_data_prep: 2 cells\npart_1_1_data_prep: succeeded at cell 2 of 2, 1.2 s\n")
 
 
 def test_a_terminal_shows_the_notebook_and_the_cell() -> None:
@@ -29,4 +28,4 @@ def test_a_terminal_shows_the_notebook_and_the_cell() -> None:
         assert isinstance(progress, LiveProgress)
         watch(progress)
     assert "part_1_1_data_prep" in written.getvalue()
-    assert "3 of 3" in written.getvalue()
+    assert "2 of 2" in written.getvalue()

@@ -96,7 +96,7 @@ def decide(
     basis = {"rows": len(target), "positives": positives, "confidence": confidence, "min_improvement": min_improvement}
     if champion is None:
         area = float(_components(target == 1, candidate)[0].mean())
-        reason = f"No model holds Production yet: the candidate, with an AUC of {area:.4f}, becomes the baseline."
+        reason = f"No model holds Production yet, so the candidate, with an AUC of {area:.4f}, has nothing to beat."
         return Decision("baseline", reason, **basis, auc_candidate=area)  # type: ignore[arg-type]
     require_probabilities(champion, len(target), "champion")
     comparison = compare_auc(target, candidate, champion)

@@ -44,9 +44,7 @@ class LiveProgress:
 
     def cell_started(self, number: int) -> None:
         """See `Progress`."""
-        total = self._bars.tasks[self._task].total or 0
-        # Papermill adds a cell with the parameters, so there may be one more than the notebook has.
-        self._bars.update(self._task, completed=number, total=max(total, number))
+        self._bars.update(self._task, completed=number)
 
     def notebook_ended(self, result: NotebookResult) -> None:
         """See `Progress`."""
@@ -69,7 +67,6 @@ class PlainProgress:
     def cell_started(self, number: int) -> None:
         """See `Progress`."""
         self._number = number
-        self._cells = max(self._cells, number)
 
     def notebook_ended(self, result: NotebookResult) -> None:
         """See `Progress`."""

@@ -82,8 +82,9 @@ def run(request: Request, progress: Progress) -> Summary:
     after = _holders_or(before, slots)
     if status == "done" and outcome is not None:
         status, sentence = outcome["status"], outcome["sentence"]
-    elif after["production"] != before["production"]:
-        sentence = f"{sentence} Before that, version {after['production']} took Production."
+    for slot in ("production", "staging"):
+        if status in ("failed", "interrupted") and after[slot] != before[slot]:
+            sentence = f"{sentence} Before that, version {after[slot]} took {slot.capitalize()}."
     summary = Summary(
         run_id=folder.name,
         run_name=run_name,
@@ -119,7 +120,8 @@ def _parameters(request: Request, chosen: list[notebooks.Notebook]) -> dict[str,
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
-        **({"slot": "production"} if request.scoring else {}),
+        # CD must not quietly score with anything else, not even where nothing has been promoted.
+        **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
     }
     return {
         notebook.name: {
@@ -141,7 +143,8 @@ def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookRe
             results.append(NotebookResult(name=name, status="not run"))
             continue
         try:
-            progress.notebook_started(name, job.notebook.code_cells())
+            # Papermill puts a cell with the parameters behind the tagged one.
+            progress.notebook_started(name, job.notebook.code_cells() + bool(job.parameters))
             result = local.execute(job, progress.cell_started)
         except KeyboardInterrupt:
             status, sentence = "interrupted", f"Stopped in {name}; run it again when you like."

@@ -35,10 +35,16 @@ def as_table(found: dict[str, Any]) -> Table:
             table.add_row(slot, "-", "", "", "")
         else:
             table.add_row(
-                slot, holder["version"], holder["run_name"], holder["data_version"], holder["git_commit"][:10]
+                slot, holder["version"], holder["run_name"], holder["data_version"], _short(holder["git_commit"])
             )
     table.caption = f"archived: {', '.join(found['archived']) or 'none'}"
     return table
+
+
+def _short(commit: str) -> str:
+    """The first digits of a commit, and whether files differed from it."""
+    digits, dash, dirty = commit.partition("-")
+    return f"{digits[:10]}{dash}{dirty}"
 
 
 def _describe(entry: Any, uri: str) -> dict[str, str] | None:
