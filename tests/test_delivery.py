@@ -224,6 +224,25 @@ def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run
     assert workshop("run", "--notebooks", "1_2,1_3", "--action", "deployment").code == 3
 
 
+def test_a_run_that_is_killed_leaves_no_process_and_production_as_it_was(home: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "workshop", "run", "--action", "deployment"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("part_1_2_training:"):
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert production() == "1"
+
+
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_to_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = tmp_path / "locked"

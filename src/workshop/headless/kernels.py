@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
@@ -166,4 +167,16 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
     if cwd is not None:
         os.chdir(cwd)
     sys.argv = [_LAUNCHER, *arguments]
-    IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())  # it ends itself should that process be gone
+    threading.Thread(target=_end_with_the_runner, daemon=True).start()
+    IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())
+
+
+def _end_with_the_runner() -> None:
+    """End this kernel when the process that asked for it is gone, however it went.
+
+    The kernel's own watch is for the process that it was forked from, which lives for as long as the kernel does.
+    """
+    runner = multiprocessing.parent_process()
+    if runner is not None:
+        runner.join()
+        os._exit(1)
