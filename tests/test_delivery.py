@@ -224,6 +224,22 @@ def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run
     assert workshop("run", "--notebooks", "1_2,1_3", "--action", "deployment").code == 3
 
 
+def test_ctrl_c_on_the_terminal_while_a_run_is_still_importing_is_no_traceback(home: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "workshop", "run"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    warming: list[psutil.Process] = []
+    while not warming and process.poll() is None:
+        warming = [each for each in psutil.Process(process.pid).children() if "forkserver" in " ".join(each.cmdline())]
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in out + err
+    _, alive = psutil.wait_procs(warming, timeout=20)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_a_run_that_is_killed_leaves_no_process_and_production_as_it_was(home: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "workshop", "run", "--action", "deployment"],

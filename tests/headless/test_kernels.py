@@ -1,4 +1,5 @@
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from jupyter_core.utils import run_sync
 from workshop.headless import kernels
 
 pytestmark = pytest.mark.integration
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("warm", ["1", "0"])
@@ -48,3 +51,18 @@ def test_a_kernel_has_the_environment_it_was_given_and_no_other(tmp_path: Path) 
 def test_the_exit_code_of_a_living_kernel_is_unknown(tmp_path: Path) -> None:
     with kernels.kernel(dict(os.environ), tmp_path, tmp_path / "kernel.log") as manager:
         assert kernels.exit_code(manager) is None
+
+
+def test_a_kernel_that_is_being_started_is_started_before_a_run_is_stopped(tmp_path: Path) -> None:
+    told: list[int] = []
+    before = {each: signal.signal(each, lambda signum, _: told.append(signum)) for each in STOPPING}
+    try:
+        with kernels._undisturbed():
+            for each in STOPPING:
+                os.kill(os.getpid(), each)
+            assert told == []
+        assert sorted(told) == sorted(STOPPING)
+        assert all(signal.getsignal(each) is not None for each in STOPPING)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -8,12 +8,13 @@ is the seam by which a kernel is started from it.
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,7 @@ from jupyter_core.utils import run_sync
 
 WARM_PROVISIONER = "workshop-warm"
 _LAUNCHER = "ipykernel_launcher"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def can_start_warm() -> bool:
@@ -37,7 +39,7 @@ def begin_warming() -> None:
     """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
     if can_start_warm():
         multiprocessing.get_context("forkserver").set_forkserver_preload(["workshop.headless.warm_imports"])
-        with _nothing_to_import_again():
+        with _nothing_to_import_again(), _undisturbed():
             forkserver.ensure_running()
 
 
@@ -104,7 +106,7 @@ class WarmProvisioner(LocalProvisioner):
         process = multiprocessing.get_context("forkserver").Process(
             target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
         )
-        with _nothing_to_import_again():
+        with _nothing_to_import_again(), _undisturbed():
             process.start()
         self.process = _ForkedKernel(process)  # type: ignore[assignment]  # a Popen in all that is asked of it
         self.pid = self.pgid = process.pid
@@ -124,6 +126,32 @@ def _nothing_to_import_again() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block has ended: a fork server that is left in mid-sentence dies loudly.
+
+    What is started in the block never sees a Ctrl-C of the terminal, which goes to all processes there:
+    the runner gets it too, and ends what it has started.
+    """
+    if not can_start_warm() or threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread only
+        return
+    held: list[int] = []
+    resource_tracker.ensure_running()  # it would lift the block below
+    handlers = {each: signal.getsignal(each) for each in _STOPPING}
+    for each in _STOPPING:
+        signal.signal(each, lambda signum, _: held.append(signum))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for signum in held:
+            signal.raise_signal(signum)
 
 
 class _ForkedKernel:
@@ -159,6 +187,7 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
     from ipykernel.kernelapp import IPKernelApp  # imported already where this runs
 
     os.setsid()  # Ctrl-C on the terminal is for the runner, which then ends the kernel
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked in the fork server; interrupts a cell here
     with open(log, "ab", buffering=0) as stream:  # noqa: PTH123  # may be os.devnull
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
