@@ -5,7 +5,7 @@ Every table is a Delta table, so each run can say which version of the data it s
 
 import hashlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -133,14 +133,58 @@ def load_wines(table: Table) -> Snapshot:
     Raises:
         WorkshopError: there is no such table yet, or its rows don't fit.
     """
+    snapshot = _existing(table).read()
+    check(snapshot.frame, WINES, table.name)
+    return snapshot
+
+
+def production_wines(version: int | None = None) -> Snapshot:
+    """The production wines at a version, or as they are now, whether or not they fit their schema.
+
+    Raises:
+        WorkshopError: there is no such table yet.
+    """
+    return _existing(production_table()).read(version)
+
+
+def test_wines(run_name: str) -> Snapshot:
+    """The test part of the wines that this run has prepared.
+
+    Raises:
+        WorkshopError: no run of that name has prepared any.
+    """
+    return _test_part(load_prepared(run_name))
+
+
+def rows_compared_on(label: str) -> Snapshot:
+    """The rows of a comparison, again, by the label that its record gives.
+
+    Args:
+        label: as in `production@0`, or `prepared/dev-ana@3`, of which it is the test part.
+
+    Raises:
+        WorkshopError: this home does not have them.
+    """
+    name, _, version = label.rpartition("@")
+    if name == production_table().name:
+        return production_wines(int(version))
+    table = prepared_table(name.removeprefix("prepared/"))
+    if not table.exists():
+        raise WorkshopError(f"This home has no table {name}: replay the decision where the run was made.")
+    return _test_part(table.read(int(version)))
+
+
+def _test_part(prepared: Snapshot) -> Snapshot:
+    return replace(prepared, frame=split_prepared(prepared.frame).test)
+
+
+def _existing(table: Table) -> Table:
     if not table.exists():
         raise WorkshopError(
             f"There is no {table.name} table yet: run the notebook part_0_create_datasets first "
             "(`workshop run` does it by itself)."
         )
-    snapshot = table.read()
-    check(snapshot.frame, WINES, table.name)
-    return snapshot
+    return table
 
 
 def save_prepared(prepared: pd.DataFrame, run_name: str, source: Snapshot) -> Snapshot:

@@ -1,41 +1,48 @@
-"""The gate: is the candidate better than the champion, and how sure can we be?
+"""The gate: is the candidate better than the champion, how sure can we be, and does anything speak against it?"""
 
-Two models that are scored on the same rows make correlated mistakes, so their AUCs can't be compared as if each had
-its own rows. DeLong's method takes the correlation into account.
-"""
-
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
-from workshop.core.errors import WorkshopError
+from workshop.core import auc, guards
+from workshop.core.auc import Comparison, PairedScores
+from workshop.core.guards import Guard
 
-Verdict = Literal["better", "not better", "baseline"]
-
-FEWEST_OF_A_KIND = 2
-"""Positives, and negatives, below which an AUC has no variance to estimate."""
+Verdict = Literal["better", "not better", "baseline", "vetoed", "refused"]
+"""`vetoed`: better overall, but a guard failed. `refused`: callers would break, or nothing can be judged."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The paired comparison of two models' AUC on the same rows; differences are candidate minus champion."""
+class Terms:
+    """What the gate asks for."""
 
-    auc_candidate: float
-    auc_champion: float
-    difference: float
-    standard_error: float
-    p_value: float
-    """One-sided: how often a candidate that is no better would look at least this good."""
+    confidence: float = 0.975
+    """How sure to be that the candidate is better, one-sided; above 0.5 and below 1."""
+    min_improvement: float = 0.0
+    """The AUC difference that the lower confidence bound must exceed."""
+    detectable_improvement: float = 0.05
+    """By how much beyond that a candidate is better that the rows must suffice to recognize."""
+    slice_tolerance: float = 0.01
+    """How much AUC a slice may lose."""
+    correct_for_looks: bool = False
+    """Whether the confidence grows with each comparison on the same production wines."""
 
-    def lower_bound(self, confidence: float) -> float:
-        """The one-sided lower confidence bound of the difference."""
-        return self.difference - float(norm.ppf(confidence)) * self.standard_error
 
-    def upper_bound(self, confidence: float) -> float:
-        """The one-sided upper confidence bound of the difference."""
-        return self.difference + float(norm.ppf(confidence)) * self.standard_error
+@dataclass(frozen=True)
+class Looks:
+    """What comparing again and again on the same rows does to the error rate."""
+
+    number: int
+    """Which look at these rows this is, from 1."""
+    false_promotion_chance: float
+    """At most how likely it is, by now, that one of this many looks at candidates that are no better promoted one."""
+    corrected_confidence: float
+    """The confidence with which all looks together, however many follow, err no more often than one was to."""
+    corrected_lower_bound: float | None = None
+    corrected: bool = False
+    """Whether the verdict has used it."""
 
 
 @dataclass(frozen=True)
@@ -47,136 +54,156 @@ class Decision:
     rows: int
     positives: int
     confidence: float
+    """The one that the bounds below have."""
     min_improvement: float
-    auc_candidate: float
+    guards: list[Guard]
+    looks: Looks
+    auc_candidate: float | None = None
     auc_champion: float | None = None
     difference: float | None = None
     standard_error: float | None = None
     lower_bound: float | None = None
     upper_bound: float | None = None
     p_value: float | None = None
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know and the verdict does not depend on."""
 
     @property
     def passed(self) -> bool:
         """Whether the candidate may take the slot."""
-        return self.verdict != "not better"
+        return self.verdict in ("better", "baseline")
+
+    @property
+    def vetoes(self) -> list[Guard]:
+        """The guards that failed."""
+        return [guard for guard in self.guards if not guard.passed]
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as JSON types."""
         return asdict(self)
 
 
-def decide(
+def decide(  # noqa: PLR0913  # each is a fact of its own
     target: np.ndarray,
-    candidate: np.ndarray,
+    candidate: np.ndarray | None,
     champion: np.ndarray | None,
-    confidence: float,
-    min_improvement: float,
+    terms: Terms,
+    slices: Mapping[str, np.ndarray] | None = None,
+    *,
+    checked: Sequence[Guard] = (),
+    look: int = 1,
 ) -> Decision:
     """Decide whether the candidate is better than the champion on the rows that both were scored on.
 
     Args:
         target: the labels, 0 or 1, shape `(rows,)`.
-        candidate: the candidate's probabilities, shape `(rows,)`.
+        candidate: the candidate's probabilities, shape `(rows,)`; None where a guard in `checked` has failed before
+            it could answer.
         champion: the champion's, or None where no model holds Production: then the candidate becomes the baseline.
-        confidence: how sure to be, one-sided; above 0.5 and below 1.
-        min_improvement: the AUC difference that the lower confidence bound must exceed.
-
-    Raises:
-        WorkshopError: the rows can't tell (one class only), or a model's answer is no probability.
+        terms: what is asked for.
+        slices: by name, which rows are in each slice; bool, shape `(rows,)`.
+        checked: the guards that have been tried already.
+        look: how many comparisons on these very rows there have been, this one included.
     """
     target = np.asarray(target)
-    positives = int(target.sum())
-    if min(positives, len(target) - positives) < FEWEST_OF_A_KIND:
-        raise WorkshopError(
-            f"Of the {len(target)} wines to compare on, {positives} are of high quality and {len(target) - positives} "
-            "are not, so no model can be told from another: use a table with enough of both kinds."
-        )
-    require_probabilities(candidate, len(target), "candidate")
-    basis = {"rows": len(target), "positives": positives, "confidence": confidence, "min_improvement": min_improvement}
+    checked = [*checked, guards.both_kinds(target)] if candidate is not None else [*checked]
+    looks = _looks(look, terms)
+    basis: dict[str, Any] = {
+        "rows": len(target),
+        "positives": auc.kinds(target)[0],
+        "confidence": looks.corrected_confidence if terms.correct_for_looks else terms.confidence,
+        "min_improvement": terms.min_improvement,
+    }
+    if candidate is None or any(not guard.passed for guard in checked):
+        reason = f"The candidate is refused: {_findings(checked)}"
+        return Decision("refused", reason, **basis, guards=checked, looks=looks)
     if champion is None:
-        area = float(_components(target == 1, candidate)[0].mean())
+        area = auc.area(target, candidate)
         reason = f"No model holds Production yet, so the candidate, with an AUC of {area:.4f}, has nothing to beat."
-        return Decision("baseline", reason, **basis, auc_candidate=area)  # type: ignore[arg-type]
-    require_probabilities(champion, len(target), "champion")
-    comparison = compare_auc(target, candidate, champion)
-    lower = comparison.lower_bound(confidence)
-    verdict: Verdict = "better" if lower > min_improvement else "not better"
+        return Decision("baseline", reason, **basis, guards=checked, looks=looks, auc_candidate=area)
+    comparison = auc.compare_auc(target, candidate, champion)
+    confidence = basis["confidence"]
+    checked += [
+        guards.enough_rows(target, comparison, terms.detectable_improvement, confidence),
+        *guards.no_slice_worse(
+            PairedScores(target, candidate, champion), slices or {}, terms.confidence, terms.slice_tolerance
+        ),
+    ]
+    verdict, reason = _verdict(comparison, confidence, terms.min_improvement, checked)
     return Decision(
         verdict,
-        _reason(comparison, lower, confidence, min_improvement),
-        **basis,  # type: ignore[arg-type]
+        reason,
+        **basis,
+        guards=checked,
+        looks=_looks(look, terms, comparison),
         **asdict(comparison),
-        lower_bound=lower,
+        lower_bound=comparison.lower_bound(confidence),
         upper_bound=comparison.upper_bound(confidence),
+        notes=_notes_on_looks(look, terms),
     )
 
 
-def compare_auc(target: np.ndarray, candidate: np.ndarray, champion: np.ndarray) -> Comparison:
-    """Compare two models' AUC on the same rows.
-
-    DeLong, DeLong & Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver operating
-    characteristic curves: a nonparametric approach", Biometrics 44:837-845; computed from ranks, in n log n, as in
-    Sun & Xu 2014, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21:1389-1393.
-
-    Args:
-        target: the labels, 0 or 1, with at least two of each; shape `(rows,)`.
-        candidate: the candidate's scores, shape `(rows,)`.
-        champion: the champion's scores, shape `(rows,)`.
-    """
-    positive = np.asarray(target) == 1
-    by_positive, by_negative = zip(_components(positive, candidate), _components(positive, champion), strict=True)
-    areas = np.array([component.mean() for component in by_positive])
-    covariance = np.cov(by_positive) / len(by_positive[0]) + np.cov(by_negative) / len(by_negative[0])
-    difference = float(areas[0] - areas[1])
-    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    standard_error = float(np.sqrt(max(variance, 0.0)))
-    return Comparison(
-        auc_candidate=float(areas[0]),
-        auc_champion=float(areas[1]),
-        difference=difference,
-        standard_error=standard_error,
-        p_value=float(norm.sf(difference / standard_error)) if standard_error > 0 else float(difference <= 0),
-    )
-
-
-def _components(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive row the share of negatives that it outranks, for each negative that of positives above it.
-
-    Ties count half. The mean of either is the AUC; their variances are what DeLong's estimate is made of.
-    """
-    positives, negatives = scores[positive], scores[~positive]
-    ranks = rankdata(scores)
-    outranked = (ranks[positive] - rankdata(positives)) / len(negatives)
-    outranking = 1 - (ranks[~positive] - rankdata(negatives)) / len(positives)
-    return outranked, outranking
-
-
-def require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
-    """Make sure that a model's answers are probabilities, one a row.
-
-    Raises:
-        WorkshopError: they are not.
-    """
-    scores = np.asarray(scores)
-    if scores.shape != (rows,):
-        raise WorkshopError(f"The {whose} gave answers of shape {scores.shape} for {rows} rows: it needs one a row.")
-    if not np.all(np.isfinite(scores)):
-        raise WorkshopError(f"The {whose} answered with NaN or infinity: train it again on data without gaps.")
-    if rows and (scores.min() < 0 or scores.max() > 1):
-        raise WorkshopError(
-            f"The {whose} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
-        )
-
-
-def _reason(comparison: Comparison, lower: float, confidence: float, min_improvement: float) -> str:
+def _verdict(
+    comparison: Comparison, confidence: float, min_improvement: float, checked: Sequence[Guard]
+) -> tuple[Verdict, str]:
     if comparison.difference == 0 and comparison.standard_error == 0:
         area = comparison.auc_champion
-        return f"The candidate is not better: it ranks the rows just as the champion does, with an AUC of {area:.4f}."
+        return (
+            "not better",
+            f"The candidate is not better: it ranks the rows just as the champion does, with an AUC of {area:.4f}.",
+        )
+    lower = comparison.lower_bound(confidence)
     figures = (
         f"AUC {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
-        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {100 * confidence:g}% confidence"
+        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {100 * confidence:.4g}% confidence"
     )
-    if lower > min_improvement:
-        return f"The candidate is better: {figures}, and more than {min_improvement:g} is asked for."
-    return f"The candidate is not better: {figures}, and more than {min_improvement:g} is asked for."
+    against = _findings(checked)
+    if lower <= min_improvement:
+        also = f" And: {against}" if against else ""
+        return (
+            "not better",
+            f"The candidate is not better: {figures}, and more than {min_improvement:g} is asked for.{also}",
+        )
+    if against:
+        return "vetoed", f"The candidate is better overall ({figures}), but: {against}"
+    return "better", f"The candidate is better: {figures}, and more than {min_improvement:g} is asked for."
+
+
+def _looks(number: int, terms: Terms, comparison: Comparison | None = None) -> Looks:
+    """The error rate after that many looks, at most, and the confidence that would hold it.
+
+    The allowed error is spent in parts of 1/(k(k+1)), which add up to 1 over all looks k: an alpha-spending sequence
+    for a number of looks that nobody knows beforehand (Foster & Stine 2008, "Alpha-investing", J. R. Stat. Soc. B
+    70:429-444, has the idea; the parts here are added up by Bonferroni's inequality, which needs no independence).
+    """
+    error = 1 - terms.confidence
+    corrected = 1 - error / (number * (number + 1))
+    return Looks(
+        number=number,
+        false_promotion_chance=min(1.0, number * error),
+        corrected_confidence=corrected,
+        corrected_lower_bound=comparison.lower_bound(corrected) if comparison is not None else None,
+        corrected=terms.correct_for_looks,
+    )
+
+
+def _notes_on_looks(number: int, terms: Terms) -> list[str]:
+    if number == 1:
+        return []
+    looks = _looks(number, terms)
+    if terms.correct_for_looks:
+        return [
+            f"This is look {number} at these production wines; its confidence of "
+            f"{100 * looks.corrected_confidence:.4g}% keeps the chance of a false "
+            f"promotion over all looks at {1 - terms.confidence:.2g}."
+        ]
+    return [
+        f"This is look {number} at these production wines: the chance that any of {number} looks at candidates that "
+        f"are no better promotes one is up to {looks.false_promotion_chance:.1%}, not {1 - terms.confidence:.1%}. "
+        f"correct_for_looks would ask for {100 * looks.corrected_confidence:.4g}% confidence this time; new "
+        "production wines start the count again."
+    ]
+
+
+def _findings(checked: Sequence[Guard]) -> str:
+    return " ".join(guard.finding for guard in checked if not guard.passed)

@@ -48,6 +48,12 @@ class LoadedModel:
         return signature
 
     @property
+    def example(self) -> pd.DataFrame | None:
+        """The example of its input that was logged with it, or None."""
+        example: pd.DataFrame | None = self.pyfunc.input_example
+        return example
+
+    @property
     def input_columns(self) -> list[str]:
         """The columns that it takes."""
         return list(self.signature.inputs.input_names()) if self.signature else FEATURES
@@ -141,22 +147,51 @@ def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedM
     """Load a model version by its number.
 
     Raises:
-        WorkshopError: it is not there, or can't be loaded.
+        WorkshopError: it is not there, can't be loaded, or is stored as a pickle.
     """
     with explained(f"load {model_name} version {version}"):
         entry = client.get_model_version(model_name, version)
-        return LoadedModel(version, entry.tags.get(DATA_TAG, ""), _load(f"models:/{model_name}/{version}"))
+        data_version = entry.tags.get(DATA_TAG, "")
+        return LoadedModel(version, data_version, _load(f"models:/{model_name}/{version}"))
+
+
+def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
+    """Load whatever the URI of a slot leads to, as those who depend on the slot do.
+
+    Args:
+        uri: the slot's.
+        version: the version that should be found there.
+
+    Raises:
+        WorkshopError: nothing can be loaded.
+    """
+    with explained(f"load {uri}"):
+        return LoadedModel(version, "", _load(uri))
 
 
 def _load(uri: str) -> Any:
     """Load a pyfunc model; whatever its artifacts do wrong comes out as MLflow's error."""
     try:
+        _refuse_pickles(uri)
         return mlflow.pyfunc.load_model(uri)
     except MlflowException:
         raise
     except Exception as error:  # damaged artifacts fail in as many ways as there are bytes
         reason = f"{type(error).__name__}: {first_sentence(error)}"
         raise MlflowException(f"its artifacts are gone, damaged or not trusted ({reason})") from error
+
+
+def _refuse_pickles(uri: str) -> None:
+    """Loading a pickle runs whatever code its maker has put into it."""
+    flavors = mlflow.models.Model.load(uri).flavors
+    pickled = "python_model" in flavors.get("python_function", {}) or any(
+        "pickle" in str(flavor.get("serialization_format", "")) for flavor in flavors.values()
+    )
+    if pickled:
+        raise MlflowException(
+            "it is stored as a pickle, and loading a pickle runs its code: log it with "
+            "workshop.core.model.log_candidate, which uses skops"
+        )
 
 
 def _dump(classifier: Any, folder: Path) -> Path:

@@ -88,6 +88,12 @@ class Parameters(BaseModel):
     """How sure the gate must be that the candidate is better, one-sided."""
     min_improvement: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """By how much AUC, at least, the candidate must be better."""
+    detectable_improvement: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """By how much beyond that a candidate is better that the rows must suffice to recognize."""
+    slice_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
+    """How much AUC the candidate may lose on a slice, red wines for one."""
+    correct_for_looks: bool = False
+    """Whether the gate asks for more confidence with each comparison on the same production wines."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """What the random choices start from: same seed, same data, same code, same result."""
     source_folder: str = ""

@@ -15,7 +15,7 @@ from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
-from workshop.core.gate import require_probabilities
+from workshop.core.guards import require_probabilities
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.schemas import FEATURES, WINE_ID
 from workshop.core.slots import Slot, Slots
