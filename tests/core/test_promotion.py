@@ -1,48 +1,48 @@
-import sqlite3
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.models import infer_signature
-from mlflow.pyfunc.model import PythonModel
+from sklearn.ensemble import RandomForestClassifier
 
+from tests.core.contests import (
+    AGAIN,
+    BETTER,
+    FIRST,
+    RENAMED,
+    RIVAL,
+    USUAL,
+    contest,
+    events,
+    register_fitted,
+    register_odd,
+    run,
+    slots_now,
+)
 from tests.core.helpers import MODEL, Gallery, refusal
-from workshop.core import data, model, promotion, store, tables
+from workshop.core import data, promotion, tables
+from workshop.core.history import Event, History
 from workshop.core.outcome import Outcome
-from workshop.core.parameters import Parameters
-from workshop.core.promotion import Contest, Judgement, act, judge, open_contest
+from workshop.core.promotion import Contest, Judgement, act, judge
 from workshop.core.schemas import FEATURES, TARGET
-from workshop.core.settings import current_settings
 from workshop.core.slots import AliasSlots, Slot, Slots, open_slots
 
-# The gallery's run names, with the versions that they have registered
-FIRST, AGAIN, BETTER, RIVAL = ("first", "1"), ("again", "2"), ("better", "3"), ("rival", "4")
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
 
 
-def contest(entrant: tuple[str, str] | str, action: str = "Deployment", **parameters: Any) -> Contest:
-    """What 1_3 opens for a run name."""
-    run_name = entrant if isinstance(entrant, str) else entrant[0]
-    return open_contest(MlflowClient(), Parameters(run_name=run_name, devops_action=action, **parameters))
-
-
-def run(entrant: tuple[str, str] | str, action: str = "Deployment", **parameters: Any) -> Outcome:
-    """What 1_3 does for a run name."""
-    opened = contest(entrant, action, **parameters)
-    return act(opened, judge(opened))
-
-
-def slots_now() -> Slots:
-    return open_slots(MlflowClient(), MODEL)
+def pending() -> list[Event]:
+    """The swaps that nobody has brought to their end."""
+    return History(MlflowClient(), MODEL).pending()
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_workshop_from_the_first_model_to_the_third(kind: str, registry: Mlflo
     worse = run(FIRST)
     assert worse.status == "not better"
     assert slots_now().holders() == {"production": "3", "staging": None, "previous": "1"}
-    assert slots_now().intention() is None
+    assert pending() == []
 
 
 def test_the_way_from_a_branch_to_production(first_in_production: Slots) -> None:
@@ -143,7 +143,7 @@ def test_integration_only_ever_moves_staging(first_in_production: Slots) -> None
     outcomes = [run(entrant, "Integration") for entrant in (AGAIN, BETTER, RIVAL, FIRST)]
     assert [outcome.status for outcome in outcomes] == ["not better", "staged", "staged", "unchanged"]
     assert first_in_production.holders() == {"production": "1", "staging": "4", "previous": None}
-    assert first_in_production.intention() is None
+    assert pending() == []
     assert {outcome.rows for outcome in outcomes} == {f"prepared/{name}@0" for name, _ in (AGAIN, BETTER, RIVAL, FIRST)}
     assert {outcome.decision.rows for outcome in outcomes} == {852}
 
@@ -179,7 +179,7 @@ def test_acting_twice_changes_nothing(first_in_production: Slots) -> None:
     assert "nothing was changed" in second.sentence
     assert second.slots_before == second.slots_after == holders == first_in_production.holders()
     assert first_in_production.archived() == archived == ["1"]
-    assert first_in_production.intention() is None
+    assert pending() == []
 
 
 def test_staging_twice_changes_nothing(champion: Slots) -> None:
@@ -260,8 +260,10 @@ def test_a_champion_that_never_holds_still_is_given_up(champion: Slots, monkeypa
     looked: list[str] = []
 
     def another_one_each_time(slot: Slot) -> str | None:
+        if slot is not Slot.PRODUCTION:
+            return None
         looked.append("12"[len(looked) % 2])
-        return looked[-1] if slot is Slot.PRODUCTION else None
+        return looked[-1]
 
     with monkeypatch.context() as patch:
         patch.setattr(opened.slots, "holder", another_one_each_time)
@@ -289,228 +291,10 @@ def test_a_version_that_another_machine_promotes_at_the_last_moment_is_not_lost(
     outcome = act(ours, our_judgement)
     assert first_in_production.holder(Slot.PRODUCTION) == outcome.slots_after["production"] == "3"
     assert "4" in first_in_production.archived()
-    assert first_in_production.intention() is None
-
-
-# Crashes
-
-
-class PowerCutError(BaseException):
-    """The machine is gone; nothing catches this."""
-
-
-class Fragile:
-    """A client whose machine loses power at a certain call; `after` each call that writes it lets somebody look."""
-
-    def __init__(self, client: MlflowClient, last_call: int, after: Callable[[], None]) -> None:
-        self.client, self.last_call, self.after = client, last_call, after
-        self.calls: list[str] = []
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            self.calls.append(name)
-            if len(self.calls) == self.last_call:
-                raise PowerCutError(name)
-            result = getattr(self.client, name)(*arguments, **named)
-            if name.startswith(("set_", "delete_", "transition_")):
-                self.after()
-            return result
-
-        return call
-
-
-MOST_CALLS = 60
-
-
-def crash_at(call: int, opened: Contest, judgement: Judgement) -> tuple[bool, set[str | None]]:
-    """Act with a client that dies at that call; whether it died, and who held Production meanwhile."""
-    seen: set[str | None] = set()
-    sound = opened.slots
-    fragile: Any = Fragile(sound.client, call, lambda: seen.add(sound.holder(Slot.PRODUCTION)))
-    try:
-        act(replace(opened, slots=type(sound)(fragile, MODEL)), judgement)
-    except PowerCutError:
-        return True, seen
-    return False, seen
-
-
-class Undo:
-    """Puts the registry back, in place, to what it was."""
-
-    def __init__(self, home: Path) -> None:
-        self.live, self.kept = home / "mlflow.db", home / "kept.db"
-        self.copy(self.live, self.kept)
-
-    def __call__(self) -> None:
-        self.copy(self.kept, self.live)
-
-    @staticmethod
-    def copy(source: Path, target: Path) -> None:
-        with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(target)) as copied:
-            origin.backup(copied)
-
-
-@pytest.mark.parametrize(
-    ("kind", "next_run"),
-    [("alias", BETTER), ("alias", AGAIN), ("stage", AGAIN)],
-    ids=["aliases, the same run again", "aliases, another run", "stages, another run"],
-    indirect=["kind"],
-)
-def test_a_crash_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
-    first_in_production: Slots, home: Path, next_run: tuple[str, str]
-) -> None:
-    slots = first_in_production
-    opened, next_contest = contest(BETTER), contest(next_run)
-    judgement, next_judgement = judge(opened), judge(next_contest)
-    undo, after_the_crash, after_the_next_run = Undo(home), set(), set()
-    for call in range(1, MOST_CALLS):
-        crashed, seen = crash_at(call, opened, judgement)
-        assert seen <= {"1", "3"}
-        after_the_crash.add(slots.holder(Slot.PRODUCTION))
-
-        act(next_contest, next_judgement)
-        holder = slots.holder(Slot.PRODUCTION)
-        after_the_next_run.add(holder)
-        assert slots.intention() is None
-        assert slots.holder(Slot.PREVIOUS) == ("1" if holder == "3" else None)
-        assert slots.archived() == (["1"] if holder == "3" else [])
-        if holder == "3":
-            tags = slots.client.get_model_version(MODEL, "3").tags
-            assert tags["workshop.status"] == "promoted"
-            assert tags["workshop.decision"] == judgement.decision.reason
-        if not crashed:
-            break
-        undo()
-    assert not crashed
-    assert call > 8  # there is that much to interrupt
-    assert after_the_crash == {"1", "3"}
-    assert after_the_next_run == ({"3"} if next_run is BETTER else {"1", "3"})
-    for version in ("1", "3"):
-        assert model.load_version(slots.client, MODEL, version).version == version
-
-
-def test_a_crash_while_the_baseline_is_promoted_is_finished_by_the_next_run(registry: MlflowClient, home: Path) -> None:
-    slots, opened, undo = slots_now(), contest(FIRST), Undo(home)
-    judgement = judge(opened)
-    for call in range(1, MOST_CALLS):
-        crashed, seen = crash_at(call, opened, judgement)
-        assert seen <= {None, "1"}
-        assert act(opened, judgement).status in {"promoted", "unchanged"}
-        assert slots.holders() == {"production": "1", "staging": None, "previous": None}
-        assert slots.archived() == []
-        assert slots.intention() is None
-        if not crashed:
-            break
-        undo()
-    assert not crashed
-
-
-@pytest.fixture
-def half_swapped(first_in_production: Slots) -> Slots:
-    """Version 3 has just taken Production from 1 when the power went: the rest is not done."""
-    first_in_production.record_intention({"from": "1", "to": "3", "run_id": "", "at": "2026-01-01T00:00:00+00:00"})
-    first_in_production.assign(Slot.PRODUCTION, "3")
-    return first_in_production
-
-
-def test_a_half_done_swap_is_finished_whatever_the_next_run_is_about(half_swapped: Slots) -> None:
-    assert run(AGAIN, "Integration").status == "not better"
-    assert half_swapped.holders() == {"production": "3", "staging": None, "previous": "1"}
-    assert half_swapped.archived() == ["1"]
-    assert half_swapped.intention() is None
-
-
-def test_a_half_done_swap_is_finished_even_if_the_old_version_was_deleted_meanwhile(half_swapped: Slots) -> None:
-    half_swapped.client.delete_model_version(MODEL, "1")
-    assert run(AGAIN).status == "not better"
-    assert half_swapped.intention() is None
-    assert half_swapped.holders() == {"production": "3", "staging": None, "previous": None}
-
-
-def test_an_intention_that_came_to_nothing_is_dropped(first_in_production: Slots) -> None:
-    first_in_production.record_intention({"from": "1", "to": "4", "run_id": "", "at": "2026-01-01T00:00:00+00:00"})
-    assert run(AGAIN).status == "not better"
-    assert first_in_production.holders() == {"production": "1", "staging": None, "previous": None}
-    assert first_in_production.intention() is None
-
-
-def test_without_an_intention_there_is_nothing_to_finish(champion: Slots) -> None:
-    promotion.finish_or_drop(champion)
-    assert champion.holders() == {"production": "1", "staging": None, "previous": None}
-
-
-# One at a time
-
-
-def test_a_lock_that_another_run_keeps_is_given_up_with_the_slots_as_they_were(
-    champion: Slots, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = contest(BETTER)
-    judgement = judge(opened)
-    monkeypatch.setattr(promotion, "_SECONDS_FOR_ANOTHER_SWAP", 0.1)
-    taken, done = threading.Event(), threading.Event()
-
-    def keep() -> None:
-        with FileLock(current_settings().lock_file(f"slots-{MODEL}")):
-            taken.set()
-            done.wait()
-
-    other_run = threading.Thread(target=keep)
-    other_run.start()
-    taken.wait()
-    with refusal("Another run", MODEL, "run again"):
-        act(opened, judgement)
-    done.set()
-    other_run.join()
-    assert champion.holder(Slot.PRODUCTION) == "1"
-    assert act(opened, judgement).status == "promoted"
+    assert pending() == []
 
 
 # Candidates and rows that can't be used
-
-
-class Constant(PythonModel):
-    """Answers one half to everything."""
-
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
-        return np.full(len(model_input), 0.5)
-
-
-class Raising(PythonModel):
-    """Does not answer."""
-
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
-        raise ValueError("the cork\nis stuck")
-
-
-class Boasting(PythonModel):
-    """Is more than certain."""
-
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
-        return np.linspace(0, 2, len(model_input))
-
-
-def register(python_model: Any, columns: dict[str, str], signed: bool = True) -> str:
-    """Register a model of another making, with input columns of that name and type, as dev-odd's candidate."""
-    client = MlflowClient()
-    store.use_experiment(client, MODEL, "dev-odd")
-    example = pd.DataFrame(1.0, index=range(3), columns=list(columns)).astype(columns)
-    signature = infer_signature(example, np.full(3, 0.5)) if signed else None
-    with mlflow.start_run() as active:
-        info = mlflow.pyfunc.log_model(
-            name="model", python_model=python_model, signature=signature, pip_requirements=["mlflow"]
-        )
-    tags = {model.RUN_NAME_TAG: "dev-odd", model.RUN_ID_TAG: "", model.DATA_TAG: "development@0"}
-    entry = client.create_model_version(MODEL, source=info.model_uri, run_id=active.info.run_id, tags=tags)
-    development = data.load_wines(tables.development_table())
-    data.save_prepared(data.prepare(development.frame), "dev-odd", development)
-    return str(entry.version)
-
-
-USUAL = dict.fromkeys(FEATURES, "float64")
-
-
-RENAMED = {"acidity" if name == "fixed_acidity" else name: kind for name, kind in USUAL.items()}
 
 
 @pytest.mark.parametrize(
@@ -525,30 +309,81 @@ RENAMED = {"acidity" if name == "fixed_acidity" else name: kind for name, kind i
     ids=["renamed", "renamed, on a branch", "one less", "one more", "other type"],
 )
 def test_a_candidate_with_other_input_columns_is_refused(champion: Slots, columns: dict[str, str], action: str) -> None:
-    version = register(Constant(), columns)
-    with refusal(f"version {version}", "other input columns or types", "version 1", "alcohol"):
-        run("dev-odd", action)
+    version = register_odd("a constant", columns)
+    outcome = run("dev-odd", action)
+    assert (outcome.status, outcome.decision.verdict) == ("refused", "refused")
+    assert outcome.sentence.startswith(f"Version {version} is refused, since the guard «same inputs as Production»")
+    for word in (f"Version {version}", "other input columns or types", "version 1", "alcohol"):
+        assert word in outcome.decision.reason
     assert champion.holders() == {"production": "1", "staging": None, "previous": None}
+    assert (events()[-1].kind, events()[-1].version) == ("refusal", version)
 
 
 @pytest.mark.parametrize(
-    ("python_model", "words"),
-    [(Raising(), ["the cork"]), (Boasting(), ["candidate", "0 to 1"])],
-    ids=["raising", "boasting"],
+    ("answers", "words"),
+    [
+        ("nothing", ["the cork is stuck"]),
+        ("more than certain", ["candidate", "0 to 1"]),
+        ("NaN", ["11 of 1,064 rows with NaN"]),
+        ("two columns", ["shape (1064, 2)"]),
+    ],
 )
+@pytest.mark.parametrize("held", [True, False], ids=["with a champion", "as the first"])
 def test_a_candidate_that_does_not_answer_properly_is_refused(
-    registry: MlflowClient, python_model: Any, words: list[str]
+    registry: MlflowClient, answers: str, words: list[str], held: bool
 ) -> None:
-    register(python_model, USUAL)
-    with refusal(*words):
-        run("dev-odd")
-    assert slots_now().holder(Slot.PRODUCTION) is None
+    if held:
+        slots_now().assign(Slot.PRODUCTION, "1")
+    register_odd(answers)
+    outcome = run("dev-odd")
+    assert outcome.status == "refused"
+    for word in words:
+        assert word in outcome.decision.reason
+    assert slots_now().holder(Slot.PRODUCTION) == ("1" if held else None)
 
 
-def test_a_candidate_without_a_signature_is_refused(champion: Slots) -> None:
-    version = register(Constant(), USUAL, signed=False)
-    with refusal(f"version {version}"):
-        run("dev-odd")
+@pytest.mark.parametrize("held", [True, False], ids=["with a champion", "as the first"])
+def test_a_candidate_without_a_signature_is_refused(registry: MlflowClient, held: bool) -> None:
+    if held:
+        slots_now().assign(Slot.PRODUCTION, "1")
+    version = register_odd("a constant", signed=False)
+    outcome = run("dev-odd")
+    assert outcome.status == "refused"
+    assert f"Version {version} does not say which columns it takes" in outcome.decision.reason
+    assert slots_now().holder(Slot.PRODUCTION) == ("1" if held else None)
+
+
+def test_a_candidate_whose_artifacts_are_damaged_is_refused(champion: Slots, production: pd.DataFrame) -> None:
+    version = register_fitted(RandomForestClassifier(3).fit(production[FEATURES], production[TARGET]), production)
+    source = champion.client.get_model_version_download_uri(MODEL, version)
+    (stored,) = Path(mlflow.artifacts.download_artifacts(source)).rglob("classifier.skops")
+    stored.write_bytes(stored.read_bytes()[:1000])
+    outcome = run("dev-odd")
+    assert outcome.status == "refused"
+    assert "its artifacts are gone, damaged or not trusted" in outcome.decision.reason
+    assert champion.holders() == {"production": "1", "staging": None, "previous": None}
+
+
+def test_a_candidate_that_is_worse_on_red_wines_is_vetoed_however_good_it_is_on_the_whole(
+    champion: Slots, production: pd.DataFrame
+) -> None:
+    red = production["is_red"] == 1
+    by_chance = np.random.default_rng(0).permutation(production[TARGET])
+    learned = np.where(red, by_chance, production[TARGET])
+    version = register_fitted(RandomForestClassifier(30, random_state=0).fit(production[FEATURES], learned), production)
+    outcome = run("dev-odd", detectable_improvement=0.1)
+    assert (outcome.status, outcome.decision.verdict) == ("vetoed", "vetoed")
+    assert outcome.decision.lower_bound is not None and outcome.decision.lower_bound > 0
+    assert [guard.name for guard in outcome.decision.vetoes] == ["not worse on red wines"]
+    assert f"Version {version} is better than version 1 overall, but the guard «not worse on red" in outcome.sentence
+    assert champion.holder(Slot.PRODUCTION) == "1"
+    assert run("dev-odd", detectable_improvement=0.1, slice_tolerance=0.4).status == "promoted"
+
+
+def test_too_few_wines_to_tell_are_a_veto(champion: Slots) -> None:
+    outcome = run(BETTER, detectable_improvement=0.001)
+    assert outcome.status == "vetoed"
+    assert "there are 202 and 862" in outcome.decision.reason
     assert champion.holder(Slot.PRODUCTION) == "1"
 
 
@@ -560,7 +395,7 @@ def test_a_candidate_that_was_deleted_before_the_swap_is_refused(first_in_produc
         act(opened, judgement)
     assert first_in_production.holders() == {"production": "1", "staging": None, "previous": None}
     assert run(AGAIN).status == "not better"
-    assert first_in_production.intention() is None
+    assert pending() == []
     assert first_in_production.archived() == []
 
 
@@ -583,9 +418,33 @@ def test_deployment_without_a_production_table_is_refused(empty_registry: Mlflow
 def test_production_wines_of_one_kind_can_not_tell(registry: MlflowClient, quality: int) -> None:
     wines = data.load_wines(tables.production_table()).frame
     tables.production_table().write(wines[(wines["quality"] >= 7) == (quality >= 7)], {})
-    with refusal("high quality", "both kinds"):
-        run(FIRST)
+    outcome = run(FIRST)
+    assert outcome.status == "refused"
+    assert "both kinds" in outcome.decision.reason
     assert slots_now().holder(Slot.PRODUCTION) is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda wines: wines.head(0), "it has no rows"),
+        (lambda wines: wines.drop(columns="ph"), "the column ph is missing"),
+        (lambda wines: wines.assign(alcohol=wines["alcohol"] * 10), "alcohol should be in_range(5.0, 20.0)"),
+    ],
+    ids=["empty", "a column less", "another unit"],
+)
+def test_production_wines_that_do_not_fit_their_schema_are_refused(
+    champion: Slots, spoil: Callable[[pd.DataFrame], pd.DataFrame], words: str
+) -> None:
+    table = tables.production_table()
+    wines = spoil(table.read().frame)
+    shutil.rmtree(table.path)
+    table.write(wines, {})
+    outcome = run(BETTER)
+    assert outcome.status == "refused"
+    assert words in outcome.decision.reason
+    assert [guard.name for guard in outcome.decision.guards] == ["data fit the schema"]
+    assert champion.holder(Slot.PRODUCTION) == "1"
 
 
 def test_a_champion_that_can_not_be_loaded_is_explained_and_stays(
@@ -597,9 +456,54 @@ def test_a_champion_that_can_not_be_loaded_is_explained_and_stays(
         raise mlflow.MlflowException("The storage is gone.")
 
     monkeypatch.setattr(mlflow.pyfunc, "load_model", unloadable)
-    with refusal("version 1", "storage is gone"):
+    with refusal("version 1", "storage is gone", "workshop rollback --to"):
         judge(opened)
     assert champion.holder(Slot.PRODUCTION) == "1"
+
+
+# Looks, reproduction, drift
+
+
+def test_every_comparison_on_production_wines_is_a_look_and_new_wines_start_again(champion: Slots) -> None:
+    looks = [run(entrant).decision.looks for entrant in (AGAIN, RIVAL, BETTER)]
+    assert [each.number for each in looks] == [1, 2, 3]
+    assert looks[2].false_promotion_chance == pytest.approx(3 * 0.025)
+    assert run(BETTER, "Integration").decision.looks.number == 1
+    table = tables.production_table()
+    table.write(table.read().frame.head(1000), {})
+    assert run(AGAIN).decision.looks.number == 1
+
+
+def test_a_third_look_says_what_it_does_to_the_error_rate_and_can_be_corrected_for(champion: Slots) -> None:
+    for entrant in (AGAIN, AGAIN):
+        run(entrant)
+    opened = contest(BETTER, correct_for_looks=True)
+    corrected = judge(opened).decision
+    assert corrected.confidence == pytest.approx(1 - 0.025 / 12)
+    assert corrected.verdict == "not better"
+    (note,) = judge(contest(BETTER)).decision.notes
+    assert "look 3" in note and "7.5%" in note and "99.79%" in note
+
+
+def test_deployment_says_whether_it_judges_the_model_that_integration_has_passed(registry: MlflowClient) -> None:
+    slots = slots_now()
+    run(FIRST, "Integration")
+    same = run(AGAIN)
+    assert same.status == "promoted"
+    assert same.decision.notes == ["It reproduces version 1, which CI has staged: the same answers to all 1,064 wines."]
+    (other,) = run(BETTER).decision.notes
+    assert other.startswith("It is another model than version 1, which CI has passed and staged: ")
+    slots.client.delete_model_version(MODEL, "1")
+    assert run(RIVAL).decision.notes[1:] == []
+
+
+def test_drift_is_measured_from_the_training_wines_and_does_not_veto(champion: Slots) -> None:
+    table = tables.production_table()
+    wines = table.read().frame
+    table.write(wines.assign(alcohol=wines["alcohol"] + 1.5), {})
+    outcome = run(BETTER)
+    assert outcome.drift["alcohol"] > 0.25 > outcome.drift["ph"]
+    assert [guard for guard in outcome.decision.guards if "drift" in guard.name] == []
 
 
 # Judging, and showing the outcome
@@ -608,7 +512,7 @@ def test_a_champion_that_can_not_be_loaded_is_explained_and_stays(
 def test_a_judgement_holds_what_it_was_made_from(champion: Slots, production: pd.DataFrame) -> None:
     judgement = judge(contest(BETTER))
     assert judgement.champion_version == "1"
-    assert judgement.champion is not None
+    assert judgement.champion is not None and judgement.candidate is not None
     np.testing.assert_array_equal(judgement.target, production[TARGET])
     assert len(judgement.candidate) == len(judgement.champion) == 1_064
     assert judgement.decision.confidence == 0.975

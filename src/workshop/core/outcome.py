@@ -1,7 +1,7 @@
 """What came of judging a candidate: for the reader of the notebook and for whatever runs it, in one output."""
 
 import html
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MIME_TYPE = "application/vnd.workshop.outcome+json"
 """How 1_3 hands its outcome to whatever runs it: as one form of the output that a person reads in the notebook."""
 
-Status = Literal["promoted", "staged", "not better", "unchanged"]
+Status = Literal["promoted", "staged", "not better", "vetoed", "refused", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Outcome:
     slots_before: dict[str, str | None]
     slots_after: dict[str, str | None]
     decision: "Decision"
+    drift: dict[str, float] = field(default_factory=dict)
+    """The population stability index of each feature."""
 
     def as_dict(self) -> dict[str, Any]:
         """The outcome as JSON types."""
@@ -33,11 +35,12 @@ class Outcome:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """What a notebook shows: a sentence for the reader, the figures for the runner."""
-        colour = "#8a1c4a" if self.status == "not better" else "#1b6e3c"
+        colour = {"not better": "#8a1c4a", "vetoed": "#8a1c4a", "refused": "#a3262a"}.get(self.status, "#1b6e3c")
         text = f"<strong style='color:{colour}'>{html.escape(self.sentence)}</strong><br>"
-        text += html.escape(self.decision.reason)
+        said = [self.decision.reason, *self.decision.notes]
+        text += "<br>".join(html.escape(each) for each in said)
         return {
             MIME_TYPE: self.as_dict(),
             "text/html": f"<p>{text}</p>",
-            "text/plain": f"{self.sentence}\n{self.decision.reason}",
+            "text/plain": "\n".join([self.sentence, *said]),
         }

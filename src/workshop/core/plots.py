@@ -1,6 +1,7 @@
 """The pictures that more than one reader needs: in a notebook, in the report, on an MLflow run."""
 
-from typing import Any
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,15 +9,29 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
+from workshop.core.drift import LARGE, MODERATE
 from workshop.core.gate import Decision
-from workshop.core.promotion import Judgement
+
+if TYPE_CHECKING:
+    from workshop.core.history import Event
+    from workshop.core.promotion import Judgement
 
 CANDIDATE = "#8a1c4a"
 CHAMPION = "#3b6ea5"
 BETTER = "#1b6e3c"
 NEUTRAL = "#6b7280"
+_MARKS = {
+    "promotion": ("^", BETTER),
+    "override": ("*", "#c99a2e"),
+    "rollback": ("<", CHAMPION),
+    "staging": ("o", NEUTRAL),
+    "rejection": ("X", CANDIDATE),
+    "refusal": ("s", "#a3262a"),
+}
+"""How each kind of event is drawn."""
 
 
 def use_workshop_style() -> None:
@@ -25,11 +40,67 @@ def use_workshop_style() -> None:
     plt.rcParams.update({"figure.dpi": 110, "axes.titleweight": "bold", "axes.titlelocation": "left"})
 
 
-def decision_picture(judgement: Judgement) -> Figure:
+def decision_picture(judgement: "Judgement") -> Figure:
     """Both ROC curves, and the AUC difference with its confidence bounds against the threshold."""
+    if judgement.candidate is None:
+        return _no_comparison(judgement.decision)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1, 1.15])
     _draw_roc_curves(left, judgement)
     _draw_difference(right, judgement.decision)
+    figure.tight_layout()
+    return figure
+
+
+def drift_picture(drift: dict[str, float]) -> Figure:
+    """How far each feature of the compared wines has moved from the training wines, furthest first.
+
+    Args:
+        drift: the population stability index of each feature.
+    """
+    indices = pd.Series(drift).sort_values()
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    colours = [CANDIDATE if index > LARGE else "#c99a2e" if index > MODERATE else CHAMPION for index in indices]
+    axes.barh([str(name).replace("_", " ") for name in indices.index], indices.to_numpy(), color=colours)
+    for limit, word in ((MODERATE, "moderate"), (LARGE, "large")):
+        axes.axvline(limit, color=NEUTRAL, linestyle="--", linewidth=1.2)
+        axes.text(limit, -0.4, f" {word}", color=NEUTRAL, fontsize=9, va="center")
+    axes.set(
+        title="Drift since training", xlabel="population stability index", xlim=(0, max(0.3, 1.05 * indices.max()))
+    )
+    figure.tight_layout()
+    return figure
+
+
+def history_picture(events: "list[Event]") -> Figure:
+    """Who held Production over time, what else happened, and how each comparison came out."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 6.4), sharex=True, height_ratios=[1.3, 1])
+    champions, champion = [], None
+    for event in events:
+        if event.state == "done" and event.kind in ("promotion", "rollback", "override"):
+            champion = int(event.version)
+        champions.append(champion)
+    numbers = np.arange(1, len(events) + 1)
+    held = np.array([np.nan if each is None else each for each in champions], dtype="float64")
+    top.step([*numbers, len(events) + 0.6], [*held, held[-1]], where="post", color=CHAMPION, linewidth=2.5, zorder=1)
+    for kind, (marker, colour) in _MARKS.items():
+        at = [number for number, event in zip(numbers, events, strict=True) if event.kind == kind]
+        versions = [int(events[number - 1].version) for number in at]
+        if at:
+            top.scatter(at, versions, marker=marker, color=colour, s=110, zorder=2, label=kind, edgecolors="white")
+    top.set(title="Who held Production", ylabel="version")
+    top.yaxis.set_major_locator(MaxNLocator(integer=True))
+    top.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    for number, event in zip(numbers, events, strict=True):
+        decision = event.decision or {}
+        if decision.get("difference") is not None:
+            colour = _MARKS[event.kind][1]
+            bottom.plot([number] * 2, [decision["lower_bound"], decision["upper_bound"]], color=colour, linewidth=3)
+            bottom.plot(number, decision["difference"], "o", color=colour, markersize=8)
+    bottom.axhline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
+    bottom.set(title="Candidate against champion", ylabel="AUC difference", xlim=(0.5, len(events) + 0.6))
+    shown = numbers[:: max(1, len(events) // 12)]
+    days = [f"{number}\n{events[number - 1].at[5:10]}\n{events[number - 1].at[11:16]}" for number in shown]
+    bottom.set_xticks(shown, days, fontsize=9)
     figure.tight_layout()
     return figure
 
@@ -70,12 +141,24 @@ def score_distributions(
     return figure
 
 
-def _draw_roc_curves(axes: Axes, judgement: Judgement) -> None:
+def _no_comparison(decision: Decision) -> Figure:
+    figure, axes = plt.subplots(figsize=(11, 1.6 + 0.6 * len(decision.vetoes)))
+    axes.set_axis_off()
+    axes.set_title("Nothing was compared", color=CANDIDATE)
+    said = "\n\n".join(textwrap.fill(f"✗ {guard.name}: {guard.finding}", 110) for guard in decision.vetoes)
+    axes.text(0, 0.95, said, va="top", fontsize=10)
+    figure.tight_layout()
+    return figure
+
+
+def _draw_roc_curves(axes: Axes, judgement: "Judgement") -> None:
     decision = judgement.decision
+    if judgement.candidate is None or decision.auc_candidate is None:
+        return
     _draw_roc_curve(
         axes, judgement.target, judgement.candidate, f"candidate: AUC {decision.auc_candidate:.4f}", CANDIDATE
     )
-    if judgement.champion is not None:
+    if judgement.champion is not None and decision.auc_champion is not None:
         label = f"champion (version {judgement.champion_version}): AUC {decision.auc_champion:.4f}"
         _draw_roc_curve(axes, judgement.target, judgement.champion, label, CHAMPION)
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", linewidth=1)

@@ -5,28 +5,32 @@ Production is held by a model that has been loaded and has answered, and a run t
 next one cannot finish or drop.
 """
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
-from filelock import FileLock, Timeout
+import pandas as pd
 from mlflow import MlflowClient
 
-from workshop.core import data, gate, tables
+from workshop.core import data, drift, gate, guards, slices, tables
 from workshop.core.errors import WorkshopError
+from workshop.core.gate import Decision, Terms
+from workshop.core.guards import Guard
+from workshop.core.history import Event, History, Kind
+from workshop.core.illustration import illustrate
 from workshop.core.model import LoadedModel, find_candidate, load_version
 from workshop.core.outcome import Outcome, Status
 from workshop.core.parameters import DevopsAction, Parameters
-from workshop.core.schemas import TARGET
-from workshop.core.settings import current_settings
+from workshop.core.schemas import FEATURES, TARGET
 from workshop.core.slots import Slot, Slots, open_slots
+from workshop.core.swap import Trial, Turn, describe, swap, turn
 from workshop.core.tables import Snapshot
 
-DECISION_TAG = "workshop.decision"
-STATUS_TAG = "workshop.status"
-_SECONDS_FOR_ANOTHER_SWAP = 60
 _MOST_COMPARISONS = 5
+_UNFIT: dict[gate.Verdict, tuple[Kind, Status]] = {
+    "not better": ("rejection", "not better"),
+    "vetoed": ("rejection", "vetoed"),
+    "refused": ("refusal", "refused"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,62 +38,101 @@ class Contest:
     """What is to be decided: this candidate, on these rows, for this slot."""
 
     slots: Slots
-    candidate: LoadedModel
+    candidate: str
+    """The version."""
     rows: Snapshot
     slot: Slot
-    confidence: float
-    min_improvement: float
+    terms: Terms
+    run_name: str = ""
+    trained_on: pd.DataFrame | None = None
+    """The wines that drift is measured from, where they are known."""
 
 
 @dataclass(frozen=True)
 class Judgement:
     """A decision with what it was made from, for whoever wants to draw or repeat it."""
 
-    decision: gate.Decision
+    decision: Decision
     champion_version: str | None
     target: np.ndarray
-    candidate: np.ndarray
-    champion: np.ndarray | None
+    candidate: np.ndarray | None = None
+    """Its probabilities; None where it did not get as far as to answer."""
+    champion: np.ndarray | None = None
+    drift: dict[str, float] = field(default_factory=dict)
+    """The population stability index of each feature, the compared rows against the candidate's training wines."""
 
 
 def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
-    """Find this run's candidate, load it, and choose the rows as the action says.
+    """Find this run's candidate, and choose the rows as the action says.
 
     Deployment compares on the production table and is about Production; Integration, or a person in Jupyter, compares
     on the test wines and is about Staging.
 
     Raises:
-        WorkshopError: there is no candidate, it can't be loaded, or a table is missing.
+        WorkshopError: there is no candidate, or a table is missing.
     """
+    terms = Terms(
+        confidence=parameters.confidence,
+        min_improvement=parameters.min_improvement,
+        detectable_improvement=parameters.detectable_improvement,
+        slice_tolerance=parameters.slice_tolerance,
+        correct_for_looks=parameters.correct_for_looks,
+    )
     slots = open_slots(client, parameters.model_name)
-    if parameters.devops_action is DevopsAction.DEPLOYMENT:
-        slot, snapshot = Slot.PRODUCTION, data.load_wines(tables.production_table())
-        rows = replace(snapshot, frame=data.prepare(snapshot.frame))
-    else:
-        slot, snapshot = Slot.STAGING, data.load_prepared(parameters.run_name)
-        rows = replace(snapshot, frame=data.split_prepared(snapshot.frame).test)
-    found = find_candidate(client, parameters.model_name, parameters.run_name)
-    candidate = load_version(client, parameters.model_name, str(found.version))
-    return Contest(slots, candidate, rows, slot, parameters.confidence, parameters.min_improvement)
+    deployment = parameters.devops_action is DevopsAction.DEPLOYMENT
+    rows = data.production_wines() if deployment else data.test_wines(parameters.run_name)
+    candidate = str(find_candidate(client, parameters.model_name, parameters.run_name).version)
+    prepared = tables.prepared_table(parameters.run_name).exists()
+    trained_on = data.split_prepared(data.load_prepared(parameters.run_name).frame).train if prepared else None
+    return Contest(
+        slots=slots,
+        candidate=candidate,
+        rows=rows,
+        slot=Slot.PRODUCTION if deployment else Slot.STAGING,
+        terms=terms,
+        run_name=parameters.run_name,
+        trained_on=trained_on,
+    )
 
 
 def judge(contest: Contest) -> Judgement:
-    """Compare the candidate with whatever holds Production now, on the contest's rows.
+    """Try the candidate, and compare it with whatever holds Production now, on the contest's rows.
 
     Raises:
-        WorkshopError: the candidate's columns differ from the champion's, or a model does not answer.
+        WorkshopError: the model in Production does not answer, so that there is nothing to compare with.
     """
-    wines = contest.rows.frame
     champion_version = contest.slots.holder(Slot.PRODUCTION)
-    champion = None
-    if champion_version is not None:
-        loaded = load_version(contest.slots.client, contest.slots.model_name, champion_version)
-        _require_same_inputs(contest.candidate, loaded)
-        champion = loaded.probabilities(wines)
-    candidate = contest.candidate.probabilities(wines)
-    target = wines[TARGET].to_numpy()
-    decision = gate.decide(target, candidate, champion, contest.confidence, contest.min_improvement)
-    return Judgement(decision, champion_version, target, candidate, champion)
+    look = 1
+    if contest.slot is Slot.PRODUCTION:
+        look += History(contest.slots.client, contest.slots.model_name).looks_at(contest.rows.label)
+    judgement = compare(contest, champion_version, look)
+    if judgement.candidate is None:
+        return judgement
+    wines, decision = contest.rows.frame, judgement.decision
+    notes = [*decision.notes, *_reproduction(contest, champion_version, judgement.candidate)]
+    drifted = {}
+    if contest.trained_on is not None:
+        drifted = drift.population_stability(contest.trained_on, wines, FEATURES)
+    return replace(judgement, decision=replace(decision, notes=notes), drift=drifted)
+
+
+def compare(contest: Contest, champion_version: str | None, look: int) -> Judgement:
+    """Decide about the candidate against a version that need not hold Production any more: so it can be repeated."""
+    champion = load_champion(contest.slots, champion_version)
+    wines, fitting = contest.rows.frame, guards.fits_schema(contest.rows)
+    checked, ours = [fitting], None
+    if fitting.passed:
+        wines = data.prepare(wines)
+        tried, ours = _try(contest, champion, wines)
+        checked += tried
+    target = wines[TARGET].to_numpy() if fitting.passed else np.zeros(len(wines), dtype="int64")
+    theirs = None
+    if champion is not None and ours is not None:
+        theirs = champion.probabilities(wines)
+        guards.require_probabilities(theirs, len(wines), f"model in Production, version {champion.version},")
+    parts = slices.masks(wines) if ours is not None else {}
+    decision = gate.decide(target, ours, theirs, contest.terms, parts, checked=checked, look=look)
+    return Judgement(decision, champion_version, target, ours, theirs)
 
 
 def act(contest: Contest, judgement: Judgement) -> Outcome:
@@ -99,128 +142,150 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
     is compared again, with the new one.
 
     Raises:
-        WorkshopError: another run holds the lock for too long, or the registry refuses; the slot is as it was, or the
-            swap is whole and the next run completes its record.
+        WorkshopError: another run keeps the slots for too long, or the registry refuses; the slot is as it was, or the
+            swap is whole and the next run completes its record. Or the candidate did not answer through the slot, and
+            the champion holds Production again.
     """
-    slots, lock_name = contest.slots, f"slots-{contest.slots.model_name}"
-    try:
-        with FileLock(current_settings().lock_file(lock_name), timeout=_SECONDS_FOR_ANOTHER_SWAP):
-            finish_or_drop(slots)
-            before = slots.holders()
-            judgement = _about_the_present_champion(contest, judgement)
-            status = _carry_out(contest, judgement)
-            after = slots.holders()
-    except Timeout as error:
-        raise WorkshopError(
-            f"Another run has been changing the slots of {slots.model_name} for over {_SECONDS_FOR_ANOTHER_SWAP} "
-            "seconds: wait for it to end, then run again."
-        ) from error
+    with turn(contest.slots) as mine:
+        before = contest.slots.holders()
+        judgement = _about_the_present_champion(contest, judgement)
+        status, event = _carry_out(contest, judgement, mine)
+        after = contest.slots.holders()
+    if event is not None:
+        illustrate(mine.history, event, judgement)
     return Outcome(
         status=status,
         sentence=_sentence(status, contest, judgement),
-        model_name=slots.model_name,
-        candidate_version=contest.candidate.version,
+        model_name=contest.slots.model_name,
+        candidate_version=contest.candidate,
         champion_version=judgement.champion_version,
         rows=contest.rows.label,
         slots_before=before,
         slots_after=after,
         decision=judgement.decision,
+        drift=judgement.drift,
     )
 
 
-def finish_or_drop(slots: Slots) -> None:
-    """Bring a swap that a crash has interrupted to its end: finish it if the slot has moved, else forget it."""
-    intention = slots.intention()
-    if intention is None:
-        return
-    if slots.holder(Slot.PRODUCTION) == intention["to"]:
-        _after_the_swap(slots, intention)
-    slots.clear_intention()
+def load_champion(slots: Slots, version: str | None) -> LoadedModel | None:
+    """Load the version that holds Production, if any does.
+
+    Raises:
+        WorkshopError: it can't be loaded.
+    """
+    if version is None:
+        return None
+    try:
+        return load_version(slots.client, slots.model_name, version)
+    except WorkshopError as error:
+        raise WorkshopError(
+            f"The model in Production can't be compared with ({str(error).rstrip('.')}): restore it, or give "
+            "Production to another version with `workshop rollback --to VERSION`."
+        ) from error
+
+
+def _try(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) -> tuple[list[Guard], np.ndarray | None]:
+    """The guards that protect callers, one after the other until one fails, and the candidate's answers."""
+    loadable, candidate = guards.loads(contest.slots.client, contest.slots.model_name, contest.candidate)
+    if candidate is None:
+        return [loadable], None
+    fitting = guards.same_inputs(candidate, champion)
+    if not fitting.passed:
+        return [loadable, fitting], None
+    proper, answers = guards.answers_properly(candidate, wines)
+    return [loadable, fitting, proper], answers
+
+
+def _reproduction(contest: Contest, champion_version: str | None, answers: np.ndarray) -> list[str]:
+    """Whether the candidate of CD is the model that CI has passed, which holds Staging."""
+    staged = contest.slots.holder(Slot.STAGING) or ""
+    if contest.slot is not Slot.PRODUCTION or staged in ("", contest.candidate, champion_version):
+        return []
+    wines = contest.rows.frame
+    try:
+        theirs = load_version(contest.slots.client, contest.slots.model_name, staged).probabilities(wines)
+    except WorkshopError as error:
+        return [f"Whether it reproduces version {staged}, which CI has staged, can't be said: {error}"]
+    different = int((theirs != answers).sum())
+    if not different:
+        return [f"It reproduces version {staged}, which CI has staged: the same answers to all {len(wines):,} wines."]
+    return [
+        f"It is another model than version {staged}, which CI has passed and staged: {different:,} of {len(wines):,} "
+        f"answers differ, by up to {np.abs(theirs - answers).max():.3f}. What is judged here has not been through CI."
+    ]
 
 
 def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
     """The judgement, made again for as long as Production has changed hands since it was made."""
     for _ in range(_MOST_COMPARISONS):
-        if contest.slots.holder(Slot.PRODUCTION) == judgement.champion_version:
+        now = contest.slots.holder(Slot.PRODUCTION)
+        if now == judgement.champion_version:
             return judgement
+        note = (
+            f"Production changed hands, from {_called(judgement.champion_version)} to {_called(now)}, after "
+            "the candidate had been compared, so it was compared again."
+        )
         judgement = judge(contest)
+        decision = judgement.decision
+        judgement = replace(judgement, decision=replace(decision, notes=[*decision.notes, note]))
     raise WorkshopError(
         f"Production has changed hands {_MOST_COMPARISONS} times while the candidate was being compared: "
         "find out what else promotes models of this name, then run again."
     )
 
 
-def _carry_out(contest: Contest, judgement: Judgement) -> Status:
-    slots, version = contest.slots, contest.candidate.version
-    if version in (judgement.champion_version, slots.holder(contest.slot)):
-        return "unchanged"
-    reason = judgement.decision.reason
-    if not judgement.decision.passed:
-        _record(slots, version, "not better", reason)
-        return "not better"
-    if contest.slot is Slot.STAGING:
-        slots.assign(Slot.STAGING, version)
-        _record(slots, version, "staged", reason)
-        return "staged"
-    intention = {
-        "from": judgement.champion_version,
-        "to": version,
-        "reason": reason,
-        "run_id": current_settings().run_id,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    slots.record_intention(intention)
-    slots.assign(Slot.PRODUCTION, version)
-    _after_the_swap(slots, intention)
-    slots.clear_intention()
-    return "promoted"
+def _carry_out(contest: Contest, judgement: Judgement, mine: Turn) -> tuple[Status, Event | None]:
+    version, decision = contest.candidate, judgement.decision
+    if version in (judgement.champion_version, contest.slots.holder(contest.slot)):
+        return "unchanged", None
+    if contest.slot is Slot.PRODUCTION and judgement.candidate is not None and decision.passed:
+        trial = Trial(contest.rows.frame, judgement.candidate)
+        return "promoted", swap(mine, _event("promotion", contest, judgement), trial)
+    kind, status = _UNFIT.get(decision.verdict, ("staging", "staged"))
+    if status == "staged":
+        contest.slots.assign(Slot.STAGING, version)
+    event = mine.history.append(_event(kind, contest, judgement))
+    describe(contest.slots, version, event, status)
+    return status, event
 
 
-def _record(slots: Slots, version: str, status: Status, reason: str) -> None:
-    """Say on the version itself, where the team looks, what was decided about it."""
-    slots.tag(version, {STATUS_TAG: status, DECISION_TAG: reason})
-
-
-def _after_the_swap(slots: Slots, intention: dict[str, Any]) -> None:
-    """What follows the one call that counts; each step can be repeated.
-
-    Another machine, which our lock does not reach, may have promoted a version between our last look and our call. It
-    is not in Production any more, so it is archived with the champion that we knew of.
-    """
-    old, new = intention["from"], intention["to"]
-    if old is not None and slots.exists(old):
-        slots.assign(Slot.PREVIOUS, old)
-        slots.archive(old)
-    for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {new, *slots.archived()}:
-        slots.archive(overtaken)
-    _record(slots, new, "promoted", intention.get("reason", ""))
-
-
-def _require_same_inputs(candidate: LoadedModel, champion: LoadedModel) -> None:
-    if candidate.signature is None:
-        raise WorkshopError(
-            f"The candidate, version {candidate.version}, does not say which columns it takes, so no caller could rely "
-            "on it: log it with a signature."
-        )
-    if champion.signature is not None and candidate.signature.inputs != champion.signature.inputs:
-        raise WorkshopError(
-            f"The candidate, version {candidate.version}, takes other input columns or types than version "
-            f"{champion.version} in Production, so every caller would break: train it on "
-            f"{', '.join(f'{column.name} ({column.type.name})' for column in champion.signature.inputs)}."
-        )
+def _event(kind: Kind, contest: Contest, judgement: Judgement) -> Event:
+    return Event(
+        kind=kind,
+        version=contest.candidate,
+        champion=judgement.champion_version,
+        reason=judgement.decision.reason,
+        rows=contest.rows.label,
+        run_name=contest.run_name,
+        terms=asdict(contest.terms),
+        decision=judgement.decision.as_dict(),
+    )
 
 
 def _sentence(status: Status, contest: Contest, judgement: Judgement) -> str:
-    candidate, champion = contest.candidate.version, judgement.champion_version
-    match status:
-        case "promoted" if champion is None:
-            return f"Version {candidate} is promoted: it is the first to hold Production."
-        case "promoted":
-            return f"Version {candidate} is promoted to Production; version {champion} is archived."
-        case "staged":
-            return f"Version {candidate} holds Staging; Production is untouched."
-        case "unchanged":
-            held = Slot.PRODUCTION if candidate == champion else contest.slot
-            return f"Version {candidate} holds {held.value.capitalize()} already; nothing was changed."
-        case _:
-            return f"Version {candidate} is not better than version {champion}; Production is untouched."
+    candidate, champion = contest.candidate, judgement.champion_version
+    held = Slot.PRODUCTION if candidate == champion else contest.slot
+    kept = "Production is untouched."
+    promoted = (
+        f"promoted to Production; version {champion} is archived."
+        if champion is not None
+        else "promoted: it is the first to hold Production."
+    )
+    said: dict[Status, str] = {
+        "promoted": f"is {promoted}",
+        "staged": f"holds Staging; {kept}",
+        "unchanged": f"holds {held.value.capitalize()} already; nothing was changed.",
+        "not better": f"is not better than version {champion}; {kept}",
+        "vetoed": f"is better than version {champion} overall, but {_named(judgement.decision)}; {kept}",
+        "refused": f"is refused, since {_named(judgement.decision)}; {kept}",
+    }
+    return f"Version {candidate} {said[status]}"
+
+
+def _called(version: str | None) -> str:
+    return f"version {version}" if version else "nobody"
+
+
+def _named(decision: Decision) -> str:
+    """The guards that failed, by name."""
+    return ", ".join(f"the guard «{guard.name}» says no" for guard in decision.vetoes)

@@ -1,8 +1,13 @@
-"""Which commit of the code this is."""
+"""Which commit of the code this is, and who runs it."""
 
+import getpass
+import os
+import platform
 import subprocess
 
 from workshop.core.settings import PACKAGE
+
+_WHO_STARTED_THE_PIPELINE = "BUILD_REQUESTEDFOR"
 
 
 def git_commit() -> str:
@@ -13,3 +18,14 @@ def git_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return answer.stdout.strip()
+
+
+def who() -> str:
+    """Who runs this: whoever started the pipeline, on a build agent; else the user and the machine."""
+    if requested_for := os.environ.get(_WHO_STARTED_THE_PIPELINE):
+        return requested_for
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have a number and no name
+        user = "somebody"
+    return f"{user}@{platform.node() or 'unknown'}"

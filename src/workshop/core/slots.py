@@ -4,14 +4,12 @@ A slot is an alias of the registered model, or a stage where a team's registry s
 one call, which is one transaction in the registry: nobody who looks meanwhile finds the slot empty.
 """
 
-import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -22,7 +20,6 @@ from workshop.core.store import explained
 
 ARCHIVED_TAG = "workshop.archived"
 PREVIOUS_TAG = "workshop.previous"
-INTENTION_TAG = "workshop.intention"
 
 
 class Slot(StrEnum):
@@ -48,6 +45,10 @@ class Slots(ABC):
     @abstractmethod
     def assign(self, slot: Slot, version: str) -> None:
         """Let `version` hold the slot from now on, in one call."""
+
+    @abstractmethod
+    def release(self, slot: Slot) -> None:
+        """Let nobody hold the slot; for a first holder that turned out not to work."""
 
     @abstractmethod
     def uri(self, slot: Slot) -> str:
@@ -84,27 +85,18 @@ class Slots(ABC):
         """Who holds each slot."""
         return {slot.value: self.holder(slot) for slot in Slot}
 
-    def intention(self) -> dict[str, Any] | None:
-        """The swap that was begun and not yet recorded as done, if any."""
-        model = self._model()
-        recorded = model.tags.get(INTENTION_TAG) if model is not None else None
-        return dict(json.loads(recorded)) if recorded else None
-
-    def record_intention(self, intention: dict[str, Any]) -> None:
-        """Write down the swap that is about to happen, so that a run after a crash knows of it."""
-        with explained("record the intended swap"):
-            self.client.set_registered_model_tag(self.model_name, INTENTION_TAG, json.dumps(intention))
-
-    def clear_intention(self) -> None:
-        """The swap is done, or dropped."""
-        with explained("record that the swap is done"):
-            self.client.delete_registered_model_tag(self.model_name, INTENTION_TAG)
-
     def tag(self, version: str, tags: dict[str, str]) -> None:
         """Write tags on a version, where the team sees them."""
         with explained(f"tag version {version}"):
             for key, value in tags.items():
                 self.client.set_model_version_tag(self.model_name, version, key, value)
+
+    def add_to_description(self, version: str, line: str) -> None:
+        """Add a line to a version's description, unless it is there already."""
+        with explained(f"describe version {version}"):
+            said = self.client.get_model_version(self.model_name, version).description or ""
+            if line not in said:
+                self.client.update_model_version(self.model_name, version, f"{said}\n\n{line}".strip())
 
     def _model(self) -> RegisteredModel | None:
         """The registered model, or None before its first version."""
@@ -135,6 +127,11 @@ class AliasSlots(Slots):
         """See `Slots.assign`."""
         with explained(f"give {slot.value} to version {version}"):
             self.client.set_registered_model_alias(self.model_name, slot.value, version)
+
+    def release(self, slot: Slot) -> None:
+        """See `Slots.release`."""
+        with explained(f"release {slot.value}"):
+            self.client.delete_registered_model_alias(self.model_name, slot.value)
 
     def uri(self, slot: Slot) -> str:
         """See `Slots.uri`."""
@@ -167,6 +164,15 @@ class StageSlots(Slots):
                 self.client.transition_model_version_stage(
                     self.model_name, version, slot.value.capitalize(), archive_existing_versions=True
                 )
+
+    def release(self, slot: Slot) -> None:
+        """See `Slots.release`."""
+        held = self.holder(slot)
+        with explained(f"release {slot.value}"), _without_deprecation_warnings():
+            if slot is Slot.PREVIOUS:
+                self.client.delete_registered_model_tag(self.model_name, PREVIOUS_TAG)
+            elif held is not None:
+                self.client.transition_model_version_stage(self.model_name, held, "None")
 
     def uri(self, slot: Slot) -> str:
         """See `Slots.uri`."""

@@ -76,18 +76,27 @@ def connect() -> MlflowClient:
 
 def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
     """Make the run name's experiment the current one, creating it if need be; returns its id."""
-    settings = current_settings()
     name = f"{model_name}/{run_name}"
+    ensure_experiment(client, name)
     with explained(f"use the experiment {name}"):
-        if client.get_experiment_by_name(name) is None:
+        return str(mlflow.set_experiment(name).experiment_id)
+
+
+def ensure_experiment(client: MlflowClient, name: str) -> str:
+    """The id of the experiment of that name, which is created if need be."""
+    settings = current_settings()
+    with explained(f"use the experiment {name}"):
+        found = client.get_experiment_by_name(name)
+        if found is None:
             # Without this the embedded store would write artifacts below whatever folder the process runs in.
             place = (settings.home / "artifacts").as_uri() if is_embedded(settings) else None
             try:
-                client.create_experiment(name, artifact_location=place)
+                return str(client.create_experiment(name, artifact_location=place))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-        return str(mlflow.set_experiment(name).experiment_id)
+            found = client.get_experiment_by_name(name)
+        return str(found.experiment_id) if found is not None else ensure_experiment(client, name)
 
 
 @contextmanager

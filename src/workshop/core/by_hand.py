@@ -1,0 +1,100 @@
+"""What a person does to Production by hand: take the last promotion back, or override the gate.
+
+The gate is not asked, but a version that callers could not use is refused all the same.
+"""
+
+from typing import Literal
+
+from workshop.core import guards
+from workshop.core.errors import WorkshopError
+from workshop.core.guards import Guard
+from workshop.core.history import Event
+from workshop.core.model import LoadedModel, load_version
+from workshop.core.slots import Slot, Slots
+from workshop.core.swap import Trial, Turn, swap, trial_of, turn
+
+
+def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | None:
+    """Give Production back to the version that held it before, or to any other.
+
+    Args:
+        slots: of the registered model.
+        to: the version; None for the one that `previous` points to.
+        reason: why, for the history.
+
+    Returns:
+        The event as it is recorded; None where that version holds Production already.
+
+    Raises:
+        WorkshopError: there is no such version, or callers could not use it; Production is as it was.
+    """
+    with turn(slots) as mine:
+        version = to or slots.holder(Slot.PREVIOUS)
+        if version is None:
+            raise WorkshopError(
+                f"No version of {slots.model_name} held Production before, so there is no way back: name a version "
+                "with `--to VERSION`, or promote one."
+            )
+        return _move(mine, "rollback", version, reason or "Rolled back by hand.")
+
+
+def override(slots: Slots, version: str, reason: str) -> Event | None:
+    """Give Production to a version although the gate has not said so.
+
+    Returns:
+        The event as it is recorded; None where that version holds Production already.
+
+    Raises:
+        WorkshopError: there is no reason, no such version, or callers could not use it; Production is as it was.
+    """
+    if not reason.strip():
+        raise WorkshopError("An override needs a reason: say it with `--reason`, for whoever reads the history.")
+    with turn(slots) as mine:
+        return _move(mine, "override", version, reason)
+
+
+def _move(mine: Turn, kind: Literal["rollback", "override"], version: str, reason: str) -> Event | None:
+    slots = mine.slots
+    champion = slots.holder(Slot.PRODUCTION)
+    if version == champion:
+        return None
+    if kind == "rollback" and champion is None:
+        raise WorkshopError(
+            f"No version of {slots.model_name} holds Production, so there is nothing to roll back from: promote one "
+            "with `workshop promote VERSION --reason …`."
+        )
+    if not slots.exists(version):
+        raise WorkshopError(
+            f"There is no version {version} of {slots.model_name}: `workshop status` and `workshop history` list those "
+            "that are there."
+        )
+    loadable, model = guards.loads(slots.client, slots.model_name, version)
+    if model is None:
+        raise WorkshopError(_refused(version, loadable))
+    fitting = guards.same_inputs(model, _loaded_or_none(slots, champion))
+    if not fitting.passed:
+        raise WorkshopError(_refused(version, fitting))
+    trial = trial_of(model)
+    _require_proper_answers(version, trial)
+    return swap(mine, Event(kind=kind, version=version, champion=champion, reason=reason), trial)
+
+
+def _loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:
+    """The model in Production; None where it can't be loaded, since then the way back is needed most."""
+    if version is None:
+        return None
+    try:
+        return load_version(slots.client, slots.model_name, version)
+    except WorkshopError:
+        return None
+
+
+def _require_proper_answers(version: str, trial: Trial) -> None:
+    try:
+        guards.require_probabilities(trial.answers, len(trial.sample), f"model, version {version},")
+    except WorkshopError as error:
+        raise WorkshopError(f"Version {version} can't take Production: {error}") from error
+
+
+def _refused(version: str, guard: Guard) -> str:
+    return f"Version {version} can't take Production: {guard.finding}"

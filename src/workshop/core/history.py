@@ -1,0 +1,163 @@
+"""The history of a registered model: what was promoted, rejected, rolled back or overridden, by whom and why.
+
+Each event is a run of the MLflow experiment `<model>/history`, written by one call and never changed afterwards but for
+its state. A swap is written down before it happens, as intended, so that a run after a crash knows of it.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.run_tag import RunTag
+
+from workshop.core.provenance import git_commit, who
+from workshop.core.settings import current_settings
+from workshop.core.store import ensure_experiment, explained
+
+Kind = Literal["promotion", "staging", "rejection", "refusal", "rollback", "override"]
+State = Literal["intended", "done", "dropped", "returned"]
+"""`dropped`: a crash came before the swap. `returned`: the new holder did not answer, and the slot went back."""
+
+STATE_TAG = "workshop.state"
+EVENT_TAG = "workshop.event"
+ROWS_TAG = "workshop.compared_on"
+RECORD_TAG = "workshop.record"
+PROBLEM_TAG = "workshop.problem"
+_DESCRIPTION_TAG = "mlflow.note.content"
+_LONGEST_TAG = 8000
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that was decided or done about a version."""
+
+    kind: Kind
+    version: str
+    champion: str | None
+    """The version that held Production."""
+    reason: str
+    rows: str = ""
+    """The snapshot that was compared on, as in `production@0`; empty where nothing was compared."""
+    run_name: str = ""
+    terms: dict[str, Any] | None = None
+    decision: dict[str, Any] | None = None
+    run_id: str = field(default_factory=lambda: current_settings().run_id)
+    who: str = field(default_factory=who)
+    git_commit: str = field(default_factory=git_commit)
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    state: State = "done"
+    problem: str = ""
+    """What went wrong where the slot went back."""
+    id: str = ""
+    """The MLflow run that it is recorded as; empty before that."""
+
+    @property
+    def title(self) -> str:
+        """What happened, in a few words."""
+        over = f" over {self.champion}" if self.champion else ""
+        match self.kind:
+            case "promotion" | "override":
+                return f"{self.kind} of version {self.version}{over}"
+            case "rollback":
+                return f"rollback from version {self.champion} to {self.version}"
+            case _:
+                return f"{self.kind} of version {self.version}"
+
+
+class History:
+    """The events of one registered model."""
+
+    def __init__(self, client: MlflowClient, model_name: str) -> None:
+        self.client = client
+        self.model_name = model_name
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment that keeps the events."""
+        return f"{self.model_name}/history"
+
+    def append(self, event: Event) -> Event:
+        """Write an event down, in one call; returns it with its id."""
+        experiment_id = ensure_experiment(self.client, self.experiment)
+        tags = {
+            EVENT_TAG: event.kind,
+            STATE_TAG: event.state,
+            "workshop.version": event.version,
+            "workshop.champion": event.champion or "",
+            ROWS_TAG: event.rows if _compared(event) else "",
+            RECORD_TAG: _as_tag(event),
+            _DESCRIPTION_TAG: "\n\n".join(
+                [f"**{event.title}**, {event.at}, {event.who}", event.reason, *(event.decision or {}).get("notes", [])]
+            ),
+        }
+        start = int(datetime.fromisoformat(event.at).timestamp() * 1000)
+        with explained(f"record the {event.kind} of version {event.version}"):
+            run = self.client.create_run(experiment_id, start_time=start, tags=tags, run_name=event.title)
+            event = replace(event, id=run.info.run_id)
+            if event.state != "intended":
+                self.client.set_terminated(event.id)
+        return event
+
+    def conclude(self, event: Event, state: State, problem: str = "") -> Event:
+        """Write down what came of an intended swap."""
+        with explained(f"record the {event.kind} of version {event.version}"):
+            tags = [RunTag(STATE_TAG, state), *([RunTag(PROBLEM_TAG, problem)] if problem else [])]
+            self.client.log_batch(event.id, tags=tags)
+            self.client.set_terminated(event.id, "FINISHED" if state == "done" else "FAILED")
+        return replace(event, state=state, problem=problem)
+
+    def pending(self) -> list[Event]:
+        """The swaps that were intended and of which nothing more is known, oldest first."""
+        return [_event(run) for run in self._runs(f"tags.`{STATE_TAG}` = 'intended'")]
+
+    def events(self) -> list[Event]:
+        """All events, oldest first."""
+        return [_event(run) for run in self._runs("")]
+
+    def looks_at(self, rows: str) -> int:
+        """How many comparisons have been made on that snapshot."""
+        return len(self._runs(f"tags.`{ROWS_TAG}` = '{rows}'"))
+
+    def _runs(self, filter_string: str) -> list[Run]:
+        found: list[Run] = []
+        with explained(f"read the history of {self.model_name}"):
+            experiment = self.client.get_experiment_by_name(self.experiment)
+            token = None
+            while experiment is not None:
+                page = self.client.search_runs(
+                    [experiment.experiment_id],
+                    filter_string,
+                    order_by=["attributes.start_time ASC"],
+                    max_results=1000,
+                    page_token=token,
+                )
+                found += [run for run in page if RECORD_TAG in run.data.tags]
+                token = page.token
+                if not token:
+                    break
+        return found
+
+
+def _compared(event: Event) -> bool:
+    return event.decision is not None and event.decision["difference"] is not None
+
+
+def _as_tag(event: Event) -> str:
+    """The record as JSON that fits into a tag; where many guards make it too long, those that passed say less."""
+    record = {name: value for name, value in asdict(event).items() if name not in ("id", "state", "problem")}
+    text = json.dumps(record)
+    if len(text) > _LONGEST_TAG and record["decision"] is not None:
+        guards = [
+            {**guard, "finding": "" if guard["passed"] else guard["finding"]} for guard in record["decision"]["guards"]
+        ]
+        text = json.dumps({**record, "decision": {**record["decision"], "guards": guards}})
+    return text
+
+
+def _event(run: Run) -> Event:
+    tags = run.data.tags
+    what_came_of_it = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, ""), "id": run.info.run_id}
+    return Event(**json.loads(tags[RECORD_TAG]), **what_came_of_it)

@@ -1,0 +1,53 @@
+"""Making a recorded decision again, from nothing but its record."""
+
+from typing import Any
+
+from mlflow import MlflowClient
+
+from workshop.core import data
+from workshop.core.errors import WorkshopError
+from workshop.core.gate import Terms
+from workshop.core.history import Event
+from workshop.core.promotion import Contest, compare
+from workshop.core.slots import Slot, open_slots
+
+_NOT_FROM_THE_COMPARISON = ("notes", "guards")
+
+
+def replay(client: MlflowClient, model_name: str, event: Event) -> list[str]:
+    """Compute the decision of an event again: same versions, same rows, same terms.
+
+    Returns:
+        What differs from the record, one phrase each; empty where every figure is the same.
+
+    Raises:
+        WorkshopError: nothing was decided in that event, or its models or rows are not there any more.
+    """
+    if event.decision is None or event.terms is None:
+        raise WorkshopError(
+            f"The {event.title} was a person's, so there is no decision to compute again: it was done by {event.who}, "
+            f"because: {event.reason.rstrip('.')}."
+        )
+    contest = Contest(
+        slots=open_slots(client, model_name),
+        candidate=event.version,
+        rows=data.rows_compared_on(event.rows),
+        slot=Slot.PRODUCTION if event.kind == "promotion" else Slot.STAGING,
+        terms=Terms(**event.terms),
+        run_name=event.run_name,
+    )
+    again = compare(contest, event.champion, event.decision["looks"]["number"]).decision.as_dict()
+    return [*_differences(event.decision, again), *_differences(_by_guard(event.decision), _by_guard(again))]
+
+
+def _differences(recorded: dict[str, Any], computed: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}: {recorded.get(name)} is recorded, {computed.get(name)} comes out"
+        for name in sorted({*recorded, *computed} - {*_NOT_FROM_THE_COMPARISON})
+        if recorded.get(name) != computed.get(name)
+    ]
+
+
+def _by_guard(decision: dict[str, Any]) -> dict[str, Any]:
+    """Each guard's result and figures; its finding is left out, since a long record may have dropped it."""
+    return {guard["name"]: (guard["passed"], dict(guard["figures"])) for guard in decision["guards"]}

@@ -1,0 +1,31 @@
+"""A model that answers oddly, as its configuration says; stored as code, so that loading it unpickles nothing."""
+
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+
+class OddModel(PythonModel):
+    """Answers with a constant, with more than certainty, with NaN, with text, or not at all."""
+
+    def predict(  # MLflow calls it with these three
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> Any:
+        rows = len(model_input)
+        match context.model_config["answers"]:
+            case "a constant":
+                return np.full(rows, 0.5)
+            case "more than certain":
+                return np.linspace(0, 2, rows)
+            case "NaN":
+                return np.where(np.arange(rows) % 100 == 7, np.nan, 0.5)
+            case "two columns":
+                return np.full((rows, 2), 0.5)
+            case _:
+                raise ValueError("the cork\nis stuck")
+
+
+mlflow.models.set_model(OddModel())

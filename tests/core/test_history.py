@@ -1,0 +1,126 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from tests.core.fragile import Fragile
+from tests.core.helpers import MODEL, refusal
+from workshop.core.gate import Terms, decide
+from workshop.core.guards import Guard
+from workshop.core.history import Event, History
+
+
+@pytest.fixture
+def history(empty_registry: MlflowClient) -> History:
+    return History(empty_registry, MODEL)
+
+
+def decided(guards: int = 0) -> dict[str, object]:
+    """A decision as a record has it, with that many guards more."""
+    scores = [0.1, 0.4, 0.35, 0.8]
+    decision = decide(np.array([0, 0, 1, 1]), np.array(scores), np.array(scores[::-1]), Terms())
+    more = [Guard(f"not worse on vineyard {number}", number > 0, 40 * "long. ", "verdict") for number in range(guards)]
+    return replace(decision, guards=[*decision.guards, *more]).as_dict()
+
+
+PROMOTION = Event("promotion", "2", "1", "It is better.", rows="production@0", terms={"confidence": 0.975})
+
+
+def later(event: Event, seconds: int) -> Event:
+    return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00")
+
+
+def test_a_history_that_has_not_begun_is_empty(history: History) -> None:
+    assert history.events() == history.pending() == []
+    assert history.looks_at("production@0") == 0
+
+
+def test_what_is_appended_is_read_again_oldest_first(history: History) -> None:
+    appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "567"]
+    assert history.events() == appended
+    assert len({event.id for event in appended}) == 3
+
+
+def test_an_event_is_written_by_one_call(empty_registry: MlflowClient) -> None:
+    History(empty_registry, MODEL).append(PROMOTION)
+    counting = Fragile(empty_registry, 0, "error")
+    History(counting, MODEL).append(PROMOTION)  # type: ignore[arg-type]
+    assert counting.calls == ["get_experiment_by_name", "create_run", "set_terminated"]
+
+
+def test_an_intended_swap_is_pending_until_it_is_concluded(history: History) -> None:
+    intended = history.append(later(replace(PROMOTION, state="intended"), 1))
+    other = history.append(later(replace(PROMOTION, version="9", state="intended"), 59))
+    assert history.pending() == [intended, other]
+    history.conclude(intended, "done")
+    history.conclude(other, "returned", "It did not answer.")
+    assert history.pending() == []
+    assert [(event.state, event.problem) for event in history.events()] == [
+        ("done", ""),
+        ("returned", "It did not answer."),
+    ]
+
+
+def test_looks_are_comparisons_on_the_very_same_rows(history: History) -> None:
+    compared = replace(PROMOTION, decision=decided())
+    history.append(compared)
+    history.append(replace(compared, kind="rejection"))
+    history.append(replace(compared, rows="production@1"))
+    history.append(replace(compared, decision={**decided(), "difference": None}))
+    history.append(Event("rollback", "1", "2", "I did not like it."))
+    assert history.looks_at("production@0") == 2
+
+
+def test_a_record_with_more_guards_than_a_tag_holds_keeps_the_vetoes_word_for_word(history: History) -> None:
+    kept = history.append(replace(PROMOTION, decision=decided(30)))
+    (event,) = history.events()
+    assert len(json.dumps(kept.decision)) > 8000
+    assert event.decision is not None
+    assert len(event.decision["guards"]) == len(kept.decision["guards"])  # type: ignore[index]
+    (veto,) = (guard for guard in event.decision["guards"] if guard["name"] == "not worse on vineyard 0")
+    assert veto["finding"].startswith("long. long.")
+
+
+def test_runs_of_somebody_else_in_the_experiment_are_left_alone(empty_registry: MlflowClient, history: History) -> None:
+    history.append(PROMOTION)
+    experiment = empty_registry.get_experiment_by_name(f"{MODEL}/history")
+    assert experiment is not None
+    empty_registry.create_run(experiment.experiment_id)
+    assert len(history.events()) == 1
+
+
+def test_more_events_than_a_page_are_all_read(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in range(5):
+        history.append(later(replace(PROMOTION, version=str(version)), version))
+    search = history.client.search_runs
+
+    def two_a_page(*arguments: object, **named: object) -> object:
+        return search(*arguments, **{**named, "max_results": 2})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(history.client, "search_runs", two_a_page)
+    assert [event.version for event in history.events()] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_deleted_history_is_refused_in_one_sentence(empty_registry: MlflowClient, history: History) -> None:
+    history.append(PROMOTION)
+    experiment = empty_registry.get_experiment_by_name(f"{MODEL}/history")
+    assert experiment is not None
+    empty_registry.delete_experiment(experiment.experiment_id)
+    with refusal("record the promotion of version 2", "deleted"):
+        history.append(PROMOTION)
+
+
+@pytest.mark.parametrize(
+    ("event", "title"),
+    [
+        (PROMOTION, "promotion of version 2 over 1"),
+        (replace(PROMOTION, champion=None), "promotion of version 2"),
+        (replace(PROMOTION, kind="rejection"), "rejection of version 2"),
+        (replace(PROMOTION, kind="rollback"), "rollback from version 1 to 2"),
+        (replace(PROMOTION, kind="override"), "override of version 2 over 1"),
+    ],
+)
+def test_a_title_says_what_happened(event: Event, title: str) -> None:
+    assert event.title == title

@@ -1,0 +1,246 @@
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from tests.core.contests import BETTER, FIRST, contest
+from tests.core.fragile import How, after_the_next_run, fresh_models, interrupt_at_every_call
+from tests.core.helpers import MODEL, refusal
+from workshop.core import by_hand, lease, promotion, swap
+from workshop.core.errors import WorkshopError
+from workshop.core.history import Event, History
+from workshop.core.model import LoadedModel, load_version
+from workshop.core.promotion import act, judge
+from workshop.core.schemas import FEATURES
+from workshop.core.settings import current_settings
+from workshop.core.slots import Slot, Slots, open_slots
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
+
+
+@pytest.fixture
+def made_ready(kind: str, registry: MlflowClient) -> Callable[[], Slots]:
+    """Makes slots of a model of its own in which version 1 holds Production and 2 is better."""
+    return fresh_models(registry, FIRST[1], BETTER[1])
+
+
+@pytest.fixture
+def slots(made_ready: Callable[[], Slots]) -> Slots:
+    return made_ready()
+
+
+def promotion_of(version: str = "2", champion: str | None = "1") -> Event:
+    return Event("promotion", version, champion, "It is better.")
+
+
+def trial(slots: Slots, version: str = "2") -> swap.Trial:
+    return swap.trial_of(load_version(slots.client, slots.model_name, version))
+
+
+def swap_in(slots: Slots, event: Event | None = None) -> Event:
+    with swap.turn(slots) as mine:
+        return swap.swap(mine, event or promotion_of(), trial(slots))
+
+
+# The way it should go
+
+
+def test_production_changes_hands_and_the_old_holder_is_archived_and_the_way_back(slots: Slots) -> None:
+    event = swap_in(slots)
+    assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
+    assert slots.archived() == ["1"]
+    assert event.state == "done"
+    assert [each.id for each in History(slots.client, slots.model_name).events()] == [event.id]
+
+
+def test_the_version_says_what_happened_to_it_and_its_description_only_grows(slots: Slots) -> None:
+    slots.client.update_model_version(slots.model_name, "2", "Made by Ana.")
+    swap_in(slots)
+    entry = slots.client.get_model_version(slots.model_name, "2")
+    assert entry.tags["workshop.status"] == "promoted"
+    assert entry.tags["workshop.decision"] == "It is better."
+    made, happened = str(entry.description).split("\n\n")
+    assert made == "Made by Ana."
+    assert "promotion of version 2 over 1 by " in happened and happened.endswith(": It is better.")
+
+
+def test_the_intention_is_written_down_before_the_slot_moves(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    history, found = History(slots.client, slots.model_name), []
+    assign = slots.assign
+
+    def looked_at(slot: Slot, version: str) -> None:
+        found.append([event.version for event in history.pending()])
+        assign(slot, version)
+
+    monkeypatch.setattr(slots, "assign", looked_at)
+    swap_in(slots)
+    assert found[0] == ["2"]
+    assert history.pending() == []
+
+
+# The look through the slot
+
+
+def other_answers(model: LoadedModel, rows: pd.DataFrame) -> np.ndarray:
+    return np.zeros(len(rows))
+
+
+def no_answer(model: LoadedModel, rows: pd.DataFrame) -> np.ndarray:
+    raise WorkshopError("The model, version 2, did not answer: the cork is stuck.")
+
+
+@pytest.mark.parametrize(
+    ("through_the_slot", "words"), [(other_answers, "not the same"), (no_answer, "the cork is stuck")]
+)
+def test_a_version_that_answers_otherwise_through_the_slot_goes_back_by_itself(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch, through_the_slot: Any, words: str
+) -> None:
+    before = trial(slots)
+
+    class Consumed(LoadedModel):
+        probabilities = through_the_slot
+
+    monkeypatch.setattr(swap, "load_as_a_consumer", lambda uri, version: Consumed(version, "", None))
+    with refusal("Version 2 took Production", words, "version 1 holds it again"), swap.turn(slots) as mine:
+        swap.swap(mine, promotion_of(), before)
+    assert slots.holder(Slot.PRODUCTION) == "1"
+    assert "2" in slots.archived()
+    (event,) = History(slots.client, slots.model_name).events()
+    assert event.state == "returned" and words in event.problem
+    assert slots.client.get_model_version(slots.model_name, "2").tags["workshop.status"] == "returned"
+
+
+def test_a_first_holder_that_does_not_answer_through_the_slot_leaves_it_empty(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots.release(Slot.PRODUCTION)
+    before = trial(slots)
+    monkeypatch.setattr(LoadedModel, "probabilities", other_answers)
+    with refusal("nothing holds it"), swap.turn(slots) as mine:
+        swap.swap(mine, promotion_of(champion=None), before)
+    assert slots.holder(Slot.PRODUCTION) is None
+
+
+def test_a_version_without_an_example_is_tried_with_production_wines(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch, production: pd.DataFrame
+) -> None:
+    model = load_version(slots.client, slots.model_name, "2")
+    monkeypatch.setattr(LoadedModel, "example", None)
+    tried = swap.trial_of(model)
+    assert len(tried.sample) == 100
+    np.testing.assert_array_equal(tried.answers, model.probabilities(production.head(100)))
+    np.testing.assert_array_equal(tried.sample[FEATURES], production[FEATURES].head(100))
+
+
+# Faults, one at each call
+
+
+def promoted(slots: Slots) -> None:
+    """CD's way, with a decision that has been made about the same models before."""
+    act(replace(JUDGED.contest, slots=slots, candidate="2"), JUDGED.judgement)
+
+
+def rolled_back(slots: Slots) -> None:
+    by_hand.roll_back(slots, to="2", reason="It is better.")
+
+
+class JUDGED:
+    """The contest of the models that `made_ready` registers, judged once: the decision is the same for each copy."""
+
+    contest: promotion.Contest
+    judgement: promotion.Judgement
+
+
+@pytest.fixture
+def judged(registry: MlflowClient) -> None:
+    open_slots(registry, MODEL).assign(Slot.PRODUCTION, FIRST[1])
+    JUDGED.contest = contest(BETTER)
+    JUDGED.judgement = judge(JUDGED.contest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "how"),
+    [
+        ("alias", promoted, "power cut"),
+        ("stage", promoted, "lost answer"),
+        ("stage", rolled_back, "error"),
+        ("alias", rolled_back, "gone"),
+    ],
+    indirect=["kind"],
+)
+def test_a_fault_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
+    judged: None, made_ready: Callable[[], Slots], operation: Callable[[Slots], None], how: How
+) -> None:
+    tally = interrupt_at_every_call(operation, how, made_ready)
+    print(f"{operation.__name__}, {how}: interrupted at each of {tally.steps} calls")
+    assert tally.steps > 12  # there is that much to interrupt
+    assert tally.held_after_the_fault == tally.held_after_the_next_run == {"1", "2"}
+
+
+def test_a_half_done_swap_is_finished_even_if_the_old_version_was_deleted_meanwhile(slots: Slots) -> None:
+    History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
+    slots.assign(Slot.PRODUCTION, "2")
+    slots.client.delete_model_version(slots.model_name, "1")
+    with swap.turn(slots):
+        pass
+    assert slots.holders() == {"production": "2", "staging": None, "previous": None}
+    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["done"]
+
+
+def test_a_half_done_swap_to_a_version_that_can_not_be_loaded_any_more_goes_back(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
+    slots.assign(Slot.PRODUCTION, "2")
+
+    def unloadable(*_: Any) -> None:
+        raise WorkshopError("Its artifacts are gone.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "load_version", unloadable)
+        with swap.turn(slots):
+            pass
+    assert slots.holder(Slot.PRODUCTION) == "1"
+    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["returned"]
+
+
+def test_an_intention_that_came_to_nothing_is_dropped(slots: Slots) -> None:
+    History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
+    assert after_the_next_run(slots) == "1"
+    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["dropped"]
+
+
+# One at a time
+
+
+def test_a_lock_that_another_run_keeps_is_given_up_with_the_slots_as_they_were(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_PATIENCE", 0.1)
+    taken, done = threading.Event(), threading.Event()
+
+    def keep() -> None:
+        with FileLock(current_settings().lock_file(f"slots-{slots.model_name}")):
+            taken.set()
+            done.wait()
+
+    other_run = threading.Thread(target=keep)
+    other_run.start()
+    taken.wait()
+    with refusal("Another run", slots.model_name, "run again"):
+        swap_in(slots)
+    done.set()
+    other_run.join()
+    assert slots.holder(Slot.PRODUCTION) == "1"
+    swap_in(slots)
+    assert slots.holder(Slot.PRODUCTION) == "2"
