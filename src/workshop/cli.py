@@ -1,6 +1,5 @@
 """`workshop …`: what a person and a pipeline type. Thin: each command says what it is and calls who does it."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from workshop import cli_registry
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account.",
 )
+app.add_typer(cli_registry.app)
 out = Console()
 err = Console(stderr=True)
 
@@ -34,6 +35,13 @@ class Action(StrEnum):
 
     INTEGRATION = "integration"
     DEPLOYMENT = "deployment"
+
+
+class Served(StrEnum):
+    """The slots that a consumer may follow."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
 
 
 @app.command()
@@ -69,8 +77,8 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
 
     Ends with 0 when the new model was better (or none holds Production yet), 3 when everything ran but the new model is
-    not better, 1 when something failed, and 2 when the command line was wrong. Production changes hands in 1_3 or not
-    at all, and the last lines say which.
+    not better or a guard of the verdict says no, 1 when something failed or callers could not use the new model, and 2
+    when the command line was wrong. Production changes hands in 1_3 or not at all, and the last lines say which.
 
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
@@ -99,21 +107,6 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
     _print_summary(summary)
     raise typer.Exit(summary.exit_code)
-
-
-@app.command()
-def status(
-    model: Annotated[str, typer.Option(help="The registered model.")] = "wine_quality",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Say which version of the model holds which slot."""
-    from workshop.headless import status as registry
-
-    found = registry.read(model)
-    if as_json:
-        print(json.dumps(found, indent=2))
-    else:
-        out.print(registry.as_table(found))
 
 
 @app.command()
@@ -175,6 +168,34 @@ def ui(
     )
 
 
+@app.command()
+def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for any port that is free.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; as it stands, only this machine can connect.")
+    ] = "127.0.0.1",
+    model: Annotated[str, typer.Option(help="The registered model.")] = "wine_quality",
+    slot: Annotated[Served, typer.Option(help="The slot to follow.", case_sensitive=False)] = Served.PRODUCTION,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look who holds the slot.")
+    ] = 5.0,
+    max_body: Annotated[int, typer.Option(min=1, metavar="MIB", help="The largest request.")] = 16,
+) -> None:
+    """Answer over HTTP with whatever holds the slot, and follow it from version to version without a restart.
+
+    Speaks the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
+    /model says what is held, and /metrics says it to Prometheus.
+    """
+    from workshop.core.slots import Slot
+    from workshop.serving.app import MEBIBYTE
+    from workshop.serving.command import serve_slot
+
+    def tell(sentence: str) -> None:
+        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    serve_slot(model, Slot(slot.value), host, port, every, max_body * MEBIBYTE, tell)
+
+
 def main() -> NoReturn:
     """Run the command line; an error that a person can put right is one sentence."""
     try:
@@ -210,7 +231,8 @@ def _print_summary(summary: Any) -> None:
     colour = {0: "green", 3: "yellow"}.get(summary.exit_code, "red")
     out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
     if summary.outcome is not None and summary.status != "failed":
-        out.print(escape(summary.outcome["decision"]["reason"]), soft_wrap=True, highlight=False)
+        for said in (summary.outcome["decision"]["reason"], *summary.outcome["decision"]["notes"]):
+            out.print(escape(said), soft_wrap=True, highlight=False)
     out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
 
 

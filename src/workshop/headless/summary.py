@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-RunStatus = Literal["promoted", "staged", "unchanged", "not better", "done", "failed", "interrupted"]
+RunStatus = Literal[
+    "promoted", "staged", "unchanged", "not better", "vetoed", "refused", "done", "failed", "interrupted"
+]
 
 EXIT_CODES: dict[RunStatus, int] = {
     "promoted": 0,
@@ -13,6 +15,8 @@ EXIT_CODES: dict[RunStatus, int] = {
     "unchanged": 0,
     "done": 0,
     "not better": 3,
+    "vetoed": 3,
+    "refused": 1,
     "failed": 1,
     "interrupted": 1,
 }
