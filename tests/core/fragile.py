@@ -120,16 +120,16 @@ def after_the_next_run(slots: Slots) -> str | None:
     return holder
 
 
-def fresh_models(client: MlflowClient, first: str, second: str, prefix: str = "wine") -> Callable[[], Slots]:
-    """Makes registered models whose versions 1 and 2 are two of `MODEL`'s, with 1 in Production; each time another."""
-    sources = [str(client.get_model_version(MODEL, version).source) for version in (first, second)]
+def fresh_models(client: MlflowClient, *versions: str, of: str = MODEL) -> Callable[[], Slots]:
+    """Makes registered models with copies of some versions of a model, the first in Production; each time another."""
+    sources = [str(client.get_model_version(of, version).source) for version in versions]
     numbers = itertools.count(1)
 
     def made_ready() -> Slots:
-        name = f"{prefix}-{next(numbers)}"
+        name = f"{of}-{next(numbers)}"
         client.create_registered_model(name)
         for source in sources:
-            client.create_model_version(name, source=source)
+            client.create_model_version(name, source=source, model_id=source.removeprefix("models:/"))
         slots = open_slots(client, name)
         slots.assign(Slot.PRODUCTION, "1")
         return slots

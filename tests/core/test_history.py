@@ -9,7 +9,7 @@ from tests.core.fragile import Fragile
 from tests.core.helpers import MODEL, refusal
 from workshop.core.gate import Terms, decide
 from workshop.core.guards import Guard
-from workshop.core.history import Event, History
+from workshop.core.history import Event, History, State
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ PROMOTION = Event("promotion", "2", "1", "It is better.", rows="production@0", t
 
 
 def later(event: Event, seconds: int) -> Event:
-    return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00")
+    return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00", token=str(seconds))
 
 
 def test_a_history_that_has_not_begun_is_empty(history: History) -> None:
@@ -66,9 +66,9 @@ def test_an_intended_swap_is_pending_until_it_is_concluded(history: History) -> 
 def test_looks_are_comparisons_on_the_very_same_rows(history: History) -> None:
     compared = replace(PROMOTION, decision=decided())
     history.append(compared)
-    history.append(replace(compared, kind="rejection"))
-    history.append(replace(compared, rows="production@1"))
-    history.append(replace(compared, decision={**decided(), "difference": None}))
+    history.append(replace(compared, kind="rejection", token="2"))
+    history.append(replace(compared, rows="production@1", token="3"))
+    history.append(replace(compared, decision={**decided(), "difference": None}, token="4"))
     history.append(Event("rollback", "1", "2", "I did not like it."))
     assert history.looks_at("production@0") == 2
 
@@ -124,3 +124,13 @@ def test_a_deleted_history_is_refused_in_one_sentence(empty_registry: MlflowClie
 )
 def test_a_title_says_what_happened(event: Event, title: str) -> None:
     assert event.title == title
+
+
+@pytest.mark.parametrize("state", ["done", "dropped", "returned"])
+def test_an_event_that_was_recorded_twice_is_one_event(history: History, state: State) -> None:
+    event = replace(PROMOTION, state="intended", decision=decided())
+    first = history.append(event)
+    history.append(event)  # the answer was lost, and the registry's client asked again
+    history.conclude(first, state)
+    assert [each.state for each in history.events()] == [state]
+    assert history.looks_at("production@0") == 1

@@ -124,7 +124,7 @@ def test_two_that_break_the_same_dead_lease_do_not_both_get_it(
     first = lease._take(shared, NAME, "first")
     lease._end(shared, NAME, dead._id)  # the second breaks the one that it has seen, which is not the first's
     first.renew()
-    assert lease._create(shared, NAME, "second") is None
+    assert lease._create(shared, NAME, {}) is None
 
 
 def test_a_lease_that_somebody_deleted_by_hand_is_broken(shared: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,3 +152,16 @@ def test_of_many_that_want_it_one_has_it_at_a_time(shared: MlflowClient) -> None
     for thread in threads:
         thread.join()
     assert most == [1] * 6
+
+
+def test_a_lease_whose_answer_was_lost_is_ours_all_the_same(
+    shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = shared.create_experiment
+
+    def asked_twice(name: str, **named: object) -> str:
+        create(name, **named)  # type: ignore[arg-type]  # the answer is lost, and the client asks again
+        return create(name, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shared, "create_experiment", asked_twice)
+    lease._take(shared, NAME, "us").renew()

@@ -152,6 +152,30 @@ def test_a_type_that_nobody_trusts_is_refused_before_anything_is_registered(
     assert list(workbench.search_model_versions(f"name = '{MODEL}'")) == []
 
 
+# Through a slot
+
+
+def test_a_consumer_gets_the_same_answers_through_the_slot(registry: MlflowClient, production: pd.DataFrame) -> None:
+    registry.set_registered_model_alias(MODEL, "production", "3")
+    through_the_slot = model.load_as_a_consumer(f"models:/{MODEL}@production", "3")
+    assert through_the_slot.version == "3"
+    np.testing.assert_array_equal(
+        through_the_slot.probabilities(production), model.load_version(registry, MODEL, "3").probabilities(production)
+    )
+
+
+def test_a_slot_that_nobody_holds_leads_nowhere(registry: MlflowClient) -> None:
+    with refusal(f"load models:/{MODEL}@production"):
+        model.load_as_a_consumer(f"models:/{MODEL}@production", "3")
+
+
+def test_a_model_brings_an_example_of_its_input_that_it_answers(registry: MlflowClient, split: data.Split) -> None:
+    loaded = model.load_version(registry, MODEL, "1")
+    assert loaded.example is not None
+    pd.testing.assert_frame_equal(loaded.example, split.train[FEATURES].head(5).reset_index(drop=True))
+    assert loaded.probabilities(loaded.example).shape == (5,)
+
+
 # Finding the candidate
 
 

@@ -1,10 +1,12 @@
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from workshop.core.gate import Decision
+from workshop.core.gate import Decision, Looks
+from workshop.core.guards import Guard
 from workshop.core.outcome import MIME_TYPE, Outcome, Status
 
 DECISION = Decision(
@@ -14,14 +16,18 @@ DECISION = Decision(
     positives=210,
     confidence=0.975,
     min_improvement=0.0,
+    guards=[Guard("loads", True, "Version 3 was loaded by its URI.", "callers")],
+    looks=Looks(number=2, false_promotion_chance=0.05, corrected_confidence=0.9958),
     auc_candidate=0.8437,
     auc_champion=0.8124,
+    notes=["This is look 2.", "It reproduces version 2."],
 )
 
 
 def outcome(status: Status = "promoted", sentence: str = "Version 3 is promoted.") -> Outcome:
     holders = {"production": "1", "staging": None, "previous": None}
-    return Outcome(status, sentence, "wine_quality", "3", "1", "production@0", holders, holders, DECISION)
+    drift = {"alcohol": 0.02}
+    return Outcome(status, sentence, "wine_quality", "3", "1", "production@0", holders, holders, DECISION, drift)
 
 
 def test_an_outcome_fits_into_json_with_every_figure() -> None:
@@ -29,26 +35,39 @@ def test_an_outcome_fits_into_json_with_every_figure() -> None:
     assert read == outcome().as_dict()
     assert read["status"] == "promoted"
     assert read["decision"]["auc_champion"] == 0.8124
+    assert read["decision"]["guards"][0]["finding"] == "Version 3 was loaded by its URI."
+    assert read["decision"]["looks"]["number"] == 2
+    assert read["drift"] == {"alcohol": 0.02}
     assert read["slots_before"] == {"production": "1", "staging": None, "previous": None}
 
 
-@pytest.mark.parametrize("status", ["promoted", "staged", "not better", "unchanged"])
+@pytest.mark.parametrize("status", get_args(Status))
 def test_a_notebook_shows_the_sentence_and_hands_the_figures_on(status: Status) -> None:
     formatter: Any = DisplayFormatter()
     shown, _ = formatter.format(outcome(status))
     assert shown[MIME_TYPE] == outcome(status).as_dict()
     for form in ("text/html", "text/plain"):
         assert "Version 3 is promoted." in shown[form]
-        assert DECISION.reason in shown[form]
+        for said in (DECISION.reason, *DECISION.notes):
+            assert said in shown[form]
 
 
-def test_a_candidate_that_is_not_better_is_shown_in_another_colour() -> None:
+def test_a_candidate_that_takes_no_slot_is_shown_in_another_colour() -> None:
     def html(status: Status) -> str:
         return str(outcome(status)._repr_mimebundle_()["text/html"])
 
-    assert html("not better") != html("promoted")
-    assert html("promoted") == html("staged")
+    assert html("promoted") == html("staged") == html("unchanged")
+    assert html("not better") == html("vetoed")
+    assert len({html("promoted"), html("not better"), html("refused")}) == 3
 
 
 def test_what_a_notebook_shows_is_escaped() -> None:
-    assert "<script>" not in outcome(sentence="<script>pour()</script>")._repr_mimebundle_()["text/html"]
+    script = "<script>pour()</script>"
+    for said in (
+        outcome(sentence=script),
+        replace(outcome(), decision=replace(DECISION, reason=script)),
+        replace(outcome(), decision=replace(DECISION, notes=[script])),
+    ):
+        shown = said._repr_mimebundle_()
+        assert "<script>" not in shown["text/html"]
+        assert script in shown["text/plain"]

@@ -86,6 +86,10 @@ def test_what_is_readable_of_a_name_stays_readable() -> None:
     [
         ("confidence", "0.99", 0.99),
         ("min_improvement", "0", 0.0),
+        ("detectable_improvement", "0.03", 0.03),
+        ("slice_tolerance", "0", 0.0),
+        *[("correct_for_looks", value, True) for value in ("true", "True", "TRUE", "1", "yes", True, 1)],
+        *[("correct_for_looks", value, False) for value in ("false", "False", "0", "no", False, 0)],
         ("seed", "7", 7),
         ("run_name", "Dev/Ann", safe_run_name("Dev/Ann")),
         ("model_name", "main.wine.wine_quality", "main.wine.wine_quality"),
@@ -97,7 +101,7 @@ def test_what_is_readable_of_a_name_stays_readable() -> None:
         ("input_table", "prepared/dev-ann", "prepared/dev-ann"),
     ],
 )
-def test_text_is_read_as_the_type_of_the_parameter(name: str, value: str, expected: Any) -> None:
+def test_text_is_read_as_the_type_of_the_parameter(name: str, value: Any, expected: Any) -> None:
     found = check_parameter(name, value, str)
     assert found == expected
     assert type(found) is type(expected)
@@ -113,6 +117,18 @@ def test_text_is_read_as_the_type_of_the_parameter(name: str, value: str, expect
         ("min_improvement", -0.01, "greater than or equal to 0"),
         ("min_improvement", "inf", "less than 0.5"),
         ("min_improvement", "nan", "less than 0.5"),
+        ("detectable_improvement", 0, "greater than or equal to 0.001"),
+        ("detectable_improvement", 0.5, "less than 0.5"),
+        ("detectable_improvement", "nan", "than"),
+        ("detectable_improvement", "a lot", "valid number"),
+        ("slice_tolerance", -0.01, "greater than or equal to 0"),
+        ("slice_tolerance", "inf", "less than 0.5"),
+        ("slice_tolerance", "nan", "than"),
+        ("slice_tolerance", "", "valid number"),
+        ("correct_for_looks", "perhaps", "valid boolean"),
+        ("correct_for_looks", "", "valid boolean"),
+        ("correct_for_looks", 2, "valid boolean"),
+        ("correct_for_looks", None, "valid boolean"),
         ("seed", -1, "greater than or equal to 0"),
         ("seed", 2**32, "less than 4294967296"),
         ("seed", 1.5, "valid integer"),
@@ -190,6 +206,20 @@ def test_a_widget_overrides_the_cell_and_has_the_type_of_its_value(widgets: dict
     assert parameters.model_dump()["n_neighbours"] == 9
     assert parameters.run_name == "main"
     assert parameters.seed == 1
+
+
+@pytest.mark.parametrize(("text", "expected"), [("true", True), ("False", False)])
+def test_a_widget_that_says_yes_or_no_is_read_as_that(widgets: dict[str, str], text: str, expected: bool) -> None:
+    widgets.update(correct_for_looks=text, slice_tolerance="0.02", detectable_improvement="0.1")
+    parameters = read_parameters(correct_for_looks=not expected, slice_tolerance=0.01, detectable_improvement=0.05)
+    assert parameters.correct_for_looks is expected
+    assert (parameters.slice_tolerance, parameters.detectable_improvement) == (0.02, 0.1)
+
+
+def test_a_widget_that_says_neither_yes_nor_no_is_refused(widgets: dict[str, str]) -> None:
+    widgets.update(correct_for_looks="sometimes")
+    with refusal("correct_for_looks", "'sometimes'", "boolean"):
+        read_parameters(correct_for_looks=False)
 
 
 def test_a_widget_that_the_cell_does_not_have_is_left_alone(widgets: dict[str, str]) -> None:

@@ -1,10 +1,12 @@
+import getpass
+import platform
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from workshop.core import provenance
-from workshop.core.provenance import git_commit
+from workshop.core.provenance import git_commit, who
 
 
 @pytest.fixture
@@ -61,3 +63,34 @@ def test_a_folder_without_a_repository_is_unknown(
 def test_a_machine_without_git_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit() == "unknown"
+
+
+@pytest.fixture
+def at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pipeline runs this; Ana does, on a machine of a known name."""
+    monkeypatch.delenv("BUILD_REQUESTEDFOR", raising=False)
+    monkeypatch.setattr(getpass, "getuser", lambda: "ana")
+    monkeypatch.setattr(platform, "node", lambda: "desk")
+
+
+def test_a_person_is_the_user_and_the_machine(at_a_desk: None) -> None:
+    assert who() == "ana@desk"
+
+
+def test_a_pipeline_is_whoever_started_it(at_a_desk: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILD_REQUESTEDFOR", "Zoë Müller")
+    assert who() == "Zoë Müller"
+    monkeypatch.setenv("BUILD_REQUESTEDFOR", "")
+    assert who() == "ana@desk"
+
+
+@pytest.mark.parametrize("error", [OSError("no such user"), KeyError("getpwuid(): uid not found: 12345")])
+def test_a_user_without_a_name_on_a_machine_without_one_is_somebody(
+    at_a_desk: None, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.setattr(platform, "node", lambda: "")
+    assert who() == "somebody@unknown"

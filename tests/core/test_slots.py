@@ -36,7 +36,6 @@ def test_before_the_first_version_nothing_is_held(kind: str, empty_registry: Mlf
     slots = open_slots(empty_registry, MODEL)
     assert slots.holders() == {"production": None, "staging": None, "previous": None}
     assert slots.archived() == []
-    assert slots.intention() is None
     assert slots.version_in(Slot.PRODUCTION) is None
 
 
@@ -107,18 +106,54 @@ def test_a_version_that_only_held_staging_is_not_archived(slots: Slots) -> None:
     assert slots.archived() == []
 
 
-def test_an_intention_is_remembered_until_it_is_cleared(slots: Slots) -> None:
-    intention: dict[str, Any] = {"from": None, "to": "3", "run_id": "20260101-ann", "at": "2026-01-01T00:00:00+00:00"}
-    slots.record_intention(intention)
-    assert open_slots(slots.client, MODEL).intention() == intention
-    slots.clear_intention()
-    assert slots.intention() is None
+@pytest.mark.parametrize("slot", list(Slot))
+def test_a_slot_that_was_released_is_held_by_nobody(slots: Slots, slot: Slot) -> None:
+    for version, each in enumerate(Slot, 1):
+        slots.assign(each, str(version))
+    before = slots.holders()
+    slots.release(slot)
+    assert slots.holder(slot) is None
+    assert slots.holders() == {**before, slot.value: None}
+    slots.assign(slot, "9")
+    assert slots.holder(slot) == "9"
 
 
-def test_a_newer_intention_replaces_the_older(slots: Slots) -> None:
-    slots.record_intention({"from": None, "to": "1"})
-    slots.record_intention({"from": "1", "to": "2"})
-    assert slots.intention() == {"from": "1", "to": "2"}
+@pytest.mark.parametrize("slot", list(Slot))
+def test_releasing_what_nobody_holds_changes_nothing(slots: Slots, slot: Slot) -> None:
+    slots.release(slot)
+    assert slots.holders() == {each.value: None for each in Slot}
+
+
+def test_a_first_holder_that_is_released_can_be_archived(slots: Slots) -> None:
+    slots.assign(Slot.PRODUCTION, "1")
+    slots.release(Slot.PRODUCTION)
+    slots.archive("1")
+    assert slots.archived() == ["1"]
+    assert slots.holder(Slot.PRODUCTION) is None
+
+
+def test_a_description_grows_by_a_line_and_says_nothing_twice(slots: Slots) -> None:
+    def described() -> str | None:
+        return slots.client.get_model_version(MODEL, "3").description
+
+    slots.add_to_description("3", "promoted: it is better")
+    assert described() == "promoted: it is better"
+    for _ in range(2):
+        slots.add_to_description("3", "rolled back: it was corked")
+    slots.add_to_description("3", "promoted: it is better")
+    assert described() == "promoted: it is better\n\nrolled back: it was corked"
+    assert not slots.client.get_model_version(MODEL, "2").description
+
+
+def test_what_the_team_has_written_into_a_description_stays(slots: Slots) -> None:
+    slots.client.update_model_version(MODEL, "3", "Ana's favourite")
+    slots.add_to_description("3", "promoted")
+    assert slots.client.get_model_version(MODEL, "3").description == "Ana's favourite\n\npromoted"
+
+
+def test_a_version_that_is_not_there_can_not_be_described(slots: Slots) -> None:
+    with refusal("describe version 99"):
+        slots.add_to_description("99", "promoted")
 
 
 @pytest.mark.parametrize("slot", [Slot.PRODUCTION, Slot.STAGING])

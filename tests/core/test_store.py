@@ -286,7 +286,8 @@ def test_an_experiment_that_another_process_makes_meanwhile_is_used(
     empty_registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = store.use_experiment(empty_registry, MODEL, "dev-ann")
-    monkeypatch.setattr(empty_registry, "get_experiment_by_name", lambda name: None)
+    look, not_yet = empty_registry.get_experiment_by_name, [None]
+    monkeypatch.setattr(empty_registry, "get_experiment_by_name", lambda name: not_yet.pop() if not_yet else look(name))
     assert store.use_experiment(empty_registry, MODEL, "dev-ann") == made
 
 

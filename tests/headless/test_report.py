@@ -1,18 +1,21 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import nbformat
 import pytest
 from PIL import Image
 
 from tests.headless.test_summary import FIELDS
-from workshop.core.gate import Decision
+from workshop.core.gate import Decision, Looks
+from workshop.core.guards import Guard
 from workshop.core.outcome import MIME_TYPE, Outcome
 from workshop.headless import report
-from workshop.headless.summary import Failure, NotebookResult, Summary
+from workshop.headless.summary import Failure, NotebookResult, RunStatus, Summary
 
 ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 HOLDERS: dict[str, str | None] = {"production": "1", "staging": None, "previous": None}
@@ -23,6 +26,11 @@ DECISION = Decision(
     positives=210,
     confidence=0.975,
     min_improvement=0.0,
+    guards=[
+        Guard("loads <well>", True, "Version <2> was loaded.", "callers"),
+        Guard("not worse on red wines", False, "On <red> wines it lost 0.0400.", "verdict", {"difference": -0.04}),
+    ],
+    looks=Looks(number=2, false_promotion_chance=0.05, corrected_confidence=0.9958),
     auc_candidate=0.8,
     auc_champion=0.81,
     difference=-0.01,
@@ -30,6 +38,7 @@ DECISION = Decision(
     lower_bound=-0.03,
     upper_bound=0.01,
     p_value=0.84,
+    notes=["This is look <2>.", "It reproduces version 3."],
 )
 OUTCOME = Outcome(
     status="not better",
@@ -44,6 +53,22 @@ OUTCOME = Outcome(
 )
 
 
+REFUSED = replace(
+    OUTCOME,
+    status="refused",
+    decision=Decision(
+        verdict="refused",
+        reason="The candidate is refused.",
+        rows=1064,
+        positives=210,
+        confidence=0.975,
+        min_improvement=0.0,
+        guards=[Guard("loads", False, "It can't be loaded.", "callers")],
+        looks=Looks(number=1, false_promotion_chance=0.025, corrected_confidence=0.9875),
+    ),
+)
+
+
 class Page(HTMLParser):
     """What a page is made of."""
 
@@ -51,21 +76,25 @@ class Page(HTMLParser):
         super().__init__()
         self.ids: list[str] = []
         self.sources: list[str] = []
+        self.classes: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
         if identifier := named.get("id"):
             self.ids.append(identifier)
+        self.classes += (named.get("class") or "").split()
         if tag in ("img", "script", "link", "iframe"):
             self.sources.append(named.get("src") or named.get("href") or "")
 
 
-def write_report(folder: Path, *, failure: Failure | None = None) -> Path:
+def write_report(
+    folder: Path, *, failure: Failure | None = None, outcome: Outcome = OUTCOME, status: RunStatus | None = None
+) -> Path:
     """A report of two notebooks, the second of which has decided, and of one that was not run."""
     results = [NotebookResult(name="part_1_4_scoring", status="not run")]
     for name, bundle in (
-        ("part_1_3_evaluating", {MIME_TYPE: OUTCOME.as_dict(), "text/html": "<p>x</p>", "text/plain": "x"}),
+        ("part_1_3_evaluating", {MIME_TYPE: outcome.as_dict(), "text/html": "<p>x</p>", "text/plain": "x"}),
         ("part_1_1_data_prep", {"text/plain": "y"}),
     ):
         plot = nbformat.v4.new_output("display_data", {"image/png": ONE_PIXEL, "text/plain": "plot"})
@@ -78,7 +107,12 @@ def write_report(folder: Path, *, failure: Failure | None = None) -> Path:
         nbformat.write(notebook, folder / f"{name}.ipynb")
         output = str(folder / f"{name}.ipynb")
         results.insert(0, NotebookResult(name=name, status="succeeded", seconds=1, output=output, error=failure))
-    fields = {**FIELDS, "status": "not better", "sentence": OUTCOME.sentence, "outcome": OUTCOME.as_dict()}
+    fields = {
+        **FIELDS,
+        "status": status or outcome.status,
+        "sentence": outcome.sentence,
+        "outcome": outcome.as_dict(),
+    }
     path = folder / "report.html"
     report.write(Summary.model_validate({**fields, "notebooks": results}), path)
     return path
@@ -111,6 +145,50 @@ def test_figures_and_sentences_are_there_and_escaped(tmp_path: Path) -> None:
     assert "The candidate &lt;is&gt; not better." in text
     assert "0.8100" in text and "-0.0300" in text and "1,064" in text
     assert "Heading of part_1_1_data_prep" in text
+
+
+def test_guards_that_hold_and_guards_that_veto_are_shown_and_escaped(tmp_path: Path) -> None:
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    listed = re.findall(r'<li class="(holds|vetoes)"><b>(.*?)</b> (.*?)</li>', text)
+    assert listed == [
+        ("holds", "loads &lt;well&gt;", "Version &lt;2&gt; was loaded."),
+        ("vetoes", "not worse on red wines", "On &lt;red&gt; wines it lost 0.0400."),
+    ]
+    marks = [re.search(rf"\.guards li{kind}::before {{ content: \"(.)\"", text) for kind in ("", ".vetoes")]
+    assert [mark and mark.group(1) for mark in marks] == ["✓", "✗"]
+
+
+def test_notes_are_shown_and_escaped(tmp_path: Path) -> None:
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert re.findall(r'<p class="note">(.*?)</p>', text) == ["This is look &lt;2&gt;.", "It reproduces version 3."]
+
+
+def test_a_refused_candidate_without_an_auc_is_shown_with_what_it_failed(tmp_path: Path) -> None:
+    text = write_report(tmp_path, outcome=REFUSED).read_text(encoding="utf-8")
+    assert "The candidate is refused." in text
+    assert "It can&#39;t be loaded." in text
+    assert "1,064" in text
+    for missing in ("AUC, candidate", "AUC, champion", "p-value", "None"):
+        assert missing not in text
+
+
+def test_a_baseline_is_shown_without_a_champion(tmp_path: Path) -> None:
+    decision = replace(REFUSED.decision, verdict="baseline", auc_candidate=0.8123)
+    outcome = replace(OUTCOME, status="promoted", decision=decision)
+    text = write_report(tmp_path, outcome=outcome).read_text(encoding="utf-8")
+    assert "0.8123" in text and "AUC, candidate" in text
+    assert "AUC, champion" not in text
+
+
+@pytest.mark.parametrize("status", get_args(RunStatus))
+def test_each_status_has_its_colours(tmp_path: Path, status: RunStatus) -> None:
+    text = write_report(tmp_path, status=status).read_text(encoding="utf-8")
+    name = status.replace(" ", "-")
+    assert Page(text).classes[:3] == ["card", "verdict", name]
+    (rule,) = re.findall(rf"\.{name}\b[^{{}}]*{{([^}}]*)}}", text)
+    expected = {"not better": "no", "vetoed": "no", "refused": "bad", "failed": "bad", "interrupted": "bad"}
+    tone = expected.get(status, "good")
+    assert f"--tone: var(--{tone});" in rule and f"--tone-soft: var(--{tone}-soft);" in rule
 
 
 def test_a_failure_is_shown_with_the_cell_and_its_code(tmp_path: Path) -> None:

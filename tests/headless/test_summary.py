@@ -68,6 +68,8 @@ def test_exit_codes_are_the_contract() -> None:
         "unchanged": 0,
         "done": 0,
         "not better": 3,
+        "vetoed": 3,
+        "refused": 1,
         "failed": 1,
         "interrupted": 1,
     }

@@ -1,13 +1,17 @@
 import ast
+import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from workshop.core.model import log_candidate
 from workshop.core.parameters import Parameters
+from workshop.core.promotion import open_contest
 from workshop.headless.notebooks import FOLDER, Notebook
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -27,6 +31,19 @@ def cells(path: Path, kind: str = "code", tag: str | None = None) -> list[Any]:
     """The cells of that kind, and with that tag."""
     every = nbformat.read(path, as_version=4).cells
     return [cell for cell in every if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))]
+
+
+def read_by(function: Callable[..., Any]) -> set[str]:
+    """The parameters that a function reads which is handed all of them."""
+    body = ast.walk(ast.parse(inspect.getsource(function)))
+    return {
+        node.attr
+        for node in body
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "parameters"
+    }
+
+
+READ_BY = {function.__name__: read_by(function) for function in (open_contest, log_candidate)}
 
 
 def test_these_are_the_notebooks() -> None:
@@ -71,8 +88,7 @@ def test_every_parameter_is_read_and_nothing_is_read_that_is_not_a_parameter(pat
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
             used.add(node.attr)
         if isinstance(node, ast.Call) and "params" in {a.id for a in node.args if isinstance(a, ast.Name)}:
-            used |= {"open_contest": {"run_name", "model_name", "devops_action", "confidence", "min_improvement"},
-                     "log_candidate": {"run_name", "model_name"}}[ast.unparse(node.func).split(".")[-1]]  # fmt: skip
+            used |= READ_BY[ast.unparse(node.func).split(".")[-1]]
     assert handed_over == declared
     assert used == declared
     assert declared <= set(Parameters.model_fields)

@@ -4,6 +4,7 @@ Models that are scored on the same rows make correlated mistakes, so their AUCs 
 own rows. DeLong's method takes the correlation into account.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,12 @@ def compare_auc(target: np.ndarray, candidate: np.ndarray, champion: np.ndarray)
 def area(target: np.ndarray, scores: np.ndarray) -> float:
     """One model's AUC, on rows of both kinds."""
     return float(_components(np.asarray(target) == 1, scores)[0].mean())
+
+
+def percent(confidence: float) -> str:
+    """A confidence as a percentage, with two digits of what it lacks, so that none short of certainty reads 100%."""
+    digits = max(1, 1 - math.floor(math.log10(100 * (1 - confidence))))
+    return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + "%"
 
 
 def kinds(target: np.ndarray) -> tuple[int, int]:

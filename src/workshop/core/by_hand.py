@@ -13,6 +13,8 @@ from workshop.core.model import LoadedModel, load_version
 from workshop.core.slots import Slot, Slots
 from workshop.core.swap import Trial, Turn, swap, trial_of, turn
 
+LONGEST_REASON = 1000
+
 
 def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | None:
     """Give Production back to the version that held it before, or to any other.
@@ -28,6 +30,7 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
     Raises:
         WorkshopError: there is no such version, or callers could not use it; Production is as it was.
     """
+    _require_short(reason)
     with turn(slots) as mine:
         version = to or slots.holder(Slot.PREVIOUS)
         if version is None:
@@ -49,6 +52,7 @@ def override(slots: Slots, version: str, reason: str) -> Event | None:
     """
     if not reason.strip():
         raise WorkshopError("An override needs a reason: say it with `--reason`, for whoever reads the history.")
+    _require_short(reason)
     with turn(slots) as mine:
         return _move(mine, "override", version, reason)
 
@@ -77,6 +81,14 @@ def _move(mine: Turn, kind: Literal["rollback", "override"], version: str, reaso
     trial = trial_of(model)
     _require_proper_answers(version, trial)
     return swap(mine, Event(kind=kind, version=version, champion=champion, reason=reason), trial)
+
+
+def _require_short(reason: str) -> None:
+    if len(reason) > LONGEST_REASON:
+        raise WorkshopError(
+            f"A reason may have {LONGEST_REASON:,} characters, and this one has {len(reason):,}: say where to read the "
+            "rest."
+        )
 
 
 def _loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:

@@ -25,14 +25,19 @@ def population_stability(reference: pd.DataFrame, latest: pd.DataFrame, columns:
 
 
 def _index(reference: np.ndarray, latest: np.ndarray) -> float:
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    values = np.unique(reference)
+    if len(values) <= _BINS:
+        edges = np.unique([np.nextafter(values, -np.inf), values])
+    else:
+        edges = np.unique(np.quantile(reference, np.linspace(0, 1, _BINS + 1)[1:-1]))
     before, after = (
-        _shares(np.searchsorted(edges, values, side="left"), len(edges) + 1) for values in (reference, latest)
+        np.bincount(np.searchsorted(edges, rows), minlength=len(edges) + 1) for rows in (reference, latest)
     )
+    in_use = before + after > 0
+    before, after = _shares(before[in_use]), _shares(after[in_use])
     return float(np.sum((after - before) * np.log(after / before)))
 
 
-def _shares(bins: np.ndarray, count: int) -> np.ndarray:
-    counts = np.bincount(bins, minlength=count) + 0.5
-    shares: np.ndarray = counts / counts.sum()
+def _shares(counts: np.ndarray) -> np.ndarray:
+    shares: np.ndarray = (counts + 0.5) / (counts + 0.5).sum()
     return shares

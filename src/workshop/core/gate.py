@@ -155,7 +155,7 @@ def _verdict(
     lower = comparison.lower_bound(confidence)
     figures = (
         f"AUC {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
-        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {100 * confidence:.4g}% confidence"
+        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {auc.percent(confidence)} confidence"
     )
     against = _findings(checked)
     if lower <= min_improvement:
@@ -194,13 +194,14 @@ def _notes_on_looks(number: int, terms: Terms) -> list[str]:
     if terms.correct_for_looks:
         return [
             f"This is look {number} at these production wines; its confidence of "
-            f"{100 * looks.corrected_confidence:.4g}% keeps the chance of a false "
+            f"{auc.percent(looks.corrected_confidence)} keeps the chance of a false "
             f"promotion over all looks at {1 - terms.confidence:.2g}."
         ]
     return [
         f"This is look {number} at these production wines: the chance that any of {number} looks at candidates that "
-        f"are no better promotes one is up to {looks.false_promotion_chance:.1%}, not {1 - terms.confidence:.1%}. "
-        f"correct_for_looks would ask for {100 * looks.corrected_confidence:.4g}% confidence this time; new "
+        f"are no better promotes one is up to {100 * looks.false_promotion_chance:.3g}%, not "
+        f"{100 * (1 - terms.confidence):.3g}%. "
+        f"correct_for_looks would ask for {auc.percent(looks.corrected_confidence)} confidence this time; new "
         "production wines start the count again."
     ]
 

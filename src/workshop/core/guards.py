@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from workshop.core import schemas
-from workshop.core.auc import FEWEST_OF_A_KIND, Comparison, PairedScores, compare_auc, kinds
+from workshop.core.auc import FEWEST_OF_A_KIND, Comparison, PairedScores, compare_auc, kinds, percent
 from workshop.core.errors import WorkshopError
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.tables import Snapshot
@@ -63,7 +63,7 @@ def same_inputs(candidate: LoadedModel, champion: LoadedModel | None) -> Guard:
     Without a champion it must say what it takes, since callers will rely on that.
     """
     name = "same inputs as Production"
-    if candidate.signature is None:
+    if candidate.inputs is None:
         return Guard(
             name,
             False,
@@ -71,10 +71,10 @@ def same_inputs(candidate: LoadedModel, champion: LoadedModel | None) -> Guard:
             "with a signature.",
             "callers",
         )
-    if champion is None or champion.signature is None or candidate.signature.inputs == champion.signature.inputs:
+    if champion is None or champion.inputs is None or candidate.inputs == champion.inputs:
         count = len(candidate.input_columns)
         return Guard(name, True, f"It takes {count} columns, by name and type.", "callers", {"columns": count})
-    columns = ", ".join(f"{column.name} ({column.type.name})" for column in champion.signature.inputs)
+    columns = ", ".join(f"{column.name} ({getattr(column.type, 'name', column.type)})" for column in champion.inputs)
     return Guard(
         name,
         False,
@@ -124,7 +124,7 @@ def enough_rows(target: np.ndarray, comparison: Comparison, difference: float, c
     of_either = [max(math.ceil(share * count), FEWEST_FOR_A_VERDICT) for count in (positives, negatives)]
     enough = positives >= of_either[0] and negatives >= of_either[1]
     finding = (
-        f"Finding an improvement of {difference:g} {POWER:.0%} of the time takes {of_either[0]:,} wines of high "
+        f"To find an improvement of {difference:g} in {POWER:.0%} of all cases it takes {of_either[0]:,} wines of high "
         f"quality and {of_either[1]:,} others; there are {positives:,} and {negatives:,}"
     )
     advice = "." if enough else ": wait for more labelled wines, or ask for less with detectable_improvement."
@@ -181,7 +181,7 @@ def _not_worse(name: str, scores: PairedScores, confidence: float, tolerance: fl
     }
     finding = (
         f"On {name} its AUC is {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
-        f"at most {most:+.4f} with {100 * confidence:g}% confidence"
+        f"at most {most:+.4f} with {percent(confidence)} confidence"
     )
     if most < -tolerance:
         finding += f", and {0 - tolerance:g} is the worst that is tolerated: see what the training lost on {name}"

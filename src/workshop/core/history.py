@@ -5,6 +5,7 @@ its state. A swap is written down before it happens, as intended, so that a run 
 """
 
 import json
+import uuid
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -20,6 +21,9 @@ from workshop.core.store import ensure_experiment, explained
 Kind = Literal["promotion", "staging", "rejection", "refusal", "rollback", "override"]
 State = Literal["intended", "done", "dropped", "returned"]
 """`dropped`: a crash came before the swap. `returned`: the new holder did not answer, and the slot went back."""
+
+_STATES: list[State] = ["done", "returned", "dropped", "intended"]
+"""The more final first."""
 
 STATE_TAG = "workshop.state"
 EVENT_TAG = "workshop.event"
@@ -51,6 +55,9 @@ class Event:
     state: State = "done"
     problem: str = ""
     """What went wrong where the slot went back."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Tells one event from another: where an answer of the registry is lost, its client asks again, and the same event
+    is recorded twice."""
     id: str = ""
     """The MLflow run that it is recorded as; empty before that."""
 
@@ -89,9 +96,7 @@ class History:
             "workshop.champion": event.champion or "",
             ROWS_TAG: event.rows if _compared(event) else "",
             RECORD_TAG: _as_tag(event),
-            _DESCRIPTION_TAG: "\n\n".join(
-                [f"**{event.title}**, {event.at}, {event.who}", event.reason, *(event.decision or {}).get("notes", [])]
-            ),
+            _DESCRIPTION_TAG: _description(event),
         }
         start = int(datetime.fromisoformat(event.at).timestamp() * 1000)
         with explained(f"record the {event.kind} of version {event.version}"):
@@ -114,12 +119,16 @@ class History:
         return [_event(run) for run in self._runs(f"tags.`{STATE_TAG}` = 'intended'")]
 
     def events(self) -> list[Event]:
-        """All events, oldest first."""
-        return [_event(run) for run in self._runs("")]
+        """All events, oldest first, each once."""
+        known: dict[str, Event] = {}
+        for event in (_event(run) for run in self._runs("")):
+            twin = known.get(event.token, event)
+            known[event.token] = min(twin, event, key=lambda each: _STATES.index(each.state))
+        return list(known.values())
 
     def looks_at(self, rows: str) -> int:
         """How many comparisons have been made on that snapshot."""
-        return len(self._runs(f"tags.`{ROWS_TAG}` = '{rows}'"))
+        return len({_event(run).token for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows}'")})
 
     def _runs(self, filter_string: str) -> list[Run]:
         found: list[Run] = []
@@ -145,16 +154,34 @@ def _compared(event: Event) -> bool:
     return event.decision is not None and event.decision["difference"] is not None
 
 
+def _description(event: Event) -> str:
+    notes = (event.decision or {}).get("notes", [])
+    text = "\n\n".join([f"**{event.title}**, {event.at}, {event.who}", event.reason, *notes])
+    return text[:_LONGEST_TAG]
+
+
 def _as_tag(event: Event) -> str:
-    """The record as JSON that fits into a tag; where many guards make it too long, those that passed say less."""
+    """The record as JSON that fits into a tag: where many guards make it too long, what they found is left out.
+
+    Those that failed keep their finding as long as there is room for it.
+    """
     record = {name: value for name, value in asdict(event).items() if name not in ("id", "state", "problem")}
     text = json.dumps(record)
-    if len(text) > _LONGEST_TAG and record["decision"] is not None:
-        guards = [
-            {**guard, "finding": "" if guard["passed"] else guard["finding"]} for guard in record["decision"]["guards"]
-        ]
-        text = json.dumps({**record, "decision": {**record["decision"], "guards": guards}})
+    for keeps_its_finding in (_failed, _none):
+        if len(text) <= _LONGEST_TAG or record["decision"] is None:
+            return text
+        guards = record["decision"]["guards"]
+        shorter = [guard if keeps_its_finding(guard) else {**guard, "finding": ""} for guard in guards]
+        text = json.dumps({**record, "decision": {**record["decision"], "guards": shorter}})
     return text
+
+
+def _failed(guard: dict[str, Any]) -> bool:
+    return not guard["passed"]
+
+
+def _none(guard: dict[str, Any]) -> bool:  # noqa: ARG001
+    return False
 
 
 def _event(run: Run) -> Event:

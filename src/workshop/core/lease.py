@@ -99,14 +99,16 @@ def exclusive(client: MlflowClient, model_name: str) -> Iterator[Lease]:
 def _take(client: MlflowClient, name: str, owner: str) -> Lease:
     deadline = time.monotonic() + SECONDS + _PATIENCE
     watched: tuple[str, str | None] | None = None
-    since = time.monotonic()
+    since, beat = time.monotonic(), uuid.uuid4().hex
     while time.monotonic() < deadline:
-        if (created := _create(client, name, owner)) is not None:
+        if (created := _create(client, name, {_OWNER_TAG: owner, _BEAT_TAG: beat})) is not None:
             return Lease(client, name, created)
         with explained(f"look at the lease {name}"):
             held = client.get_experiment_by_name(name)
         if held is None:
             continue  # it was given back just now
+        if held.tags.get(_BEAT_TAG) == beat:  # the registry's answer was lost, and its client asked again
+            return Lease(client, name, held.experiment_id)
         now = (held.experiment_id, held.tags.get(_BEAT_TAG))
         if now != watched:
             watched, since = now, time.monotonic()
@@ -124,11 +126,11 @@ def _take(client: MlflowClient, name: str, owner: str) -> Lease:
     )
 
 
-def _create(client: MlflowClient, name: str, owner: str) -> str | None:
+def _create(client: MlflowClient, name: str, tags: dict[str, str]) -> str | None:
     """The id of the experiment that is the lease, or None where somebody holds it."""
     with explained(f"take the lease {name}"):
         try:
-            return str(client.create_experiment(name, tags={_OWNER_TAG: owner, _BEAT_TAG: uuid.uuid4().hex}))
+            return str(client.create_experiment(name, tags=tags))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import Schema
 
 from workshop.core.errors import WorkshopError, first_sentence
 from workshop.core.parameters import Parameters
@@ -28,6 +29,17 @@ RUN_NAME_TAG = "workshop.run_name"
 RUN_ID_TAG = "workshop.run_id"
 DATA_TAG = "workshop.data_version"
 COMMIT_TAG = "workshop.git_commit"
+
+_LOADERS_WITHOUT_PICKLE = (
+    "mlflow.pyfunc.loaders.code_model",
+    "mlflow.pyfunc.model",
+    "mlflow.sklearn",
+    "mlflow.xgboost",
+    "mlflow.lightgbm",
+    "mlflow.catboost",
+    "mlflow.onnx",
+)
+"""Those that load a format of their own, unless the record of the model says that it was pickled."""
 
 _REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
 _EXAMPLE_ROWS = 5
@@ -48,6 +60,11 @@ class LoadedModel:
         return signature
 
     @property
+    def inputs(self) -> Schema | None:
+        """The columns and types that it takes; None where whoever logged it did not say."""
+        return self.signature.inputs if self.signature is not None else None
+
+    @property
     def example(self) -> pd.DataFrame | None:
         """The example of its input that was logged with it, or None."""
         example: pd.DataFrame | None = self.pyfunc.input_example
@@ -56,7 +73,7 @@ class LoadedModel:
     @property
     def input_columns(self) -> list[str]:
         """The columns that it takes."""
-        return list(self.signature.inputs.input_names()) if self.signature else FEATURES
+        return [str(name) for name in self.inputs.input_names()] if self.inputs is not None else FEATURES
 
     def probabilities(self, wines: pd.DataFrame) -> np.ndarray:
         """The probability of high quality, float64, one a row of `wines`, which has at least its input columns.
@@ -184,9 +201,15 @@ def _load(uri: str) -> Any:
 def _refuse_pickles(uri: str) -> None:
     """Loading a pickle runs whatever code its maker has put into it."""
     flavors = mlflow.models.Model.load(uri).flavors
+    loader = flavors.get("python_function", {}).get("loader_module")
     pickled = "python_model" in flavors.get("python_function", {}) or any(
         "pickle" in str(flavor.get("serialization_format", "")) for flavor in flavors.values()
     )
+    if loader not in _LOADERS_WITHOUT_PICKLE:
+        raise MlflowException(
+            f"what loads it, {loader}, may use pickle, and loading a pickle runs its code: log it with "
+            "workshop.core.model.log_candidate, which uses skops"
+        )
     if pickled:
         raise MlflowException(
             "it is stored as a pickle, and loading a pickle runs its code: log it with "

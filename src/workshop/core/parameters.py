@@ -88,7 +88,7 @@ class Parameters(BaseModel):
     """How sure the gate must be that the candidate is better, one-sided."""
     min_improvement: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """By how much AUC, at least, the candidate must be better."""
-    detectable_improvement: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    detectable_improvement: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.05
     """By how much beyond that a candidate is better that the rows must suffice to recognize."""
     slice_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
     """How much AUC the candidate may lose on a slice, red wines for one."""

@@ -1,6 +1,7 @@
 """The pictures that more than one reader needs: in a notebook, in the report, on an MLflow run."""
 
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
+from workshop.core.auc import percent
 from workshop.core.drift import LARGE, MODERATE
 from workshop.core.gate import Decision
 
@@ -40,9 +42,21 @@ def use_workshop_style() -> None:
     plt.rcParams.update({"figure.dpi": 110, "axes.titleweight": "bold", "axes.titlelocation": "left"})
 
 
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, as its suffix says, and let it go.
+
+    Raises:
+        OSError: it can't be written there.
+    """
+    try:
+        figure.savefig(path)
+    finally:
+        plt.close(figure)
+
+
 def decision_picture(judgement: "Judgement") -> Figure:
     """Both ROC curves, and the AUC difference with its confidence bounds against the threshold."""
-    if judgement.candidate is None:
+    if judgement.decision.auc_candidate is None:
         return _no_comparison(judgement.decision)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1, 1.15])
     _draw_roc_curves(left, judgement)
@@ -74,7 +88,8 @@ def drift_picture(drift: dict[str, float]) -> Figure:
 def history_picture(events: "list[Event]") -> Figure:
     """Who held Production over time, what else happened, and how each comparison came out."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 6.4), sharex=True, height_ratios=[1.3, 1])
-    champions, champion = [], None
+    champions: list[int | None] = []
+    champion = int(events[0].champion) if events[0].champion else None
     for event in events:
         if event.state == "done" and event.kind in ("promotion", "rollback", "override"):
             champion = int(event.version)
@@ -83,10 +98,17 @@ def history_picture(events: "list[Event]") -> Figure:
     held = np.array([np.nan if each is None else each for each in champions], dtype="float64")
     top.step([*numbers, len(events) + 0.6], [*held, held[-1]], where="post", color=CHAMPION, linewidth=2.5, zorder=1)
     for kind, (marker, colour) in _MARKS.items():
-        at = [number for number, event in zip(numbers, events, strict=True) if event.kind == kind]
-        versions = [int(events[number - 1].version) for number in at]
-        if at:
-            top.scatter(at, versions, marker=marker, color=colour, s=110, zorder=2, label=kind, edgecolors="white")
+        for came_to_nothing in (False, True):
+            at = [
+                number
+                for number, event in zip(numbers, events, strict=True)
+                if event.kind == kind and (event.state != "done") == came_to_nothing
+            ]
+            versions = [int(events[number - 1].version) for number in at]
+            if at:
+                faces = {"facecolors": "none", "edgecolors": colour} if came_to_nothing else {"color": colour}
+                label = f"{kind}, came to nothing" if came_to_nothing else kind
+                top.scatter(at, versions, marker=marker, s=110, zorder=2, label=label, **faces)
     top.set(title="Who held Production", ylabel="version")
     top.yaxis.set_major_locator(MaxNLocator(integer=True))
     top.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -190,7 +212,7 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
     axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
     axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
     _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
-    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({100 * decision.confidence:g}% sure)", colour)
+    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({percent(decision.confidence)} sure)", colour)
     _label(axes, threshold, 0.53, f" must exceed {threshold:g}", NEUTRAL, ha="left")
 
 

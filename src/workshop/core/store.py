@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import mlflow
 import requests
@@ -20,6 +21,11 @@ from workshop.core.settings import Settings, current_settings
 # a value that a team has set itself stays.
 _HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 _SECONDS_TO_ANSWER = 10
+_REFUSED: dict[int | None, str] = {
+    HTTPStatus.UNAUTHORIZED: "its server does not know you: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+    "to what whoever runs it has given you",
+    HTTPStatus.FORBIDDEN: "its server does not let you: ask whoever runs it for the right to do that",
+}
 _QUIET_LOGGERS = ("mlflow", "alembic")
 
 # MLflow writes the URI that it is given into the environment: without knowing our own we would take it for the team's.
@@ -60,6 +66,8 @@ def connect() -> MlflowClient:
         _written_by_us.add(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(registry_uri if registry_uri and registry_uri not in _written_by_us else uri)
+    if uri != without_credentials(uri):
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
     advice = (
@@ -96,7 +104,9 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             found = client.get_experiment_by_name(name)
-        return str(found.experiment_id) if found is not None else ensure_experiment(client, name)
+        if found is None:
+            raise WorkshopError(f"Somebody else makes and removes the experiment {name} right now: run it again.")
+        return str(found.experiment_id)
 
 
 @contextmanager
@@ -114,16 +124,34 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise WorkshopError(f"MLflow could not {doing}: {first_sentence(error)}{what_to_do}.") from error
+        raise WorkshopError(_in_one_sentence(error, doing, what_to_do)) from error
     except SQLAlchemyError as error:
         said = first_sentence(error).split(" [SQL:")[0]
         raise WorkshopError(f"MLflow could not {doing}, its database says: {said}{what_to_do}.") from error
     except requests.RequestException as error:
+        status = error.response.status_code if error.response is not None else None
+        said = without_credentials(first_sentence(error))
         raise WorkshopError(
-            f"MLflow could not {doing}, its server does not answer: {first_sentence(error)}{what_to_do}."
+            f"MLflow could not {doing}: {_REFUSED[status]}."
+            if status in _REFUSED
+            else f"MLflow could not {doing}, its server does not answer: {said}{what_to_do}."
         ) from error
     except OSError as error:
         raise explain_os_error(error) from error
+
+
+def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str:
+    said = without_credentials(first_sentence(error).split(" [SQL:")[0])
+    if found := re.search(r"failed with error code (\d{3})", said):
+        status = int(found[1])
+        if status in _REFUSED:
+            return f"MLflow could not {doing}: {_REFUSED[status]}."
+        if status == HTTPStatus.NOT_FOUND:
+            return (
+                f"MLflow could not {doing}: its server does not know that request, so it is of an older MLflow: update "
+                "it to 2.9 or later, or set WORKSHOP_SLOTS=stage if it has no aliases."
+            )
+    return f"MLflow could not {doing}: {said}{what_to_do}."
 
 
 def without_credentials(uri: str) -> str:

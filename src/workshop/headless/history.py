@@ -53,7 +53,7 @@ def as_table(model_name: str, events: list[Event]) -> Table:
             f"[{_COLOURS.get(event.kind, 'default')}]{what}[/]",
             f"{event.version} over {event.champion}" if event.champion else event.version,
             "" if decision.get("lower_bound") is None else f"{decision['lower_bound']:+.4f}",
-            event.who,
+            escape(event.who),
             escape(_why(event)),
         )
     return table
@@ -67,16 +67,14 @@ def draw(events: list[Event], path: Path) -> None:
     """
     from workshop.core import plots
 
+    if path.suffix not in (".png", ".svg"):
+        raise WorkshopError(f"The picture can't be written to {path}: end its name with .png or .svg.")
     plots.use_workshop_style()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plots.history_picture(events).savefig(path)
+        plots.save(plots.history_picture(events), path)
     except OSError as error:
         raise explain_os_error(error) from error
-    except ValueError as error:
-        raise WorkshopError(
-            f"The picture can't be written to {path} ({error}): end its name with .png or .svg."
-        ) from error
 
 
 def replayed(model_name: str, number: int) -> tuple[Event, list[str]]:
@@ -104,6 +102,7 @@ def replayed(model_name: str, number: int) -> tuple[Event, list[str]]:
 
 def _as_json(number: int, event: Event) -> dict[str, Any]:
     record = asdict(event)
+    del record["token"]  # tells records apart, not events
     renamed = {"event": record.pop("kind"), "compared_on": record.pop("rows"), "mlflow_run": record.pop("id")}
     return {"number": number, **renamed, **record}
 

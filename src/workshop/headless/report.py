@@ -10,6 +10,7 @@ from markupsafe import Markup
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
+from workshop.core.auc import percent
 from workshop.headless.summary import NotebookResult, Summary
 
 _EVALUATION = "part_1_3_evaluating"
@@ -53,6 +54,7 @@ def write(summary: Summary, path: Path) -> None:
     ]
     pictures = [picture for name, notebook in executed.items() for picture in _pictures(name, notebook)]
     environment = Environment(loader=PackageLoader("workshop.headless", "."), autoescape=True)
+    environment.filters["percent"] = percent
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         decision=(summary.outcome or {}).get("decision"),
