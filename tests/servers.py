@@ -1,16 +1,21 @@
 """Real `mlflow server` processes for tests."""
 
+import configparser
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
+
+_SECONDS_TO_ANSWER = 10
 
 
 def free_port() -> int:
@@ -44,7 +49,8 @@ def started(command: list[str], sign: str, **environment: str) -> Iterator[subpr
             said.append(line)
             if sign in line:
                 break
-        assert process.poll() is None, "".join(said)
+        else:
+            pytest.fail(f"`{' '.join(command)}` ended before it served:\n{''.join(said)}")
         yield process
     finally:
         process.terminate()
@@ -52,14 +58,68 @@ def started(command: list[str], sign: str, **environment: str) -> Iterator[subpr
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """An MLflow server with a store and artifacts of its own in `folder`; gives its URI."""
+def mlflow_server(folder: Path, backend: str | None = None) -> Iterator[str]:
+    """An MLflow server with artifacts of its own in `folder`, and its store too unless `backend` names one.
+
+    Gives its URI.
+    """
+    with _serving(folder, backend) as uri:
+        yield uri
+
+
+@dataclass(frozen=True)
+class AuthenticatedServer:
+    """An MLflow server that lets nobody in without a name and a password."""
+
+    uri: str
+    """Its address, without anybody's credentials."""
+    admin: str
+    password: str
+    """The administrator's."""
+
+    def create_user(self, name: str, password: str) -> None:
+        """Let somebody in who may read what there is, and change nothing; a password has 12 characters or more."""
+        answer = requests.post(
+            f"{self.uri}/api/2.0/mlflow/users/create",
+            json={"username": name, "password": password},
+            auth=(self.admin, self.password),
+            timeout=_SECONDS_TO_ANSWER,
+        )
+        assert answer.status_code == 200, answer.text
+
+
+@contextmanager
+def authenticated_mlflow_server(folder: Path) -> Iterator[AuthenticatedServer]:
+    """An MLflow server that asks who you are, with MLflow's own basic authentication."""
+    folder.mkdir(parents=True, exist_ok=True)
+    admin, password = "admin", "a-password-for-tests"
+    config = configparser.ConfigParser(interpolation=None)
+    config["mlflow"] = {
+        "default_permission": "READ",
+        "database_uri": f"sqlite:///{(folder / 'users.db').as_posix()}",
+        "admin_username": admin,
+        "admin_password": password,
+        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+    }
+    with (folder / "auth.ini").open("w", encoding="utf-8") as file:
+        config.write(file)
+    variables = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "for tests"}
+    with _serving(folder, None, "--app-name", "basic-auth", **variables) as uri:
+        yield AuthenticatedServer(uri, admin, password)
+
+
+@contextmanager
+def _serving(folder: Path, backend: str | None, *options: str, **variables: str) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}"),
+        *("--backend-store-uri", backend or f"sqlite:///{(folder / 'server.db').as_posix()}"),
         *("--artifacts-destination", (folder / "artifacts").as_uri()),
+        # Nobody reads on once it has started, and a full pipe would stop it in the middle of an answer.
+        *("--uvicorn-opts", "--no-access-log"),
+        *options,
     ]
-    with started(command, "Application startup complete", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"):
+    # Uvicorn says that the application is ready before it listens.
+    with started(command, "Uvicorn running on", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", **variables):
         yield f"http://127.0.0.1:{port}"

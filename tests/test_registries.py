@@ -1,0 +1,298 @@
+"""What the kit asks of a registry, of each kind of registry that it is made for."""
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.ensemble import RandomForestClassifier
+
+from tests.commands import workshop
+from tests.conftest import isolated
+from tests.core.fragile import MOST_CALLS, after_the_next_run, fresh_models
+from tests.core.helpers import MODEL, refusal
+from tests.faults import How, faulty_proxy
+from tests.postgres import postgres
+from tests.rivals import Entry, killed_at, raced
+from tests.servers import AuthenticatedServer, authenticated_mlflow_server, mlflow_server
+from workshop.core import by_hand, data, promotion, store
+from workshop.core.errors import WorkshopError
+from workshop.core.gate import Terms
+from workshop.core.history import History
+from workshop.core.model import log_candidate
+from workshop.core.parameters import Parameters
+from workshop.core.promotion import Judgement, act, judge
+from workshop.core.replay import replay
+from workshop.core.schemas import FEATURES, TARGET
+from workshop.core.settings import current_settings
+from workshop.core.slots import Slot, open_slots
+from workshop.core.tables import Snapshot
+
+pytestmark = pytest.mark.integration
+
+ROUNDS = 20
+PASSWORD = "a-participants-password"
+EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with PostgreSQL"
+
+
+@pytest.fixture(scope="module", params=[EMBEDDED, SQLITE, POSTGRESQL])
+def server_uri(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path
+) -> Iterator[str | None]:
+    """A server that all tests of this module share, or None for the embedded store; pytest groups the tests by it."""
+    folder = tmp_path_factory.mktemp("registry")
+    with ExitStack() as running:
+        uri = None
+        with isolated(folder / "home", user_home):
+            if request.param == SQLITE:
+                shutil.copy(fresh_store, folder)
+                uri = running.enter_context(mlflow_server(folder, f"sqlite:///{(folder / 'mlflow.db').as_posix()}"))
+            elif request.param == POSTGRESQL:
+                uri = running.enter_context(mlflow_server(folder, running.enter_context(postgres())))
+        yield uri
+
+
+@pytest.fixture
+def registry_uri(server_uri: str | None, home: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The registry that the environment names in this test; where it is embedded, one without any content."""
+    if server_uri is None:
+        home.mkdir()
+        shutil.copy(fresh_store, home)
+        return store.embedded_uri(current_settings())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server_uri)
+    return server_uri
+
+
+@pytest.fixture
+def model_name(request: pytest.FixtureRequest) -> str:
+    """A registered model of this test's own, as others use the same server."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+
+
+@pytest.fixture(scope="module")
+def wines() -> pd.DataFrame:
+    """Enough of either class for a verdict."""
+    return data.prepare(data.without_duplicates(data.read_originals()).head(400))
+
+
+def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: int) -> str:
+    """Fit a small classifier and register it as the kit does; gives its version."""
+    parameters = Parameters(model_name=model_name, run_name=f"seed-{seed}")
+    store.use_experiment(client, model_name, parameters.run_name)
+    with mlflow.start_run() as run:
+        classifier = RandomForestClassifier(5, random_state=seed).fit(wines[FEATURES], wines[TARGET])
+    return log_candidate(classifier, run.info.run_id, wines, "development@0", parameters)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
+
+
+@pytest.fixture
+def entry(registry_uri: str, model_name: str, wines: pd.DataFrame) -> Entry:
+    """Version 1, which has learned nothing, holds Production, and 2 is better; 3 is 2 again."""
+    client = store.connect()
+    by_chance = wines.assign(**{TARGET: np.random.default_rng(0).permutation(wines[TARGET])})
+    for seed, learned in ((0, by_chance), (1, wines), (1, wines)):
+        register(client, model_name, learned, seed)
+    open_slots(client, model_name).assign(Slot.PRODUCTION, "1")
+    return Entry(model_name, "2", Snapshot("production", 0, wines), Terms(detectable_improvement=0.4))
+
+
+@pytest.fixture
+def judgement(entry: Entry) -> Judgement:
+    """Of the entry, made once: it is the same for each copy of the model."""
+    made = judge(entry.contest(open_slots(MlflowClient(), entry.model_name)))
+    assert made.decision.verdict == "better", made.decision.reason
+    return made
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This test's environment, for a process of its own."""
+    return {**os.environ, **more}
+
+
+@pytest.mark.parametrize("kind", ["alias", "stage"])
+def test_promote_reject_roll_back_override_and_replay(
+    registry_uri: str, entry: Entry, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_SLOTS", kind)
+    client = store.connect()
+    assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == registry_uri
+    slots = open_slots(client, entry.model_name)
+    if kind == "stage":
+        slots.assign(Slot.PRODUCTION, "1")
+
+    def answers() -> list[float]:
+        found: list[float] = mlflow.pyfunc.load_model(slots.uri(Slot.PRODUCTION)).predict(entry.rows.frame).tolist()
+        return found
+
+    def enter(candidate: str) -> str:
+        contest = replace(entry, candidate=candidate).contest(slots)
+        return act(contest, judge(contest)).status
+
+    before = answers()
+    assert enter("2") == "promoted"
+    assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
+    better = answers()
+    assert enter("3") == "not better"
+    by_hand.roll_back(slots, reason="The panel disagrees.")
+    assert answers() == before
+    assert enter("2") == "promoted"
+    by_hand.override(slots, "3", "The cellar master likes the number.")
+    assert answers() == better
+    assert slots.holders() == {"production": "3", "staging": None, "previous": "2"}
+    events = History(client, entry.model_name).events()
+    assert [event.kind for event in events] == ["promotion", "rejection", "rollback", "promotion", "override"]
+    monkeypatch.setattr(data, "rows_compared_on", lambda label: entry.rows)
+    assert [replay(client, entry.model_name, event) for event in events if event.decision] == [[], [], []]
+
+
+def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
+    entry: Entry, judgement: Judgement
+) -> None:
+    made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
+    held_after_the_fault, held_after_the_next_run = set(), set()
+    for call in range(1, MOST_CALLS):
+        slots = made_ready()
+        killed = killed_at(call, environment(), replace(entry, model_name=slots.model_name), judgement)
+        held_after_the_fault.add(slots.holder(Slot.PRODUCTION))
+        held_after_the_next_run.add(after_the_next_run(slots))
+        if not killed:
+            break
+    print(f"kill -9: at each of {call - 1} calls")
+    assert not killed and call > 12
+    assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
+
+
+def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_again(
+    server_uri: str | None, entry: Entry, tmp_path: Path
+) -> None:
+    made_ready = fresh_models(MlflowClient(), "1", "2", "3", of=entry.model_name)
+    models = [made_ready() for _ in range(ROUNDS)]
+    # Two processes of one machine where the store is the home's own, two machines where they share a server.
+    homes = [{}, {}] if server_uri is None else [{"WORKSHOP_HOME": str(tmp_path / name)} for name in ("ours", "theirs")]
+    entries = [
+        [replace(entry, model_name=slots.model_name, candidate=candidate) for slots in models] for candidate in "23"
+    ]
+    reports = raced([environment(**each) for each in homes], entries)
+    for slots, *both in zip(models, *reports, strict=True):
+        assert sorted(report.status for report in both) == ["not better", "promoted"]
+        winner, loser = ("2", "3") if both[0].status == "promoted" else ("3", "2")
+        assert slots.holders() == {"production": winner, "staging": None, "previous": "1"}
+        history = History(slots.client, slots.model_name)
+        assert {(event.kind, event.version, event.champion) for event in history.events()} == {
+            ("promotion", winner, "1"),
+            ("rejection", loser, winner),
+        }
+        assert history.pending() == []
+        (told,) = [report.notes for report in both if report.status == "not better"]
+        assert any(f"from version 1 to version {winner}" in note and "compared again" in note for note in told)
+    won = sum(report.status == "promoted" for report in reports[0])
+    print(f"two at the same time: {ROUNDS} rounds, won {won} to {ROUNDS - won}, no update lost")
+
+
+@pytest.mark.parametrize(
+    ("server_uri", "how"),
+    [(SQLITE, "lost answer"), (SQLITE, "hang"), (POSTGRESQL, "500")],
+    indirect=["server_uri"],
+)
+def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_run_cleans_up(
+    server_uri: str, entry: Entry, judgement: Judgement, how: How, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One attempt and one second, so that a test of what happens when a server is out of order does not take all day.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    held_after_the_fault, held_after_the_next_run = set(), set()
+    with faulty_proxy(server_uri, counted="/api/2.0/mlflow/") as proxy:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
+        made_ready = fresh_models(store.connect(), "1", "2", of=entry.model_name)
+        for request in range(1, MOST_CALLS):
+            slots = made_ready()
+            contest = replace(entry, model_name=slots.model_name).contest(slots)
+            proxy.fail(request, how)
+            with suppress(WorkshopError):
+                act(contest, judgement)
+            struck = proxy.struck.is_set()
+            proxy.heal()
+            held_after_the_fault.add(slots.holder(Slot.PRODUCTION))
+            held_after_the_next_run.add(after_the_next_run(slots))
+            if not struck:
+                break
+    print(f"{how}: at each of {request - 1} requests")
+    assert not struck and request > 12
+    assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
+
+
+# A server that asks who you are, and one that is too old
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Iterator[AuthenticatedServer]:
+    """A server that lets nobody in without a name, with a participant who may read and nothing else."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with isolated(folder / "home", user_home), authenticated_mlflow_server(folder) as server:
+        server.create_user("participant", PASSWORD)
+        yield server
+
+
+def test_somebody_without_rights_gets_one_sentence_and_production_stays(
+    guarded: AuthenticatedServer, wines: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", guarded.uri)
+    with refusal("does not know you", "MLFLOW_TRACKING_USERNAME"):
+        store.connect()
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", guarded.admin)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", guarded.password)
+    client = store.connect()
+    register(client, MODEL, wines, 0)
+    source = str(client.get_model_version(MODEL, "1").source)
+    client.create_model_version(MODEL, source=source, model_id=source.removeprefix("models:/"))
+    slots = open_slots(client, MODEL)
+    slots.assign(Slot.PRODUCTION, "1")
+    who = {"MLFLOW_TRACKING_USERNAME": "participant", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+    refused = workshop("promote", "2", "--reason", "I like it.", **who)
+    assert refused.code == 1
+    assert "MLflow could not" in refused.err and "its server does not let you: ask whoever runs it" in refused.err
+    assert "Traceback" not in refused.out + refused.err
+    assert slots.holder(Slot.PRODUCTION) == "1"
+
+
+class FromBeforeAliases(BaseHTTPRequestHandler):
+    """A server that is there, and knows nothing of what it is asked."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815  # the library's
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+def test_a_server_of_an_older_mlflow_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FromBeforeAliases)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        with refusal("older MLflow", "update it"):
+            store.connect()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
