@@ -1,0 +1,144 @@
+"""One answer of one model version, in MLflow's scoring protocol, and what to say when there is none.
+
+MLflow's server is `scoring_server.init(model)`: an app around one model for good, with the input schema kept aside when
+it starts. A model that changes behind it would answer with one version's schema and another's trees. So this module
+calls the function that does that app's work, `scoring_server.invocations`, which is handed everything an answer
+depends on: body, content type, model, schema. With one version's model and schema in one call, nothing can be mixed,
+and an update of MLflow can break just this call, loudly: the tests compare its answers with those of `init`'s own app.
+
+MLflow's refusals are not handed on. They quote the request at length and the traceback with it.
+"""
+
+import json
+import logging
+import re
+from contextlib import suppress
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+
+from workshop.core.errors import first_sentence
+from workshop.core.model import LoadedModel
+
+_logger = logging.getLogger(__name__)
+_mlflow_answer: Any = scoring_server.invocations
+
+_SEE = "GET /model says which columns it takes"
+_COMPLAINTS_ABOUT_THE_INPUT = (ValueError, TypeError, LookupError, RecursionError)
+_CODES_OF_BAD_INPUT = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
+_MLFLOW_PREAMBLE = re.compile(r"^(Invalid input\. |Data is not compatible with model signature\. )+")
+
+
+class RefusedError(Exception):
+    """A request that gets no prediction: the HTTP status, a code for programs and one sentence for a person."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+
+
+def bad_request(sentence: str) -> RefusedError:
+    """The client's mistake, status 400."""
+    return RefusedError(400, "BAD_REQUEST", sentence)
+
+
+def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
+    """The body of the response to a request, as MLflow's scoring server gives it for that model version.
+
+    Raises:
+        RefusedError: the request is wrong (400), of a type that nobody reads (415), or the model fails (500).
+    """
+    if not content_type.strip():
+        raise bad_request("The request has no content-type header: say application/json or text/csv.")
+    asked = _Asked(model)
+    try:
+        result = _mlflow_answer(body, content_type, asked, model.pyfunc.metadata.get_input_schema())
+    except Exception as error:  # both the request and the model are anybody's
+        raise asked.refusal(error) from error
+    if result.status != 200:
+        raise RefusedError(
+            result.status,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "This content type can't be read: send application/json, text/csv or application/vnd.apache.parquet, "
+            "in UTF-8 and without further parameters.",
+        )
+    return str(result.response)
+
+
+class _Asked:
+    """A model as MLflow's scoring function sees it; remembers how far one request has come."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self.metadata = model.pyfunc.metadata
+        self._version = model.version
+        self._pyfunc = model.pyfunc
+        self._reached = False
+        self._failure: Exception | None = None
+
+    def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
+        """Predict as the model does."""
+        self._reached = True
+        try:
+            return self._pyfunc.predict(data, params=params)
+        except Exception as error:
+            self._failure = error
+            raise
+
+    def refusal(self, error: Exception) -> RefusedError:
+        """Whose mistake it is that there is no answer, said in one sentence."""
+        if not self._reached:
+            return bad_request(_unreadable(error))
+        if self._failure is None:
+            return self._failed(error)
+        if isinstance(self._failure, MlflowException) and self._failure.error_code in _CODES_OF_BAD_INPUT:
+            said = _said(self._failure.message.rpartition("Error: ")[2])
+            return bad_request(f"The input does not fit version {self._version}: {said}; {_SEE}.")
+        if isinstance(self._failure, _COMPLAINTS_ABOUT_THE_INPUT) and self._answers_its_example():
+            said = f"{type(self._failure).__name__}: {_said(str(self._failure))}"
+            return bad_request(f"Version {self._version} can't take these values ({said}): correct them.")
+        return self._failed(self._failure)
+
+    def _answers_its_example(self) -> bool:
+        """Whether the model is well, so that its complaint is about what it was given."""
+        answers = False
+        with suppress(Exception):
+            if self._pyfunc.input_example is not None:
+                self._pyfunc.predict(self._pyfunc.input_example)
+                answers = True
+        return answers
+
+    def _failed(self, error: Exception) -> RefusedError:
+        _logger.error("Version %s failed: %s: %s", self._version, type(error).__name__, first_sentence(error))
+        return RefusedError(
+            500,
+            "INTERNAL_ERROR",
+            f"The model, version {self._version}, failed ({type(error).__name__}): tell whoever runs this server, "
+            "whose log says more.",
+        )
+
+
+def _unreadable(error: Exception) -> str:
+    """What is wrong with a body that never became a table."""
+    cause = error.__cause__
+    if isinstance(cause, UnicodeDecodeError):
+        return f"The body is not UTF-8: there is a wrong byte at position {cause.start}."
+    if isinstance(cause, json.JSONDecodeError):
+        return f"The body is not JSON: {cause.msg} at line {cause.lineno}, column {cause.colno}."
+    if isinstance(error, RecursionError):
+        return "The body is nested too deeply: send a table or a list of numbers."
+    said = error.message if isinstance(error, MlflowException) else f"{type(error).__name__}: {error}"
+    if "exactly one of the input fields" in said:
+        return (
+            "The body must be a JSON object with exactly one of dataframe_split, dataframe_records, inputs and "
+            "instances: put the rows under one of these names."
+        )
+    if "Failed to convert column" not in said:  # what follows would be the value, and lose the column's name
+        said = said.rpartition("Error: ")[2].strip("'")
+    return f"The input can't be read: {_said(said)}; {_SEE}."
+
+
+def _said(message: str) -> str:
+    """The first sentence of what MLflow or a model says, short enough to quote."""
+    return re.split(r"\.\s", first_sentence(Exception(_MLFLOW_PREAMBLE.sub("", message.strip()))))[0]

@@ -1,0 +1,207 @@
+"""The HTTP app: MLflow's scoring protocol, answered by whatever holds the slot at that moment.
+
+Each request takes one snapshot of the follower, when its headers have arrived, and everything about its answer comes
+from that: the schema that it is read by, the prediction, and the version that the answer names in its headers.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
+from mlflow.version import VERSION
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from workshop.core.follow import Follower, Following
+from workshop.serving.answers import RefusedError, answer, bad_request
+from workshop.serving.metrics import Metrics
+
+MEBIBYTE = 2**20
+MAX_BODY_BYTES = 16 * MEBIBYTE
+PATHS = frozenset({"/invocations", "/ping", "/health", "/version", "/model", "/metrics"})
+_SNAPSHOT = "workshop.snapshot"
+_SECONDS_TO_DRAIN = 5.0
+
+
+def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
+    """The app over a follower, which is open as long as the app is used.
+
+    Args:
+        follower: what answers.
+        max_body_bytes: the largest body of a request; a larger one is refused with status 413.
+    """
+    metrics = Metrics(follower)
+    timeout: Any = MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
+    seconds: int = timeout.get()
+    # More threads than cores would only take turns at the interpreter's lock, and make every answer late.
+    threads = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="predict")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        threads.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app.add_exception_handler(RefusedError, _refuse)
+    app.add_exception_handler(HTTPException, _not_here)
+    app.add_exception_handler(Exception, _broken)
+
+    @app.post("/invocations")
+    async def invocations(request: Request) -> Response:
+        """Predict."""
+        model = _snapshot(request).model
+        content_type = request.headers.get("content-type", "")
+        try:
+            async with asyncio.timeout(seconds):
+                body = await _read(request, max_body_bytes)
+                work = asyncio.get_running_loop().run_in_executor(threads, answer, model, body, content_type)
+                return Response(await work, media_type="application/json")
+        except TimeoutError:
+            raise RefusedError(
+                504, "DEADLINE_EXCEEDED", f"There was no answer within {seconds} seconds: send fewer rows at a time."
+            ) from None
+
+    @app.get("/ping")
+    @app.get("/health")
+    async def ping() -> Response:
+        """Whether there is a model to answer with; a follower always has one."""
+        return Response("\n", media_type="application/json")
+
+    @app.get("/version")
+    async def version() -> Response:
+        """MLflow's version."""
+        return Response(VERSION, media_type="application/json")
+
+    @app.get("/model")
+    async def model(request: Request) -> Response:
+        """What answers, and how it stands with the registry."""
+        return JSONResponse(_described(follower, _snapshot(request)))
+
+    @app.get("/metrics")
+    async def figures() -> Response:
+        """For Prometheus."""
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return _OneVersionARequest(app, follower, metrics)
+
+
+class _OneVersionARequest:
+    """Takes the snapshot that a request is answered from, names it in the answer, and counts the request."""
+
+    def __init__(self, app: ASGIApp, follower: Follower, metrics: Metrics) -> None:
+        self._app = app
+        self._follower = follower
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        snapshot = self._follower.state
+        status = 500
+        named = [
+            (b"x-model-name", quote(self._follower.slots.model_name).encode("ascii")),
+            (b"x-model-version", quote(snapshot.model.version).encode("ascii")),
+        ]
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), *named]}
+            await send(message)
+
+        try:
+            await self._app({**scope, _SNAPSHOT: snapshot}, receive, send_named)
+        finally:
+            path = scope["path"] if scope["path"] in PATHS else "other"
+            self._metrics.record(path, status, time.perf_counter() - started)
+
+
+class _AnsweredBeforeTheEnd(JSONResponse):
+    """An answer to a request whose body nobody wants to the end.
+
+    A connection that is closed with something unread in it is reset, and the client would see that instead of the
+    answer. So the answer goes out in full, and what still comes is thrown away for a while.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # Starlette's
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SECONDS_TO_DRAIN):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _snapshot(request: Request) -> Following:
+    snapshot: Following = request.scope[_SNAPSHOT]
+    return snapshot
+
+
+async def _read(request: Request, most: int) -> bytes:
+    """The request's body, of which never more than allowed is kept."""
+    too_long = RefusedError(
+        413, "REQUEST_TOO_LARGE", f"The body is larger than {most:,} bytes: send fewer rows at a time."
+    )
+    if int(request.headers.get("content-length", 0)) > most:
+        raise too_long
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > most:
+                raise too_long
+            body += chunk
+    except ClientDisconnect:
+        raise bad_request("The connection ended before the body did: send all of it.") from None
+    return bytes(body)
+
+
+def _described(follower: Follower, state: Following) -> dict[str, Any]:
+    signature = state.model.signature
+    return {
+        "model": follower.slots.model_name,
+        "slot": follower.slot.value,
+        "version": state.model.version,
+        "data_version": state.model.data_version,
+        "since": state.since.isoformat(timespec="seconds"),
+        "looked": state.looked.isoformat(timespec="seconds"),
+        "in_step": state.in_step.isoformat(timespec="seconds"),
+        "problem": state.problem,
+        "swaps": state.swaps,
+        "failed_loads": state.failed_loads,
+        "inputs": signature.inputs.to_dict() if signature is not None and signature.inputs is not None else None,
+    }
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    kind = _AnsweredBeforeTheEnd if error.status == 413 else JSONResponse
+    return kind({"error_code": error.code, "message": str(error)}, error.status)
+
+
+async def _not_here(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known = ", ".join(sorted(PATHS))
+    code, sentence = {
+        404: ("ENDPOINT_NOT_FOUND", f"There is nothing here: ask for one of {known}."),
+        405: ("METHOD_NOT_ALLOWED", "This address takes another method: POST for /invocations, GET for the others."),
+    }.get(error.status_code, ("BAD_REQUEST", f"The request can't be answered: {error.detail}."))
+    return JSONResponse({"error_code": code, "message": sentence}, error.status_code, error.headers)
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    sentence = f"The server failed ({type(error).__name__}): tell whoever runs it, whose log says more."
+    return JSONResponse({"error_code": "INTERNAL_ERROR", "message": sentence}, 500)

@@ -1,0 +1,107 @@
+"""`workshop serve`: from the slot's name to a process that listens."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from workshop.core import store
+from workshop.core.errors import WorkshopError
+from workshop.core.follow import Follower
+from workshop.core.slots import Slot, open_slots
+from workshop.serving.app import MAX_BODY_BYTES, build
+
+HOST = "127.0.0.1"
+_SECONDS_TO_FINISH = 30
+
+
+def serve_slot(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    model_name: str, slot: Slot, host: str, port: int, every: float, max_body_bytes: int, tell: Callable[[str], None]
+) -> None:
+    """Connect to the registry, load what holds the slot, and serve and follow it until a signal says to stop.
+
+    Raises:
+        WorkshopError: there is no registry, nothing that can be loaded in the slot, or the port is taken.
+    """
+    # As MLflow's own server does: a model with type hints then takes times and bytes as JSON can write them.
+    os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+    # Python's filters of warnings are the whole process's, and predictions side by side get them mixed up: what
+    # libraries have to say to whoever trains a model would come up at random in this server's log.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    slots = open_slots(store.connect(), model_name)
+    with Follower(slots, slot, every) as follower:
+
+        def announce(url: str) -> None:
+            tell(f"{model_name} version {follower.model.version} ({slot}) answers on {url} (Ctrl-C ends it)")
+
+        serve(follower, host, port, max_body_bytes, announce)
+
+
+def serve(
+    follower: Follower,
+    host: str = HOST,
+    port: int = 8080,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Answer HTTP requests in this process until SIGTERM or SIGINT; requests that have begun are answered first.
+
+    Args:
+        follower: what answers.
+        host: the address to listen at; as it stands, only this machine can connect.
+        port: the port; 0 for one that is free.
+        max_body_bytes: the largest body of a request.
+        announce: called with the server's URL once it accepts connections.
+
+    Raises:
+        WorkshopError: the address can't be listened at.
+    """
+    listener = _listener(host, port)
+    config = uvicorn.Config(
+        build(follower, max_body_bytes),
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+    )
+    with listener, _ended_by_signals():
+        # It listens already: who connects before the app is up waits in line for some milliseconds.
+        announce(f"http://{_in_url(host)}:{listener.getsockname()[1]}")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # A name that can't be looked up has a number of its own kind, and says what it is itself.
+        reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise WorkshopError(
+            f"The server can't listen at {_in_url(host)}:{port} ({reason}): choose another --port or --host."
+        ) from error
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Being told to stop is a good end: uvicorn raises the signal again when it is done, and by then it is history."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

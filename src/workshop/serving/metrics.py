@@ -1,0 +1,68 @@
+"""What Prometheus reads at /metrics."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from workshop.core.follow import Follower
+
+
+class Metrics:
+    """The figures of one server: its requests, and how its model stands with the registry."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "workshop_requests",
+            "Requests, by what they asked for and how they ended.",
+            ["path", "code"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "workshop_request_seconds",
+            "Seconds from a request's headers to the end of its answer.",
+            ["path"],
+            registry=self._registry,
+        )
+        self._registry.register(_OfFollower(follower))
+
+    def record(self, path: str, status: int, seconds: float) -> None:
+        """Count one request; `path` is one of a few, or whoever asks for nonsense could fill the memory."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _OfFollower(Collector):
+    """Reads the follower's state when Prometheus asks, so that the figures belong together."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    def collect(self) -> Iterator[Metric]:
+        """The follower's state as metrics."""
+        state = self._follower.state
+        labels = {
+            "model": self._follower.slots.model_name,
+            "slot": self._follower.slot.value,
+            "version": state.model.version,
+        }
+        yield InfoMetricFamily("workshop_model", "The model version that answers.", value=labels)
+        yield CounterMetricFamily("workshop_swaps", "Versions that have taken over from another.", value=state.swaps)
+        yield CounterMetricFamily(
+            "workshop_failed_loads",
+            "Versions that could not be loaded, each attempt counted.",
+            value=state.failed_loads,
+        )
+        yield GaugeMetricFamily(
+            "workshop_seconds_since_in_step",
+            "Seconds since a look last found the version that answers in the slot.",
+            value=(datetime.now(UTC) - state.in_step).total_seconds(),
+        )
