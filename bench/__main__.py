@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import run, scoring, setup
+from bench import gate, run, scoring, serving, setup, swap
 from bench.measure import BrokenError
 
 WIDTH_OF_A_LOG = 140
@@ -19,17 +19,28 @@ WIDTH_OF_A_LOG = 140
 class Benchmark(StrEnum):
     """What can be measured."""
 
+    GATE = "gate"
     RUN = "run"
     SCORING = "scoring"
+    SERVING = "serving"
     SETUP = "setup"
+    SWAP = "swap"
 
 
-MEASURES = {Benchmark.RUN: run.measure, Benchmark.SCORING: scoring.measure, Benchmark.SETUP: setup.measure}
+MEASURES = {
+    Benchmark.GATE: gate.measure,
+    Benchmark.RUN: run.measure,
+    Benchmark.SCORING: scoring.measure,
+    Benchmark.SERVING: serving.measure,
+    Benchmark.SETUP: setup.measure,
+    Benchmark.SWAP: swap.measure,
+}
 
 
 def main(
     names: Annotated[
-        list[Benchmark] | None, typer.Argument(metavar="NAME", help="run, scoring, setup; none for all.")
+        list[Benchmark] | None,
+        typer.Argument(metavar="NAME", help="gate, run, scoring, serving, setup, swap; none for all."),
     ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="How often each is measured; the median is printed, with least and greatest.")
