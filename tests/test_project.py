@@ -61,7 +61,16 @@ def test_no_package_index_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("module", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.name)
 def test_core_knows_no_runner_no_command_line_and_no_vendor(module: Path) -> None:
-    foreign = ("papermill", "typer", "databricks", "azure", "workshop.headless", "workshop.devops", "workshop.cli")
+    foreign = (
+        "papermill",
+        "typer",
+        "databricks",
+        "azure",
+        "workshop.headless",
+        "workshop.serving",
+        "workshop.devops",
+        "workshop.cli",
+    )
     assert [name for name in imports(module) if name.startswith(foreign)] == []
 
 

@@ -1,6 +1,9 @@
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,8 @@ from mlflow import MlflowClient
 
 from tests.core.contests import BETTER, FIRST, contest
 from tests.core.fragile import How, after_the_next_run, fresh_models, interrupt_at_every_call
-from tests.core.helpers import MODEL, refusal
-from workshop.core import by_hand, lease, promotion, swap
+from tests.core.helpers import MODEL, Gallery, refusal
+from workshop.core import by_hand, lease, promotion, store, swap
 from workshop.core.errors import WorkshopError
 from workshop.core.history import Event, History
 from workshop.core.model import LoadedModel, load_version
@@ -244,3 +247,38 @@ def test_a_lock_that_another_run_keeps_is_given_up_with_the_slots_as_they_were(
     assert slots.holder(Slot.PRODUCTION) == "1"
     swap_in(slots)
     assert slots.holder(Slot.PRODUCTION) == "2"
+
+
+@pytest.fixture
+def small_disk(home: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The home is on a file system of its own, with the gallery's models."""
+    place = home.parent / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount a file system")
+    try:
+        monkeypatch.setenv("WORKSHOP_HOME", str(place / "home"))
+        gallery.hang_in(place / "home")
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_is_full_leaves_production_as_it_was_and_the_next_run_works(small_disk: Path) -> None:
+    slots = open_slots(store.connect(), MODEL)
+    by_hand.override(slots, FIRST[1], "To begin with.")
+    opened = contest(BETTER)
+    judgement = judge(opened)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with refusal("disk", "full"):
+        act(opened, judgement)
+    assert slots.holder(Slot.PRODUCTION) == "1"
+    ballast.unlink()
+    assert act(opened, judgement).status == "promoted"
+    assert slots.holders() == {"production": "3", "staging": None, "previous": "1"}
