@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup cd test lab bench lock clean
+.PHONY: help setup cd test thorough lab bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses=logical --dist=worksteal
+
+thorough: $(READY) ## what `make test` tries at some calls of a real registry, at every call (ten minutes)
+	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal tests/test_registries.py tests/core/test_swap.py
 
 lab: $(READY) ## JupyterLab on the notebooks
 	@$(BIN)/workshop lab

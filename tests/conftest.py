@@ -17,6 +17,11 @@ hypothesis.settings.register_profile("workshop", deadline=None, derandomize=True
 hypothesis.settings.load_profile("workshop")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make thorough` asks for what would take `make test` too long."""
+    parser.addoption("--thorough", action="store_true", help="fail every call on every registry, for 20 rounds each")
+
+
 @contextmanager
 def isolated(home: Path, user_home: Path) -> Iterator[None]:
     """Let the kit keep its state in `home`, as if nobody had set anything; put everything back afterwards."""

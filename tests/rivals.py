@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # before it is forked
+import sqlalchemy.orm
+
 from tests.core.fragile import Fragile
 from workshop.core import promotion, store
 from workshop.core.gate import Terms
@@ -13,6 +17,7 @@ from workshop.core.promotion import Contest, Judgement, act, judge
 from workshop.core.slots import Slot, Slots, open_slots
 from workshop.core.tables import Snapshot
 
+_FORK: Any = multiprocessing.get_context("fork")
 PATIENCE = 120
 """Seconds for a process that has next to nothing to do; only a broken one needs them."""
 
@@ -40,29 +45,73 @@ class Report:
     notes: list[str]
 
 
-def killed_at(call: int, environment: Mapping[str, str], entry: Entry, judgement: Judgement) -> bool:
-    """Promote the entry in a process that is killed at its `call`th call; whether it came to that."""
-    process = _context().Process(target=_promote_and_die, args=(dict(environment), call, entry, judgement))
+class Nursery:
+    """A process with the imports done that forks others from itself, which are there at once."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._orders, theirs = context.Pipe()
+        self._process = context.Process(target=_take_orders, args=(theirs,))
+        self._process.start()
+
+    def close(self) -> None:
+        """Let it end."""
+        self._orders.send(None)
+        self._process.join(PATIENCE)
+
+    def killed_at(self, call: int, environment: Mapping[str, str], entry: Entry, judgement: Judgement) -> bool:
+        """Promote the entry in a process that is killed at its `call`th call; whether it came to that."""
+        killed: bool = self._ask(_killed_at, call, dict(environment), entry, judgement)
+        return killed
+
+    def raced(
+        self, environments: Sequence[Mapping[str, str]], entries: Sequence[Sequence[Entry]]
+    ) -> list[list[Report]]:
+        """Let runs compare and promote at the same time, round after round.
+
+        Args:
+            environments: of each run; a home of its own makes it another machine.
+            entries: for each run, what it enters in each round.
+
+        Returns:
+            For each run, what it reported of each round.
+        """
+        reports: list[list[Report]] = self._ask(
+            _raced, [dict(each) for each in environments], [list(each) for each in entries]
+        )
+        return reports
+
+    def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._orders.send((function, arguments))
+        assert self._orders.poll(2 * PATIENCE), "there is no answer"
+        answer = self._orders.recv()
+        if isinstance(answer, AssertionError):
+            raise answer
+        return answer
+
+
+def _take_orders(orders: Any) -> None:
+    sqlalchemy.orm.configure_mappers()
+    while (order := orders.recv()) is not None:
+        function, arguments = order
+        try:
+            orders.send(function(*arguments))
+        except AssertionError as error:
+            orders.send(error)
+
+
+def _killed_at(call: int, environment: dict[str, str], entry: Entry, judgement: Judgement) -> bool:
+    process = _FORK.Process(target=_promote_and_die, args=(environment, call, entry, judgement))
     process.start()
     process.join(PATIENCE)
     assert process.exitcode in (0, -9), f"the process ended with {process.exitcode}"
     return bool(process.exitcode == -9)
 
 
-def raced(environments: Sequence[Mapping[str, str]], entries: Sequence[Sequence[Entry]]) -> list[list[Report]]:
-    """Let runs compare and promote at the same time, round after round.
-
-    Args:
-        environments: of each run; a home of its own makes it another machine.
-        entries: for each run, what it enters in each round.
-
-    Returns:
-        For each run, what it reported of each round.
-    """
-    context = _context()
-    barrier, answers = context.Barrier(len(entries)), [context.Pipe(duplex=False) for _ in entries]
+def _raced(environments: list[dict[str, str]], entries: list[list[Entry]]) -> list[list[Report]]:
+    barrier, answers = _FORK.Barrier(len(entries)), [_FORK.Pipe(duplex=False) for _ in entries]
     runs = [
-        context.Process(target=_race, args=(dict(environment), list(own), barrier, sender))
+        _FORK.Process(target=_race, args=(environment, own, barrier, sender))
         for environment, own, (_, sender) in zip(environments, entries, answers, strict=True)
     ]
     for run in runs:
@@ -75,13 +124,6 @@ def raced(environments: Sequence[Mapping[str, str]], entries: Sequence[Sequence[
         run.join(PATIENCE)
         assert run.exitcode == 0
     return reports
-
-
-def _context() -> Any:
-    """Processes that are forked from one with the imports done, and so are there at once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def _connected(environment: dict[str, str]) -> Callable[[str], Slots]:

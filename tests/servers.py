@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +58,12 @@ def started(command: list[str], sign: str, **environment: str) -> Iterator[subpr
 
 
 @contextmanager
-def mlflow_server(folder: Path, backend: str | None = None) -> Iterator[str]:
+def mlflow_server(folder: Path, backend: str | None = None, *, hands_out_artifacts: bool = True) -> Iterator[str]:
     """An MLflow server with artifacts of its own in `folder`, and its store too unless `backend` names one.
 
-    Gives its URI.
+    Gives its URI. Where it does not hand out artifacts, clients read and write them in the folder themselves.
     """
-    with _serving(folder, backend) as uri:
+    with _serving(folder, backend, hands_out_artifacts=hands_out_artifacts) as uri:
         yield uri
 
 
@@ -89,8 +89,8 @@ class AuthenticatedServer:
 
 
 @contextmanager
-def authenticated_mlflow_server(folder: Path) -> Iterator[AuthenticatedServer]:
-    """An MLflow server that asks who you are, with MLflow's own basic authentication."""
+def authenticated_mlflow_server(folder: Path, backend: str | None = None) -> Iterator[AuthenticatedServer]:
+    """As `mlflow_server`, but it asks who you are, with MLflow's own basic authentication."""
     folder.mkdir(parents=True, exist_ok=True)
     admin, password = "admin", "a-password-for-tests"
     config = configparser.ConfigParser(interpolation=None)
@@ -104,22 +104,32 @@ def authenticated_mlflow_server(folder: Path) -> Iterator[AuthenticatedServer]:
     with (folder / "auth.ini").open("w", encoding="utf-8") as file:
         config.write(file)
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "for tests"}
-    with _serving(folder, None, "--app-name", "basic-auth", **variables) as uri:
+    with _serving(folder, backend, "--app-name", "basic-auth", variables=variables) as uri:
         yield AuthenticatedServer(uri, admin, password)
 
 
 @contextmanager
-def _serving(folder: Path, backend: str | None, *options: str, **variables: str) -> Iterator[str]:
+def _serving(
+    folder: Path,
+    backend: str | None,
+    *options: str,
+    hands_out_artifacts: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", backend or f"sqlite:///{(folder / 'server.db').as_posix()}"),
-        *("--artifacts-destination", (folder / "artifacts").as_uri()),
+        *(
+            ("--artifacts-destination", (folder / "artifacts").as_uri())
+            if hands_out_artifacts
+            else ("--no-serve-artifacts", "--default-artifact-root", (folder / "artifacts").as_uri())
+        ),
         # Nobody reads on once it has started, and a full pipe would stop it in the middle of an answer.
         *("--uvicorn-opts", "--no-access-log"),
         *options,
     ]
     # Uvicorn says that the application is ready before it listens.
-    with started(command, "Uvicorn running on", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", **variables):
+    with started(command, "Uvicorn running on", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", **(variables or {})):
         yield f"http://127.0.0.1:{port}"

@@ -24,7 +24,7 @@ from tests.core.fragile import MOST_CALLS, after_the_next_run, fresh_models
 from tests.core.helpers import MODEL, refusal
 from tests.faults import How, faulty_proxy
 from tests.postgres import postgres
-from tests.rivals import Entry, killed_at, raced
+from tests.rivals import Entry, Nursery
 from tests.servers import AuthenticatedServer, authenticated_mlflow_server, mlflow_server
 from workshop.core import by_hand, data, promotion, store
 from workshop.core.errors import WorkshopError
@@ -41,7 +41,8 @@ from workshop.core.tables import Snapshot
 
 pytestmark = pytest.mark.integration
 
-ROUNDS = 20
+ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 5
+STRIDE_OF_A_QUICK_TEST = 5
 PASSWORD = "a-participants-password"
 EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with PostgreSQL"
 
@@ -57,9 +58,11 @@ def server_uri(
         with isolated(folder / "home", user_home):
             if request.param == SQLITE:
                 shutil.copy(fresh_store, folder)
-                uri = running.enter_context(mlflow_server(folder, f"sqlite:///{(folder / 'mlflow.db').as_posix()}"))
+                backend = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+                uri = running.enter_context(mlflow_server(folder, backend, hands_out_artifacts=False))
             elif request.param == POSTGRESQL:
-                uri = running.enter_context(mlflow_server(folder, running.enter_context(postgres())))
+                backend = running.enter_context(postgres())
+                uri = running.enter_context(mlflow_server(folder, backend, hands_out_artifacts=False))
         yield uri
 
 
@@ -99,6 +102,25 @@ def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: i
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than all the rest, and test_illustration sees to it."""
     monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether every call is to fail on every registry; test_swap does it on the embedded one every time."""
+    return bool(request.config.getoption("--thorough"))
+
+
+def calls(start: int, every: bool) -> range:
+    """The calls that fail: all of them, or some, which are others for each registry and each fault."""
+    return range(1 if every else start, MOST_CALLS, 1 if every else STRIDE_OF_A_QUICK_TEST)
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Where processes come from; not before somebody needs one."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
 
 
 @pytest.fixture
@@ -162,33 +184,37 @@ def test_promote_reject_roll_back_override_and_replay(
 
 
 def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
-    entry: Entry, judgement: Judgement
+    server_uri: str | None, nursery: Nursery, entry: Entry, judgement: Judgement, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
     held_after_the_fault, held_after_the_next_run = set(), set()
-    for call in range(1, MOST_CALLS):
+    tried = calls(3 if server_uri is None else 1 if "sqlite" in entry.model_name else 2, thorough)
+    steps = 0
+    for call in tried:
         slots = made_ready()
-        killed = killed_at(call, environment(), replace(entry, model_name=slots.model_name), judgement)
+        killed = nursery.killed_at(call, environment(), replace(entry, model_name=slots.model_name), judgement)
         held_after_the_fault.add(slots.holder(Slot.PRODUCTION))
         held_after_the_next_run.add(after_the_next_run(slots))
         if not killed:
             break
-    print(f"kill -9: at each of {call - 1} calls")
+        steps += 1
+    print(f"kill -9: at {steps} calls")
     assert not killed and call > 12
     assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
 
 
 def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_again(
-    server_uri: str | None, entry: Entry, tmp_path: Path
+    server_uri: str | None, nursery: Nursery, entry: Entry, tmp_path: Path, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", "3", of=entry.model_name)
-    models = [made_ready() for _ in range(ROUNDS)]
+    rounds = ROUNDS if thorough or server_uri is None else ROUNDS_OF_A_QUICK_TEST
+    models = [made_ready() for _ in range(rounds)]
     # Two processes of one machine where the store is the home's own, two machines where they share a server.
     homes = [{}, {}] if server_uri is None else [{"WORKSHOP_HOME": str(tmp_path / name)} for name in ("ours", "theirs")]
     entries = [
         [replace(entry, model_name=slots.model_name, candidate=candidate) for slots in models] for candidate in "23"
     ]
-    reports = raced([environment(**each) for each in homes], entries)
+    reports = nursery.raced([environment(**each) for each in homes], entries)
     for slots, *both in zip(models, *reports, strict=True):
         assert sorted(report.status for report in both) == ["not better", "promoted"]
         winner, loser = ("2", "3") if both[0].status == "promoted" else ("3", "2")
@@ -202,7 +228,7 @@ def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_ag
         (told,) = [report.notes for report in both if report.status == "not better"]
         assert any(f"from version 1 to version {winner}" in note and "compared again" in note for note in told)
     won = sum(report.status == "promoted" for report in reports[0])
-    print(f"two at the same time: {ROUNDS} rounds, won {won} to {ROUNDS - won}, no update lost")
+    print(f"two at the same time: {rounds} rounds, won {won} to {rounds - won}, no update lost")
 
 
 @pytest.mark.parametrize(
@@ -211,16 +237,16 @@ def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_ag
     indirect=["server_uri"],
 )
 def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_run_cleans_up(
-    server_uri: str, entry: Entry, judgement: Judgement, how: How, monkeypatch: pytest.MonkeyPatch
+    server_uri: str, entry: Entry, judgement: Judgement, how: How, thorough: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One attempt and one second, so that a test of what happens when a server is out of order does not take all day.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    held_after_the_fault, held_after_the_next_run = set(), set()
+    held_after_the_fault, held_after_the_next_run, steps = set(), set(), 0
     with faulty_proxy(server_uri, counted="/api/2.0/mlflow/") as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
         made_ready = fresh_models(store.connect(), "1", "2", of=entry.model_name)
-        for request in range(1, MOST_CALLS):
+        for request in calls({"lost answer": 1, "hang": 3, "500": 5}[how], thorough):
             slots = made_ready()
             contest = replace(entry, model_name=slots.model_name).contest(slots)
             proxy.fail(request, how)
@@ -232,7 +258,8 @@ def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_
             held_after_the_next_run.add(after_the_next_run(slots))
             if not struck:
                 break
-    print(f"{how}: at each of {request - 1} requests")
+            steps += 1
+    print(f"{how}: at {steps} requests")
     assert not struck and request > 12
     assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
 
@@ -241,34 +268,38 @@ def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Iterator[AuthenticatedServer]:
-    """A server that lets nobody in without a name, with a participant who may read and nothing else."""
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path, wines: pd.DataFrame
+) -> Iterator[AuthenticatedServer]:
+    """A server that lets nobody in without a name, with two versions and a participant who may read and no more."""
     folder = tmp_path_factory.mktemp("guarded")
-    with isolated(folder / "home", user_home), authenticated_mlflow_server(folder) as server:
+    shutil.copy(fresh_store, folder)
+    with isolated(folder, user_home), ExitStack() as running:
+        # Before the server asks who anybody is, which it takes its time for.
+        client = store.connect()
+        for seed in (0, 1):
+            register(client, MODEL, wines, seed)
+        open_slots(client, MODEL).assign(Slot.PRODUCTION, "1")
+        backend = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+        server = running.enter_context(authenticated_mlflow_server(folder, backend))
         server.create_user("participant", PASSWORD)
         yield server
 
 
 def test_somebody_without_rights_gets_one_sentence_and_production_stays(
-    guarded: AuthenticatedServer, wines: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    guarded: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", guarded.uri)
     with refusal("does not know you", "MLFLOW_TRACKING_USERNAME"):
         store.connect()
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", guarded.admin)
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", guarded.password)
-    client = store.connect()
-    register(client, MODEL, wines, 0)
-    source = str(client.get_model_version(MODEL, "1").source)
-    client.create_model_version(MODEL, source=source, model_id=source.removeprefix("models:/"))
-    slots = open_slots(client, MODEL)
-    slots.assign(Slot.PRODUCTION, "1")
     who = {"MLFLOW_TRACKING_USERNAME": "participant", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
     refused = workshop("promote", "2", "--reason", "I like it.", **who)
     assert refused.code == 1
     assert "MLflow could not" in refused.err and "its server does not let you: ask whoever runs it" in refused.err
     assert "Traceback" not in refused.out + refused.err
-    assert slots.holder(Slot.PRODUCTION) == "1"
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "participant")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    assert open_slots(store.connect(), MODEL).holder(Slot.PRODUCTION) == "1"
 
 
 class FromBeforeAliases(BaseHTTPRequestHandler):

@@ -113,7 +113,9 @@ def after_the_next_run(slots: Slots) -> str | None:
     done = [event for event in history.events() if event.state == "done"]
     assert [event.version for event in done] == (["2"] if holder == "2" else [])
     assert slots.holder(Slot.PREVIOUS) == ("1" if holder == "2" else None)
-    assert slots.archived() == (["1"] if holder == "2" else [])
+    # A fault may come just when a consumer's look through the slot is tried, and then the slot goes back by itself.
+    returned = any(event.state == "returned" for event in history.events())
+    assert slots.archived() == (["1"] if holder == "2" else ["2"] if returned else [])
     if holder == "2":
         tags = slots.client.get_model_version(slots.model_name, "2").tags
         assert tags["workshop.decision"] == done[0].reason

@@ -30,6 +30,7 @@ _QUIET_LOGGERS = ("mlflow", "alembic")
 
 # MLflow writes the URI that it is given into the environment: without knowing our own we would take it for the team's.
 _written_by_us: set[str] = set()
+_registry_written_last = {"uri": ""}
 
 
 def tracking_uri(settings: Settings | None = None) -> str:
@@ -61,11 +62,10 @@ def connect() -> MlflowClient:
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     uri = tracking_uri(settings)
-    registry_uri = os.environ.get("MLFLOW_REGISTRY_URI")
     if is_embedded(settings):
         _written_by_us.add(uri)
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(registry_uri if registry_uri and registry_uri not in _written_by_us else uri)
+    mlflow.set_registry_uri(_registry_uri(uri))
     if uri != without_credentials(uri):
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
     if uri.startswith(("http://", "https://")):
@@ -138,6 +138,15 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
         ) from error
     except OSError as error:
         raise explain_os_error(error) from error
+
+
+def _registry_uri(tracking_uri: str) -> str:
+    """Where models are recorded: `MLFLOW_REGISTRY_URI`, or where runs are."""
+    named = os.environ.get("MLFLOW_REGISTRY_URI")
+    if named and named != _registry_written_last["uri"]:
+        return named
+    _registry_written_last["uri"] = tracking_uri
+    return tracking_uri
 
 
 def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str:
