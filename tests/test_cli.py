@@ -73,7 +73,7 @@ def test_a_wrong_command_line_is_one_sentence_in_a_process_of_its_own(home: Path
     ("command", "variable", "value", "sentence"),
     [
         (
-            "run",
+            "status",
             "MLFLOW_TRACKING_URI",
             "http://127.0.0.1:9",
             "There is no MLflow server at http://127.0.0.1:9: start",

@@ -10,18 +10,12 @@ import nbformat
 import pytest
 
 from tests.commands import latest_summary, status, workshop
-from workshop.core import store, tables
+from workshop.core import tables
 from workshop.core.settings import PACKAGE
-from workshop.core.slots import Slot, open_slots
 
 pytestmark = pytest.mark.integration
 
-MODEL = "wine_quality"
 REPOSITORY = PACKAGE.parents[1]
-
-
-def production() -> str | None:
-    return open_slots(store.connect(), MODEL).holder(Slot.PRODUCTION)
 
 
 def files_below(folder: Path) -> dict[str, str]:
@@ -126,5 +120,4 @@ def test_a_full_disk_is_one_sentence_and_with_space_the_same_home_works(
     assert "disk" in (refused.out + refused.err)
     assert "Traceback" not in refused.out + refused.err
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    assert workshop("run", "--action", "deployment").code == 0
-    assert production() == "1"
+    assert workshop("run", "--notebooks", "1_1").code == 0

@@ -41,8 +41,8 @@ from workshop.core.tables import Snapshot
 
 pytestmark = pytest.mark.integration
 
-ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 5
-STRIDE_OF_A_QUICK_TEST = 5
+ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 4
+STRIDE_OF_A_QUICK_TEST = 8
 PASSWORD = "a-participants-password"
 EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with PostgreSQL"
 
@@ -188,7 +188,7 @@ def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cl
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
     held_after_the_fault, held_after_the_next_run = set(), set()
-    tried = calls(3 if server_uri is None else 1 if "sqlite" in entry.model_name else 2, thorough)
+    tried = calls(2 if server_uri is None else 5 if "sqlite" in entry.model_name else 8, thorough)
     steps = 0
     for call in tried:
         slots = made_ready()
@@ -207,7 +207,7 @@ def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_ag
     server_uri: str | None, nursery: Nursery, entry: Entry, tmp_path: Path, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", "3", of=entry.model_name)
-    rounds = ROUNDS if thorough or server_uri is None else ROUNDS_OF_A_QUICK_TEST
+    rounds = ROUNDS if thorough else ROUNDS_OF_A_QUICK_TEST
     models = [made_ready() for _ in range(rounds)]
     # Two processes of one machine where the store is the home's own, two machines where they share a server.
     homes = [{}, {}] if server_uri is None else [{"WORKSHOP_HOME": str(tmp_path / name)} for name in ("ours", "theirs")]
@@ -246,7 +246,7 @@ def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_
     with faulty_proxy(server_uri, counted="/api/2.0/mlflow/") as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
         made_ready = fresh_models(store.connect(), "1", "2", of=entry.model_name)
-        for request in calls({"lost answer": 1, "hang": 3, "500": 5}[how], thorough):
+        for request in calls({"lost answer": 1, "hang": 4, "500": 6}[how], thorough):
             slots = made_ready()
             contest = replace(entry, model_name=slots.model_name).contest(slots)
             proxy.fail(request, how)

@@ -23,8 +23,8 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def slots(kind: str, registry: MlflowClient) -> Slots:
-    """Version 1 held Production, and 3 was promoted over it; once with aliases, once with stages."""
+def slots(registry: MlflowClient) -> Slots:
+    """Version 1 held Production, and 3 was promoted over it."""
     slots = open_slots(registry, MODEL)
     for version in ("1", "3"):
         by_hand.override(slots, version, "To begin with.")
@@ -62,7 +62,7 @@ def test_a_rollback_is_recorded_with_who_and_why(slots: Slots, monkeypatch: pyte
     assert "rollback from version 3 to 1 by Ana Lima: The panel disagrees." in (entry.description or "")
 
 
-def test_a_rollback_of_a_rollback_goes_forward_again(slots: Slots) -> None:
+def test_a_rollback_of_a_rollback_goes_forward_again(kind: str, slots: Slots) -> None:
     by_hand.roll_back(slots)
     by_hand.roll_back(slots)
     assert slots.holders() == {"production": "3", "staging": None, "previous": "1"}
