@@ -31,6 +31,7 @@ ROWS_TAG = "workshop.compared_on"
 RECORD_TAG = "workshop.record"
 PROBLEM_TAG = "workshop.problem"
 _DESCRIPTION_TAG = "mlflow.note.content"
+_USER_TAG = "mlflow.user"
 _LONGEST_TAG = 8000
 
 
@@ -97,6 +98,7 @@ class History:
             ROWS_TAG: event.rows if _compared(event) else "",
             RECORD_TAG: _as_tag(event),
             _DESCRIPTION_TAG: _description(event),
+            _USER_TAG: event.who,
         }
         start = int(datetime.fromisoformat(event.at).timestamp() * 1000)
         with explained(f"record the {event.kind} of version {event.version}"):

@@ -113,7 +113,11 @@ def trial_of(model: LoadedModel) -> Trial:
 def describe(slots: Slots, version: str, event: Event, status: str) -> None:
     """Say on the version itself, where the team looks, what was decided about it; its description only ever grows."""
     slots.tag(version, {STATUS_TAG: status, DECISION_TAG: event.reason})
-    slots.add_to_description(version, f"{event.at[:19]}Z {event.title} by {event.who}: {event.reason}")
+    slots.add_to_description(version, _line(event))
+
+
+def _line(event: Event) -> str:
+    return f"{event.at[:19]}Z {event.title} by {event.who}: {event.reason}"
 
 
 def _settle(mine: Turn, event: Event, trial: Trial) -> Event:
@@ -129,6 +133,7 @@ def _settle(mine: Turn, event: Event, trial: Trial) -> Event:
     if old is not None and slots.exists(old):
         slots.assign(Slot.PREVIOUS, old)
         slots.archive(old)
+        slots.add_to_description(old, _line(event))
     # With a lease that it has outlived, another machine may have promoted a version that ours has then replaced.
     for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {event.version, *slots.archived()}:
         slots.archive(overtaken)
