@@ -264,6 +264,17 @@ def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_
     assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
 
 
+@pytest.mark.parametrize("server_uri", [POSTGRESQL], indirect=True)
+def test_long_reasons_fill_no_column_of_a_database_that_counts(server_uri: str, entry: Entry) -> None:
+    slots = open_slots(store.connect(), entry.model_name)
+    for number in range(7):
+        by_hand.override(slots, "21"[number % 2], "😀" * by_hand.LONGEST_REASON)
+    history = History(slots.client, entry.model_name)
+    assert [event.state for event in history.events()] == 7 * ["done"]
+    assert history.events()[-1].reason == "😀" * by_hand.LONGEST_REASON
+    assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
+
+
 # A server that asks who you are, and one that is too old
 
 

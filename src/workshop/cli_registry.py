@@ -14,7 +14,14 @@ from workshop.core.settings import current_settings
 app = typer.Typer()
 out = Console()
 
-Model = Annotated[str, typer.Option("--model", help="The registered model.")]
+
+def _checked(model: str) -> str:
+    from workshop.core.parameters import check_parameter
+
+    return str(check_parameter("model_name", model, str))
+
+
+Model = Annotated[str, typer.Option("--model", help="The registered model.", callback=_checked)]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -51,7 +58,9 @@ def history(
         event, differences = events.replayed(model, replay)
         if differences:
             raise WorkshopError(f"The {event.title} does not come out as recorded: {'; '.join(differences)}.")
-        out.print(f"The {event.title} comes out as recorded, in every figure: {escape(event.reason)}", soft_wrap=True)
+        out.print(
+            f"The {escape(event.title)} comes out as recorded, in every figure: {escape(event.reason)}", soft_wrap=True
+        )
         return
     found = events.read(model)
     if as_json:
@@ -63,7 +72,7 @@ def history(
     out.print(events.as_table(model, found))
     path = picture or current_settings().home / "history.png"
     events.draw(found, path)
-    out.print(f"Picture: {path}", soft_wrap=True, highlight=False)
+    out.print(f"Picture: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -82,7 +91,8 @@ def rollback(
     if event is None:
         out.print(f"Version {to} holds Production already; nothing was changed.")
     else:
-        out.print(f"Version {event.version} holds Production again; version {event.champion} is archived.")
+        archived = f"; version {event.champion} is archived" if event.champion else ""
+        out.print(f"Version {event.version} holds Production again{archived}.")
 
 
 @app.command()

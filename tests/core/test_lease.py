@@ -1,3 +1,4 @@
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,3 +166,30 @@ def test_a_lease_whose_answer_was_lost_is_ours_all_the_same(
 
     monkeypatch.setattr(shared, "create_experiment", asked_twice)
     lease._take(shared, NAME, "us").renew()
+
+
+def test_an_experiment_of_somebody_that_has_its_name_is_left_alone(
+    shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SECONDS", 0.2)
+    shared.create_experiment(NAME)
+    with refusal("is not a lease", "rename it"), lease.exclusive(shared, MODEL):
+        pass
+    assert names(shared) == [NAME]
+
+
+def test_a_copied_home_is_another_owner(home: Path, tmp_path: Path) -> None:
+    owner = lease._owner()
+    shutil.copytree(home, tmp_path / "copy")
+    with another_machine(tmp_path / "copy"):
+        assert lease._owner() != owner
+    assert lease._owner() == owner
+
+
+def test_a_shared_registry_with_a_history_of_ones_own_is_refused(
+    shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "is_embedded", lambda settings: True)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://registry.example")
+    with refusal("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"), lease.exclusive(shared, MODEL):
+        pass

@@ -236,3 +236,8 @@ def test_a_bad_widget_is_refused(widgets: dict[str, str]) -> None:
 def test_jupyter_has_no_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "get_ipython", lambda: SimpleNamespace(user_ns={}), raising=False)
     assert read_parameters(confidence=0.9).confidence == 0.9
+
+
+@pytest.mark.parametrize("name", ["lease", "history"])
+def test_a_run_name_can_not_be_that_of_the_kits_own_experiments(name: str) -> None:
+    assert safe_run_name(name).startswith(f"{name}-")

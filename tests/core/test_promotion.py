@@ -474,6 +474,26 @@ def test_every_comparison_on_production_wines_is_a_look_and_new_wines_start_agai
     assert run(AGAIN).decision.looks.number == 1
 
 
+def test_two_that_look_at_the_same_time_are_two_looks(champion: Slots) -> None:
+    opened = [contest(entrant, correct_for_looks=True) for entrant in (AGAIN, BETTER)]
+    judged = [(each, judge(each)) for each in opened]
+    assert [judgement.decision.looks.number for _, judgement in judged] == [1, 1]
+    assert [act(*each).decision.looks.number for each in judged] == [1, 2]
+
+
+def test_the_same_wines_written_again_are_no_new_wines(champion: Slots) -> None:
+    run(AGAIN)
+    table = tables.production_table()
+    table.write(table.read().frame, {})
+    assert run(AGAIN).decision.looks.number == 2
+
+
+def test_a_staged_model_of_another_making_stops_nobody(champion: Slots) -> None:
+    champion.assign(Slot.STAGING, register_odd("two columns"))
+    (note,) = run(BETTER).decision.notes
+    assert note.startswith("Whether it reproduces version 5, which CI has staged, can't be said")
+
+
 def test_a_third_look_says_what_it_does_to_the_error_rate_and_can_be_corrected_for(champion: Slots) -> None:
     for entrant in (AGAIN, AGAIN):
         run(entrant)

@@ -58,5 +58,8 @@ def test_rows_or_versions_that_are_gone_are_one_sentence(registry: MlflowClient)
         replay(registry, MODEL, replace(staged, rows="prepared/elsewhere@0"))
     with refusal("production@17"):
         replay(registry, MODEL, replace(first, rows="production@17"))
+    with refusal("not the table here that the decision was made on"):
+        replay(registry, MODEL, replace(first, rows_digest="other rows"))
     registry.delete_model_version(MODEL, "3")
-    assert replay(registry, MODEL, staged)[0].startswith("auc_candidate: ")
+    with refusal("Version 3 is not there any more"):
+        replay(registry, MODEL, staged)

@@ -222,3 +222,12 @@ def test_the_uri_of_a_slot_loads_what_holds_it(kind: str, registry: MlflowClient
 def test_the_uris_are_the_ones_that_consumers_are_told(empty_registry: MlflowClient) -> None:
     assert AliasSlots(empty_registry, MODEL).uri(Slot.PRODUCTION) == f"models:/{MODEL}@production"
     assert StageSlots(empty_registry, MODEL).uri(Slot.PRODUCTION) == f"models:/{MODEL}/Production"
+
+
+def test_a_description_that_is_full_keeps_its_last_lines(registry: MlflowClient) -> None:
+    slots = open_slots(registry, MODEL)
+    for number in range(12):
+        slots.add_to_description("1", f"{number}: " + 1000 * "x")
+    said = registry.get_model_version(MODEL, "1").description or ""
+    assert len(said) <= 5000
+    assert [line.split(":")[0] for line in said.split("\n\n")] == ["8", "9", "10", "11"]

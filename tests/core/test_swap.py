@@ -47,7 +47,9 @@ def promotion_of(version: str = "2", champion: str | None = "1") -> Event:
 
 
 def trial(slots: Slots, version: str = "2") -> swap.Trial:
-    return swap.trial_of(load_version(slots.client, slots.model_name, version))
+    made = swap.trial_of(load_version(slots.client, slots.model_name, version))
+    assert made is not None
+    return made
 
 
 def swap_in(slots: Slots, event: Event | None = None) -> Event:
@@ -140,6 +142,7 @@ def test_a_version_without_an_example_is_tried_with_production_wines(
     model = load_version(slots.client, slots.model_name, "2")
     monkeypatch.setattr(LoadedModel, "example", None)
     tried = swap.trial_of(model)
+    assert tried is not None
     assert len(tried.sample) == 100
     np.testing.assert_array_equal(tried.answers, model.probabilities(production.head(100)))
     np.testing.assert_array_equal(tried.sample[FEATURES], production[FEATURES].head(100))
@@ -153,8 +156,9 @@ def promoted(slots: Slots) -> None:
     act(replace(JUDGED.contest, slots=slots, candidate="2"), JUDGED.judgement)
 
 
-def rolled_back(slots: Slots) -> None:
-    by_hand.roll_back(slots, to="2", reason="It is better.")
+def overridden(slots: Slots) -> None:
+    """A person's way; a rollback goes the same."""
+    by_hand.override(slots, "2", "It is better.")
 
 
 class JUDGED:
@@ -175,8 +179,8 @@ def judged(registry: MlflowClient) -> None:
     ("kind", "operation", "how"),
     [
         ("stage", promoted, "lost answer"),
-        ("stage", rolled_back, "error"),
-        ("alias", rolled_back, "gone"),
+        ("stage", overridden, "error"),
+        ("alias", overridden, "gone"),
     ],
     indirect=["kind"],
 )
@@ -205,15 +209,91 @@ def test_a_half_done_swap_to_a_version_that_can_not_be_loaded_any_more_goes_back
     History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
     slots.assign(Slot.PRODUCTION, "2")
 
-    def unloadable(*_: Any) -> None:
-        raise WorkshopError("Its artifacts are gone.")
-
     with monkeypatch.context() as patch:
-        patch.setattr(swap, "load_version", unloadable)
+        patch.setattr(swap, "load_version", unloadable("2"))
         with swap.turn(slots):
             pass
     assert slots.holder(Slot.PRODUCTION) == "1"
-    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["returned"]
+    (event,) = History(slots.client, slots.model_name).events()
+    assert (event.state, event.problem) == ("returned", "The artifacts of version 2 are gone.")
+
+
+def unloadable(*gone: str) -> Callable[..., LoadedModel]:
+    def load(client: MlflowClient, model_name: str, version: str) -> LoadedModel:
+        if version in gone:
+            raise WorkshopError(f"The artifacts of version {version} are gone.")
+        return load_version(client, model_name, version)
+
+    return load
+
+
+@pytest.mark.parametrize("champion", ["1", None], ids=["over a champion", "as the first"])
+def test_a_half_done_swap_that_nobody_can_try_just_now_keeps_production_and_waits(
+    slots: Slots, champion: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    History(slots.client, slots.model_name).append(replace(promotion_of(champion=champion), state="intended"))
+    slots.assign(Slot.PRODUCTION, "2")
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "load_version", unloadable("1", "2"))  # the artifact store is away
+        with refusal("no version 99"):
+            by_hand.override(slots, "99", "A slip of the pen.")
+    assert slots.holder(Slot.PRODUCTION) == "2"
+    assert "could not be brought to its end" in caplog.text
+    assert len(History(slots.client, slots.model_name).pending()) == 1
+    with swap.turn(slots):
+        pass
+    assert slots.holder(Slot.PRODUCTION) == "2"
+    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["done"]
+
+
+def test_a_version_that_does_not_answer_goes_back_to_one_that_loads(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots.client.create_model_version(
+        slots.model_name,
+        source=(source := str(slots.client.get_model_version(slots.model_name, "1").source)),
+        model_id=source.removeprefix("models:/"),
+    )
+    slots.assign(Slot.PREVIOUS, "3")
+    before = trial(slots)
+
+    other: Any = other_answers
+
+    class Consumed(LoadedModel):
+        probabilities = other
+
+    monkeypatch.setattr(swap, "load_as_a_consumer", lambda uri, version: Consumed(version, "", None))
+    monkeypatch.setattr(swap, "load_version", unloadable("1"))
+    with refusal("version 3 holds it again"), swap.turn(slots) as mine:
+        swap.swap(mine, promotion_of(), before)
+    assert slots.holder(Slot.PRODUCTION) == "3"
+
+
+def test_what_another_machine_has_promoted_meanwhile_is_not_taken_back(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trial(slots)
+
+    def overtaken(uri: str, version: str) -> LoadedModel:
+        slots.assign(Slot.PRODUCTION, "1")  # another machine, which our lease did not hold up
+        raise WorkshopError("The artifact store did not answer.")
+
+    monkeypatch.setattr(swap, "load_as_a_consumer", overtaken)
+    with refusal("did not answer there"), swap.turn(slots) as mine:
+        swap.swap(mine, promotion_of(), before)
+    assert slots.holder(Slot.PRODUCTION) == "1"
+
+
+def test_an_interrupted_staging_is_finished_or_dropped(slots: Slots) -> None:
+    history = History(slots.client, slots.model_name)
+    for number, version in enumerate("12"):
+        staging = Event("staging", version, "1", "It is better.", at=f"2026-11-24T12:00:0{number}.000+00:00")
+        history.append(replace(staging, state="intended"))
+    slots.assign(Slot.STAGING, "2")
+    with swap.turn(slots):
+        pass
+    assert [event.state for event in history.events()] == ["dropped", "done"]
+    assert slots.client.get_model_version(slots.model_name, "2").tags["workshop.status"] == "staged"
 
 
 def test_an_intention_that_came_to_nothing_is_dropped(slots: Slots) -> None:

@@ -67,7 +67,7 @@ def test_the_fields_that_other_programs_read_are_these() -> None:
     for each in read["events"]:
         assert set(each) == {
             *("number", "event", "state", "version", "champion", "reason", "at", "who", "run_name", "run_id"),
-            *("git_commit", "compared_on", "terms", "decision", "problem", "mlflow_run"),
+            *("git_commit", "compared_on", "rows_digest", "terms", "decision", "problem", "mlflow_run"),
         }
 
 
@@ -109,6 +109,7 @@ def test_an_event_says_what_happened_in_order() -> None:
         "run_id": "20261124T120000Z-dev-ana",
         "git_commit": "0" * 40,
         "compared_on": "",
+        "rows_digest": "",
         "terms": None,
         "decision": None,
         "problem": "",

@@ -91,7 +91,7 @@ def area(target: np.ndarray, scores: np.ndarray) -> float:
 
 def percent(confidence: float) -> str:
     """A confidence as a percentage, with two digits of what it lacks, so that none short of certainty reads 100%."""
-    digits = max(1, 1 - math.floor(math.log10(100 * (1 - confidence))))
+    digits = max(1, 1 - math.floor(math.log10(100 * max(1 - confidence, 1e-15))))
     return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + "%"
 
 

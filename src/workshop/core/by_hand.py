@@ -11,7 +11,7 @@ from workshop.core.guards import Guard
 from workshop.core.history import Event
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.slots import Slot, Slots
-from workshop.core.swap import Trial, Turn, swap, trial_of, turn
+from workshop.core.swap import STATUS_TAG, Trial, Turn, swap, trial_of, turn
 
 LONGEST_REASON = 1000
 
@@ -32,11 +32,18 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
     """
     _require_short(reason)
     with turn(slots) as mine:
-        version = to or slots.holder(Slot.PREVIOUS)
-        if version is None:
+        champion, previous = slots.holder(Slot.PRODUCTION), slots.holder(Slot.PREVIOUS)
+        version = to or previous
+        if version is None or (version == champion and not to):
             raise WorkshopError(
-                f"No version of {slots.model_name} held Production before, so there is no way back: name a version "
-                "with `--to VERSION`, or promote one."
+                f"No other version of {slots.model_name} is known to have held Production before, so there is no way "
+                "back: name a version with `--to VERSION`, or promote one."
+            )
+        held_it_before = {*slots.archived(), champion, previous} - {*slots.versions_tagged(STATUS_TAG, "returned")}
+        if slots.exists(version) and version not in held_it_before:
+            raise WorkshopError(
+                f"Version {version} never held Production, so this would be no way back: override the gate with "
+                f"`workshop promote {version} --reason …`."
             )
         return _move(mine, "rollback", version, reason or "Rolled back by hand.")
 
@@ -62,11 +69,6 @@ def _move(mine: Turn, kind: Literal["rollback", "override"], version: str, reaso
     champion = slots.holder(Slot.PRODUCTION)
     if version == champion:
         return None
-    if kind == "rollback" and champion is None:
-        raise WorkshopError(
-            f"No version of {slots.model_name} holds Production, so there is nothing to roll back from: promote one "
-            "with `workshop promote VERSION --reason …`."
-        )
     if not slots.exists(version):
         raise WorkshopError(
             f"There is no version {version} of {slots.model_name}: `workshop status` and `workshop history` list those "
@@ -79,6 +81,11 @@ def _move(mine: Turn, kind: Literal["rollback", "override"], version: str, reaso
     if not fitting.passed:
         raise WorkshopError(_refused(version, fitting))
     trial = trial_of(model)
+    if trial is None:
+        raise WorkshopError(
+            f"Version {version} has no input example and there is no production table, so it can't be tried: log it "
+            "with an example."
+        )
     _require_proper_answers(version, trial)
     return swap(mine, Event(kind=kind, version=version, champion=champion, reason=reason), trial)
 

@@ -8,10 +8,11 @@ import json
 import uuid
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from typing import Any, Literal
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.entities.run_tag import RunTag
 
 from workshop.core.provenance import git_commit, who
@@ -46,6 +47,8 @@ class Event:
     reason: str
     rows: str = ""
     """The snapshot that was compared on, as in `production@0`; empty where nothing was compared."""
+    rows_digest: str = ""
+    """Of the rows themselves: labels of other homes, or of tables written anew, say nothing about them."""
     run_name: str = ""
     terms: dict[str, Any] | None = None
     decision: dict[str, Any] | None = None
@@ -70,7 +73,11 @@ class Event:
             case "promotion" | "override":
                 return f"{self.kind} of version {self.version}{over}"
             case "rollback":
-                return f"rollback from version {self.champion} to {self.version}"
+                return (
+                    f"rollback from version {self.champion} to {self.version}"
+                    if self.champion
+                    else f"rollback to version {self.version}"
+                )
             case _:
                 return f"{self.kind} of version {self.version}"
 
@@ -89,14 +96,15 @@ class History:
 
     def append(self, event: Event) -> Event:
         """Write an event down, in one call; returns it with its id."""
+        self._found()
         experiment_id = ensure_experiment(self.client, self.experiment)
         tags = {
             EVENT_TAG: event.kind,
             STATE_TAG: event.state,
             "workshop.version": event.version,
             "workshop.champion": event.champion or "",
-            ROWS_TAG: event.rows if _compared(event) else "",
-            RECORD_TAG: _as_tag(event),
+            ROWS_TAG: event.rows_digest if _compared(event) else "",
+            **_record(event),
             _DESCRIPTION_TAG: _description(event),
             _USER_TAG: event.who,
         }
@@ -111,7 +119,7 @@ class History:
     def conclude(self, event: Event, state: State, problem: str = "") -> Event:
         """Write down what came of an intended swap."""
         with explained(f"record the {event.kind} of version {event.version}"):
-            tags = [RunTag(STATE_TAG, state), *([RunTag(PROBLEM_TAG, problem)] if problem else [])]
+            tags = [RunTag(STATE_TAG, state), *([RunTag(PROBLEM_TAG, problem[:_LONGEST_TAG])] if problem else [])]
             self.client.log_batch(event.id, tags=tags)
             self.client.set_terminated(event.id, "FINISHED" if state == "done" else "FAILED")
         return replace(event, state=state, problem=problem)
@@ -128,14 +136,27 @@ class History:
             known[event.token] = min(twin, event, key=lambda each: _STATES.index(each.state))
         return list(known.values())
 
-    def looks_at(self, rows: str) -> int:
-        """How many comparisons have been made on that snapshot."""
-        return len({_event(run).token for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows}'")})
+    def looks_at(self, rows_digest: str) -> int:
+        """How many comparisons have been made on those rows."""
+        return len({_event(run).token for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'")})
+
+    def suspect(self, event: Event, problem: str) -> None:
+        """Write down why an intended swap is about to be taken back."""
+        with explained(f"record the {event.kind} of version {event.version}"):
+            self.client.set_tag(event.id, PROBLEM_TAG, problem[:_LONGEST_TAG])
+
+    def _found(self) -> Experiment | None:
+        """The experiment, if there is one; a history only grows, so one that somebody has deleted is restored."""
+        with explained(f"read the history of {self.model_name}"):
+            experiment = self.client.get_experiment_by_name(self.experiment)
+            if experiment is not None and experiment.lifecycle_stage == LifecycleStage.DELETED:
+                self.client.restore_experiment(experiment.experiment_id)
+        return experiment
 
     def _runs(self, filter_string: str) -> list[Run]:
         found: list[Run] = []
         with explained(f"read the history of {self.model_name}"):
-            experiment = self.client.get_experiment_by_name(self.experiment)
+            experiment = self._found()
             token = None
             while experiment is not None:
                 page = self.client.search_runs(
@@ -162,31 +183,20 @@ def _description(event: Event) -> str:
     return text[:_LONGEST_TAG]
 
 
-def _as_tag(event: Event) -> str:
-    """The record as JSON that fits into a tag: where many guards make it too long, what they found is left out.
-
-    Those that failed keep their finding as long as there is room for it.
-    """
+def _record(event: Event) -> dict[str, str]:
+    """The event as JSON, in as many tags as it takes."""
     record = {name: value for name, value in asdict(event).items() if name not in ("id", "state", "problem")}
-    text = json.dumps(record)
-    for keeps_its_finding in (_failed, _none):
-        if len(text) <= _LONGEST_TAG or record["decision"] is None:
-            return text
-        guards = record["decision"]["guards"]
-        shorter = [guard if keeps_its_finding(guard) else {**guard, "finding": ""} for guard in guards]
-        text = json.dumps({**record, "decision": {**record["decision"], "guards": shorter}})
-    return text
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    parts = [text[start : start + _LONGEST_TAG] for start in range(0, len(text), _LONGEST_TAG)]
+    return {_part(number): part for number, part in enumerate(parts)}
 
 
-def _failed(guard: dict[str, Any]) -> bool:
-    return not guard["passed"]
-
-
-def _none(guard: dict[str, Any]) -> bool:  # noqa: ARG001
-    return False
+def _part(number: int) -> str:
+    return f"{RECORD_TAG}.{number}" if number else RECORD_TAG
 
 
 def _event(run: Run) -> Event:
     tags = run.data.tags
     what_came_of_it = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, ""), "id": run.info.run_id}
-    return Event(**json.loads(tags[RECORD_TAG]), **what_came_of_it)
+    parts = takewhile(lambda part: part is not None, (tags.get(_part(number)) for number in count()))
+    return Event(**json.loads("".join(str(part) for part in parts)), **what_came_of_it)

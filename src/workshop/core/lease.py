@@ -9,6 +9,7 @@ owner renewing it, and an owner renews it right before the one call that it is h
 owner holds nobody up for longer than that.
 """
 
+import platform
 import threading
 import time
 import uuid
@@ -87,6 +88,11 @@ def exclusive(client: MlflowClient, model_name: str) -> Iterator[Lease]:
     """
     settings = current_settings()
     with FileLock(settings.lock_file(f"slots-{model_name}"), timeout=_PATIENCE):
+        if store.is_embedded(settings) and not store.registry_is_embedded(settings):
+            raise WorkshopError(
+                "Models are recorded in a registry that others may share (MLFLOW_REGISTRY_URI), but the history and "
+                "the lease that go with them only on this machine: set MLFLOW_TRACKING_URI to a shared server too."
+            )
         lease = NoLease() if store.is_embedded(settings) else _take(client, f"{model_name}/lease", _owner())
         try:
             yield lease
@@ -114,6 +120,8 @@ def _take(client: MlflowClient, name: str, owner: str) -> Lease:
             watched, since = now, time.monotonic()
         # Of this machine and home, only the holder of the lock file can have an owner's business: a former one is dead.
         if held.tags.get(_OWNER_TAG) == owner or time.monotonic() - since >= SECONDS:
+            if _OWNER_TAG not in held.tags:
+                raise WorkshopError(f"The experiment {name} is not a lease, whose name it has: rename it.")
             with suppress(
                 WorkshopError
             ):  # somebody else is breaking it too; if the registry is away, the next call says so
@@ -152,6 +160,7 @@ def _end(client: MlflowClient, name: str, experiment_id: str) -> None:
 def _owner() -> str:
     """A name for this machine and home that no other has."""
     path = current_settings().lock_file("owner").with_suffix(".id")
-    if not path.exists():
-        path.write_text(uuid.uuid4().hex, encoding="utf-8")
-    return path.read_text(encoding="utf-8")
+    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        file.write(uuid.uuid4().hex)
+    # A home can be copied, to a clone of the machine even; the copy is another file in another place.
+    return f"{path.read_text(encoding='utf-8')} {platform.node()} {path} {path.stat().st_ino}"

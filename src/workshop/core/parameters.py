@@ -20,7 +20,8 @@ from pydantic import (
 from workshop.core.errors import WorkshopError
 
 _CLEAN_RUN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,59}(?<!\.)")
-_RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|history|lease")
+"""Files on Windows can't have these names, and two experiments of each model are the kit's own."""
 _LONGEST_SLUG = 48
 
 
@@ -48,7 +49,7 @@ def safe_run_name(name: str) -> str:
     """
     if not name.strip():
         return "no_name"
-    if _CLEAN_RUN_NAME.fullmatch(name) and not _RESERVED_ON_WINDOWS.fullmatch(name):
+    if _CLEAN_RUN_NAME.fullmatch(name) and not _RESERVED.fullmatch(name):
         return name
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9_]+", "-", ascii_only).strip("-_")[:_LONGEST_SLUG].rstrip("-_")

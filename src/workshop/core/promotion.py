@@ -102,10 +102,7 @@ def judge(contest: Contest) -> Judgement:
         WorkshopError: the model in Production does not answer, so that there is nothing to compare with.
     """
     champion_version = contest.slots.holder(Slot.PRODUCTION)
-    look = 1
-    if contest.slot is Slot.PRODUCTION:
-        look += History(contest.slots.client, contest.slots.model_name).looks_at(contest.rows.label)
-    judgement = compare(contest, champion_version, look)
+    judgement = compare(contest, champion_version, _look(contest))
     if judgement.candidate is None:
         return judgement
     wines, decision = contest.rows.frame, judgement.decision
@@ -204,6 +201,7 @@ def _reproduction(contest: Contest, champion_version: str | None, answers: np.nd
     wines = contest.rows.frame
     try:
         theirs = load_version(contest.slots.client, contest.slots.model_name, staged).probabilities(wines)
+        guards.require_probabilities(theirs, len(wines), f"model in Staging, version {staged},")
     except WorkshopError as error:
         return [f"Whether it reproduces version {staged}, which CI has staged, can't be said: {error}"]
     different = int((theirs != answers).sum())
@@ -216,22 +214,31 @@ def _reproduction(contest: Contest, champion_version: str | None, answers: np.nd
 
 
 def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
-    """The judgement, made again for as long as Production has changed hands since it was made."""
+    """The judgement, made again for as long as others have changed what it was made about: champion, or looks."""
     for _ in range(_MOST_COMPARISONS):
-        now = contest.slots.holder(Slot.PRODUCTION)
-        if now == judgement.champion_version:
+        now, look = contest.slots.holder(Slot.PRODUCTION), _look(contest)
+        note = ""
+        if now != judgement.champion_version:
+            note = (
+                f"Production changed hands, from {_called(judgement.champion_version)} to {_called(now)}, after the "
+                "candidate had been compared, so it was compared again."
+            )
+        elif look == judgement.decision.looks.number:
             return judgement
-        note = (
-            f"Production changed hands, from {_called(judgement.champion_version)} to {_called(now)}, after "
-            "the candidate had been compared, so it was compared again."
-        )
         judgement = judge(contest)
         decision = judgement.decision
-        judgement = replace(judgement, decision=replace(decision, notes=[*decision.notes, note]))
+        judgement = replace(judgement, decision=replace(decision, notes=[*decision.notes, *([note] if note else [])]))
     raise WorkshopError(
         f"Production has changed hands {_MOST_COMPARISONS} times while the candidate was being compared: "
         "find out what else promotes models of this name, then run again."
     )
+
+
+def _look(contest: Contest) -> int:
+    """How many comparisons on these production wines there are with this one; test wines are not counted."""
+    if contest.slot is not Slot.PRODUCTION:
+        return 1
+    return 1 + History(contest.slots.client, contest.slots.model_name).looks_at(contest.rows.digest)
 
 
 def _carry_out(contest: Contest, judgement: Judgement, mine: Turn) -> tuple[Status, Event | None]:
@@ -241,12 +248,20 @@ def _carry_out(contest: Contest, judgement: Judgement, mine: Turn) -> tuple[Stat
     if contest.slot is Slot.PRODUCTION and judgement.candidate is not None and decision.passed:
         trial = Trial(contest.rows.frame, judgement.candidate)
         return "promoted", swap(mine, _event("promotion", contest, judgement), trial)
-    kind, status = _UNFIT.get(decision.verdict, ("staging", "staged"))
-    if status == "staged":
-        contest.slots.assign(Slot.STAGING, version)
+    if decision.passed:
+        return "staged", _stage(contest, judgement, mine)
+    kind, status = _UNFIT[decision.verdict]
     event = mine.history.append(_event(kind, contest, judgement))
     describe(contest.slots, version, event, status)
     return status, event
+
+
+def _stage(contest: Contest, judgement: Judgement, mine: Turn) -> Event:
+    event = mine.history.append(replace(_event("staging", contest, judgement), state="intended"))
+    mine.lease.renew()
+    contest.slots.assign(Slot.STAGING, contest.candidate)
+    describe(contest.slots, contest.candidate, event, "staged")
+    return mine.history.conclude(event, "done")
 
 
 def _event(kind: Kind, contest: Contest, judgement: Judgement) -> Event:
@@ -256,6 +271,7 @@ def _event(kind: Kind, contest: Contest, judgement: Judgement) -> Event:
         champion=judgement.champion_version,
         reason=judgement.decision.reason,
         rows=contest.rows.label,
+        rows_digest=contest.rows.digest,
         run_name=contest.run_name,
         terms=asdict(contest.terms),
         decision=judgement.decision.as_dict(),

@@ -28,10 +28,18 @@ def replay(client: MlflowClient, model_name: str, event: Event) -> list[str]:
             f"The {event.title} was a person's, so there is no decision to compute again: it was done by {event.who}, "
             f"because: {event.reason.rstrip('.')}."
         )
+    slots, rows = open_slots(client, model_name), data.rows_compared_on(event.rows)
+    if gone := [version for version in (event.version, event.champion) if version and not slots.exists(version)]:
+        raise WorkshopError(f"Version {gone[0]} is not there any more, so the decision can't be computed again.")
+    if rows.digest != event.rows_digest:
+        raise WorkshopError(
+            f"{event.rows} is not the table here that the decision was made on: replay it in the home where it was "
+            "made."
+        )
     contest = Contest(
-        slots=open_slots(client, model_name),
+        slots=slots,
         candidate=event.version,
-        rows=data.rows_compared_on(event.rows),
+        rows=rows,
         slot=Slot.PRODUCTION if event.kind == "promotion" else Slot.STAGING,
         terms=Terms(**event.terms),
         run_name=event.run_name,

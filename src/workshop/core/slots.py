@@ -20,6 +20,8 @@ from workshop.core.store import explained
 
 ARCHIVED_TAG = "workshop.archived"
 PREVIOUS_TAG = "workshop.previous"
+_LONGEST_DESCRIPTION = 5000
+"""What MLflow's table holds; SQLite does not mind, PostgreSQL does."""
 
 
 class Slot(StrEnum):
@@ -92,11 +94,11 @@ class Slots(ABC):
                 self.client.set_model_version_tag(self.model_name, version, key, value)
 
     def add_to_description(self, version: str, line: str) -> None:
-        """Add a line to a version's description, unless it is there already."""
+        """Add a line to a version's description, unless it is there already; when it is full, the oldest lines go."""
         with explained(f"describe version {version}"):
             said = self.client.get_model_version(self.model_name, version).description or ""
             if line not in said:
-                self.client.update_model_version(self.model_name, version, f"{said}\n\n{line}".strip())
+                self.client.update_model_version(self.model_name, version, _fitting([*said.split("\n\n"), line]))
 
     def _model(self) -> RegisteredModel | None:
         """The registered model, or None before its first version."""
@@ -193,6 +195,14 @@ def open_slots(client: MlflowClient, model_name: str) -> Slots:
     """The slots of a registered model, as the setting `WORKSHOP_SLOTS` says: aliases, or stages."""
     kind = AliasSlots if current_settings().slots == "alias" else StageSlots
     return kind(client, model_name)
+
+
+def _fitting(lines: list[str]) -> str:
+    """As many of the last lines as a description holds."""
+    kept = [line for line in lines if line]
+    while len("\n\n".join(kept)) > _LONGEST_DESCRIPTION and len(kept) > 1:
+        del kept[0]
+    return "\n\n".join(kept)[:_LONGEST_DESCRIPTION]
 
 
 @contextmanager

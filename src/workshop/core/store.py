@@ -49,6 +49,12 @@ def is_embedded(settings: Settings) -> bool:
     return tracking_uri(settings) == embedded_uri(settings)
 
 
+def registry_is_embedded(settings: Settings) -> bool:
+    """Whether models are recorded in the kit's own home, whatever is true of runs."""
+    named = os.environ.get("MLFLOW_REGISTRY_URI")
+    return not named or named in (embedded_uri(settings), _registry_written_last["uri"])
+
+
 def connect() -> MlflowClient:
     """Point MLflow at the store and make sure that it answers; the embedded one is created on first use.
 

@@ -1,5 +1,6 @@
 """Delta tables: which there are and where, written whole, read at a version, never overwritten in place."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ class Snapshot:
     def label(self) -> str:
         """The table's name and version, as in `development@0`."""
         return f"{self.table}@{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """Tells these rows from any others, whatever the table's name and version."""
+        hashes = pd.util.hash_pandas_object(self.frame, index=False).to_numpy()
+        return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def as_table(model_name: str, events: list[Event]) -> Table:
         title=f"{model_name}: {len(events)} events", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
     )
     for column in ("#", "when (UTC)", "what", "version", "at least"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=True, min_width=len(str(len(events))))
     table.add_column("who", overflow="fold", min_width=8)
     table.add_column("why", overflow="fold", min_width=14)
     for number, event in enumerate(events, 1):
