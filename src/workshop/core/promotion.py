@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from workshop.core import data, drift, gate, guards, slices, tables
+from workshop.core import data, drift, gate, guards, reproduction, slices, tables
 from workshop.core.errors import WorkshopError
 from workshop.core.gate import Decision, Terms
 from workshop.core.guards import Guard
@@ -106,7 +106,9 @@ def judge(contest: Contest) -> Judgement:
     if judgement.candidate is None:
         return judgement
     wines, decision = contest.rows.frame, judgement.decision
-    notes = [*decision.notes, *_reproduction(contest, champion_version, judgement.candidate)]
+    notes = [*decision.notes]
+    if contest.slot is Slot.PRODUCTION:
+        notes += reproduction.notes(contest.slots, contest.candidate, champion_version, wines, judgement.candidate)
     drifted = {}
     if contest.trained_on is not None:
         drifted = drift.population_stability(contest.trained_on, wines, FEATURES)
@@ -191,26 +193,6 @@ def _try(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) ->
         return [loadable, fitting], None
     proper, answers = guards.answers_properly(candidate, wines)
     return [loadable, fitting, proper], answers
-
-
-def _reproduction(contest: Contest, champion_version: str | None, answers: np.ndarray) -> list[str]:
-    """Whether the candidate of CD is the model that CI has passed, which holds Staging."""
-    staged = contest.slots.holder(Slot.STAGING) or ""
-    if contest.slot is not Slot.PRODUCTION or staged in ("", contest.candidate, champion_version):
-        return []
-    wines = contest.rows.frame
-    try:
-        theirs = load_version(contest.slots.client, contest.slots.model_name, staged).probabilities(wines)
-        guards.require_probabilities(theirs, len(wines), f"model in Staging, version {staged},")
-    except WorkshopError as error:
-        return [f"Whether it reproduces version {staged}, which CI has staged, can't be said: {error}"]
-    different = int((theirs != answers).sum())
-    if not different:
-        return [f"It reproduces version {staged}, which CI has staged: the same answers to all {len(wines):,} wines."]
-    return [
-        f"It is another model than version {staged}, which CI has passed and staged: {different:,} of {len(wines):,} "
-        f"answers differ, by up to {np.abs(theirs - answers).max():.3f}. What is judged here has not been through CI."
-    ]
 
 
 def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
