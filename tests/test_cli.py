@@ -50,10 +50,11 @@ def test_a_wrong_command_line_ends_with_2_before_anything_is_made(
 ) -> None:
     monkeypatch.setattr(kernels, "begin_warming", lambda: None)
     monkeypatch.setattr(sys, "argv", ["workshop", *arguments])
-    before = signal.getsignal(signal.SIGTERM)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     with pytest.raises(SystemExit) as ended:
         main()
-    signal.signal(signal.SIGTERM, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
     assert not home.exists()

@@ -52,6 +52,8 @@ def server_uri(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path
 ) -> Iterator[str | None]:
     """A server that all tests of this module share, or None for the embedded store; pytest groups the tests by it."""
+    if request.param == SQLITE and not request.config.getoption("--thorough"):
+        pytest.skip("`make thorough` tries it; test_server delivers to one")
     folder = tmp_path_factory.mktemp("registry")
     with ExitStack() as running:
         uri = None
@@ -233,7 +235,7 @@ def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_ag
 
 @pytest.mark.parametrize(
     ("server_uri", "how"),
-    [(SQLITE, "lost answer"), (SQLITE, "hang"), (POSTGRESQL, "500")],
+    [(SQLITE, "lost answer"), (SQLITE, "hang"), (POSTGRESQL, "500"), (POSTGRESQL, "lost answer")],
     indirect=["server_uri"],
 )
 def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_run_cleans_up(

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -88,10 +87,12 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     kernels.begin_warming()
     from workshop.core.parameters import DevopsAction
+    from workshop.headless import interruption
     from workshop.headless import run as runner
     from workshop.headless.progress import shown_on
 
-    signal.signal(signal.SIGTERM, _as_if_interrupted)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, interruption.ask)
     request = runner.Request(
         action=DevopsAction(action.value),
         run_name=run_name,
@@ -238,10 +239,6 @@ def _print_summary(summary: Any) -> None:
 
 def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _as_if_interrupted(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise KeyboardInterrupt
 
 
 def _become(command: list[str]) -> NoReturn:

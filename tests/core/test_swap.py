@@ -180,7 +180,6 @@ def judged(registry: MlflowClient) -> None:
     [
         ("stage", promoted, "lost answer"),
         ("stage", overridden, "error"),
-        ("alias", overridden, "gone"),
     ],
     indirect=["kind"],
 )

@@ -17,7 +17,7 @@ from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
 from workshop.core.provenance import git_commit
 from workshop.core.settings import Settings, current_settings
 from workshop.core.slots import Slots, open_slots
-from workshop.headless import kernels, local, notebooks, report
+from workshop.headless import interruption, kernels, local, notebooks, report
 from workshop.headless.summary import EXIT_CODES, NotebookResult, RunStatus, Summary
 
 _OPTIONS = {"run_name": "--run-name", "devops_action": "--action"}
@@ -145,8 +145,9 @@ def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookRe
         try:
             # Papermill puts a cell with the parameters behind the tagged one.
             progress.notebook_started(name, job.notebook.code_cells() + bool(job.parameters))
-            result = local.execute(job, progress.cell_started)
+            result = local.execute(job, lambda number: _start_cell(progress, number))
         except KeyboardInterrupt:
+            interruption.heard()
             status, sentence = "interrupted", f"Stopped in {name}; run it again when you like."
             result = NotebookResult(name=name, status="interrupted", output=str(job.output))
         except WorkshopError as error:
@@ -157,6 +158,11 @@ def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookRe
         results.append(result)
         progress.notebook_ended(result)
     return results, status, sentence
+
+
+def _start_cell(progress: Progress, number: int) -> None:
+    interruption.check()
+    progress.cell_started(number)
 
 
 def _outcome(results: list[NotebookResult]) -> dict[str, Any] | None:

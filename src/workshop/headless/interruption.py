@@ -1,0 +1,34 @@
+"""Somebody asks a run to stop, with Ctrl-C or SIGTERM.
+
+A KeyboardInterrupt that happens to be raised in a library's clean-up code is ignored by Python, and the run would go on
+as if nobody had asked. So the wish is remembered, and the next cell does not start.
+"""
+
+from types import FrameType
+
+_asked = {"to stop": False}
+
+
+def ask(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler gets both
+    """Stop now, or, where this is not heard, before the next cell.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    _asked["to stop"] = True
+    raise KeyboardInterrupt
+
+
+def check() -> None:
+    """Stop here if somebody has asked.
+
+    Raises:
+        KeyboardInterrupt: somebody has.
+    """
+    if _asked["to stop"]:
+        raise KeyboardInterrupt
+
+
+def heard() -> None:
+    """The run is being ended: what ends it must not be stopped again."""
+    _asked["to stop"] = False
