@@ -17,7 +17,7 @@ LONGEST_REASON = 1000
 
 
 def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | None:
-    """Give Production back to the version that held it before, or to any other.
+    """Give Production back to the version that held it before, or to another that once did.
 
     Args:
         slots: of the registered model.

@@ -1,7 +1,7 @@
 """The gate: is the candidate better than the champion, how sure can we be, and does anything speak against it?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -135,11 +135,11 @@ def decide(  # noqa: PLR0913  # each is a fact of its own
         reason,
         **basis,
         guards=checked,
-        looks=_looks(look, terms, comparison),
+        looks=replace(looks, corrected_lower_bound=comparison.lower_bound(looks.corrected_confidence)),
         **asdict(comparison),
         lower_bound=comparison.lower_bound(confidence),
         upper_bound=comparison.upper_bound(confidence),
-        notes=_notes_on_looks(look, terms),
+        notes=_notes_on_looks(looks, terms),
     )
 
 
@@ -169,7 +169,7 @@ def _verdict(
     return "better", f"The candidate is better: {figures}, and more than {min_improvement:g} is asked for."
 
 
-def _looks(number: int, terms: Terms, comparison: Comparison | None = None) -> Looks:
+def _looks(number: int, terms: Terms) -> Looks:
     """The error rate after that many looks, at most, and the confidence that would hold it.
 
     The allowed error is spent in parts of 1/(k(k+1)), which add up to 1 over all looks k: an alpha-spending sequence
@@ -177,20 +177,18 @@ def _looks(number: int, terms: Terms, comparison: Comparison | None = None) -> L
     70:429-444, has the idea; the parts here are added up by Bonferroni's inequality, which needs no independence).
     """
     error = 1 - terms.confidence
-    corrected = 1 - error / (number * (number + 1))
     return Looks(
         number=number,
         false_promotion_chance=min(1.0, number * error),
-        corrected_confidence=corrected,
-        corrected_lower_bound=comparison.lower_bound(corrected) if comparison is not None else None,
+        corrected_confidence=1 - error / (number * (number + 1)),
         corrected=terms.correct_for_looks,
     )
 
 
-def _notes_on_looks(number: int, terms: Terms) -> list[str]:
+def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
+    number = looks.number
     if number == 1:
         return []
-    looks = _looks(number, terms)
     if terms.correct_for_looks:
         return [
             f"This is look {number} at these production wines; its confidence of "

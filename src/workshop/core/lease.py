@@ -122,9 +122,8 @@ def _take(client: MlflowClient, name: str, owner: str) -> Lease:
         if held.tags.get(_OWNER_TAG) == owner or time.monotonic() - since >= SECONDS:
             if _OWNER_TAG not in held.tags:
                 raise WorkshopError(f"The experiment {name} is not a lease, whose name it has: rename it.")
-            with suppress(
-                WorkshopError
-            ):  # somebody else is breaking it too; if the registry is away, the next call says so
+            # Somebody else may be breaking it too; if the registry is away, the next call says so.
+            with suppress(WorkshopError):
                 _end(client, name, held.experiment_id)
             continue
         threading.Event().wait(_PAUSE)

@@ -57,5 +57,5 @@ def _differences(recorded: dict[str, Any], computed: dict[str, Any]) -> list[str
 
 
 def _by_guard(decision: dict[str, Any]) -> dict[str, Any]:
-    """Each guard's result and figures; its finding is left out, since a long record may have dropped it."""
+    """Each guard's result and figures; its finding says the same in words."""
     return {guard["name"]: (guard["passed"], dict(guard["figures"])) for guard in decision["guards"]}
