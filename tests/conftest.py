@@ -22,6 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="fail every call on every registry, for 20 rounds each")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever takes an MLflow store is marked `registry`: the pipelines' unit tests do without."""
+    for item in items:
+        if {"fresh_store", "registry"} & set(getattr(item, "fixturenames", [])):
+            item.add_marker("registry")
+
+
 @contextmanager
 def isolated(home: Path, user_home: Path) -> Iterator[None]:
     """Let the kit keep its state in `home`, as if nobody had set anything; put everything back afterwards."""

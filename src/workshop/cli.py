@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from workshop import cli_registry
+from workshop import cli_devops, cli_pipelines, cli_registry
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -25,6 +25,8 @@ app = typer.Typer(
     help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account.",
 )
 app.add_typer(cli_registry.app)
+app.add_typer(cli_pipelines.app, name="pipelines")
+app.add_typer(cli_devops.app, name="devops")
 out = Console()
 err = Console(stderr=True)
 
@@ -34,6 +36,12 @@ class Action(StrEnum):
 
     INTEGRATION = "integration"
     DEPLOYMENT = "deployment"
+
+
+class Target(StrEnum):
+    """Where a run's notebooks can be executed."""
+
+    LOCAL = "local"
 
 
 class Served(StrEnum):
@@ -67,6 +75,17 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     scoring: Annotated[
         bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
     ] = False,
+    compare_only: Annotated[
+        bool, typer.Option("--compare-only", help="Compare and report, and leave every slot as it is.")
+    ] = False,
+    publish: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also put the notebooks, the report, summary.json and what a pipeline's page takes into this folder.",
+        ),
+    ] = None,
+    target: Annotated[Target, typer.Option(help="Where the notebooks run.", case_sensitive=False)] = Target.LOCAL,
     cell_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long one cell may run.")
     ] = None,
@@ -87,18 +106,22 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     kernels.begin_warming()
     from workshop.core.parameters import DevopsAction
-    from workshop.headless import interruption
+    from workshop.headless import interruption, publication
     from workshop.headless import run as runner
     from workshop.headless.progress import shown_on
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, interruption.ask)
+    if publish is not None:
+        publication.check_folder(publish)
     request = runner.Request(
         action=DevopsAction(action.value),
         run_name=run_name,
         parameters=parameters,
         notebooks=tuple(name for name in notebooks.replace(",", " ").split()),
         scoring=scoring,
+        compare_only=compare_only,
+        target=target.value,
         cell_timeout=cell_timeout,
     )
     try:
@@ -106,6 +129,8 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
             summary = runner.run(request, progress)
     except KeyboardInterrupt:
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
+    if publish is not None:
+        publication.publish(summary, publish)
     _print_summary(summary)
     raise typer.Exit(summary.exit_code)
 

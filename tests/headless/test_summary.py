@@ -65,6 +65,7 @@ def test_exit_codes_are_the_contract() -> None:
     assert EXIT_CODES == {
         "promoted": 0,
         "staged": 0,
+        "compared": 0,
         "unchanged": 0,
         "done": 0,
         "not better": 3,

@@ -19,7 +19,8 @@ from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
 from workshop.core.store import ensure_experiment, explained
 
-Kind = Literal["promotion", "staging", "rejection", "refusal", "rollback", "override"]
+Kind = Literal["promotion", "staging", "comparison", "rejection", "refusal", "rollback", "override"]
+"""`comparison`: the candidate would have taken the slot, had the run not been one that only compares."""
 State = Literal["intended", "done", "dropped", "returned"]
 """`dropped`: a crash came before the swap. `returned`: the new holder did not answer, and the slot went back."""
 

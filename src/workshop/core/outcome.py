@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MIME_TYPE = "application/vnd.workshop.outcome+json"
 """How 1_3 hands its outcome to whatever runs it: as one form of the output that a person reads in the notebook."""
 
-Status = Literal["promoted", "staged", "not better", "vetoed", "refused", "unchanged"]
+Status = Literal["promoted", "staged", "compared", "not better", "vetoed", "refused", "unchanged"]
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ class Parameters(BaseModel):
     """How much AUC the candidate may lose on a slice, red wines for one."""
     correct_for_looks: bool = False
     """Whether the gate asks for more confidence with each comparison on the same production wines."""
+    compare_only: bool = False
+    """Whether the run only compares and reports, and leaves every slot as it is."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """What the random choices start from: same seed, same data, same code, same result."""
     source_folder: str = ""

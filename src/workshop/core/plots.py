@@ -30,6 +30,7 @@ _MARKS = {
     "override": ("*", "#c99a2e"),
     "rollback": ("<", CHAMPION),
     "staging": ("o", NEUTRAL),
+    "comparison": ("D", NEUTRAL),
     "rejection": ("X", CANDIDATE),
     "refusal": ("s", "#a3262a"),
 }

@@ -44,6 +44,8 @@ class Contest:
     slot: Slot
     terms: Terms
     run_name: str = ""
+    compare_only: bool = False
+    """Leave every slot as it is, whatever comes of it."""
     trained_on: pd.DataFrame | None = None
     """The wines that drift is measured from, where they are known."""
 
@@ -91,6 +93,7 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
         slot=Slot.PRODUCTION if deployment else Slot.STAGING,
         terms=terms,
         run_name=parameters.run_name,
+        compare_only=parameters.compare_only,
         trained_on=trained_on,
     )
 
@@ -135,7 +138,7 @@ def compare(contest: Contest, champion_version: str | None, look: int) -> Judgem
 
 
 def act(contest: Contest, judgement: Judgement) -> Outcome:
-    """Give the slot to the candidate if the decision says so, and record what was done.
+    """Give the slot to the candidate if the decision says so and the contest is not one that only compares; record it.
 
     If another run has taken Production since the comparison, that decision was about another champion: the candidate
     is compared again, with the new one.
@@ -227,6 +230,10 @@ def _carry_out(contest: Contest, judgement: Judgement, mine: Turn) -> tuple[Stat
     version, decision = contest.candidate, judgement.decision
     if version in (judgement.champion_version, contest.slots.holder(contest.slot)):
         return "unchanged", None
+    if contest.compare_only and decision.passed:
+        event = mine.history.append(_event("comparison", contest, judgement))
+        describe(contest.slots, version, event, "compared")
+        return "compared", event
     if contest.slot is Slot.PRODUCTION and judgement.candidate is not None and decision.passed:
         trial = Trial(contest.rows.frame, judgement.candidate)
         return "promoted", swap(mine, _event("promotion", contest, judgement), trial)
@@ -269,9 +276,11 @@ def _sentence(status: Status, contest: Contest, judgement: Judgement) -> str:
         if champion is not None
         else "promoted: it is the first to hold Production."
     )
+    would = f"is better than version {champion}" if champion is not None else "passes, and nothing holds Production yet"
     said: dict[Status, str] = {
         "promoted": f"is {promoted}",
         "staged": f"holds Staging; {kept}",
+        "compared": f"{would}, but this run only compares; {kept}",
         "unchanged": f"holds {held.value.capitalize()} already; nothing was changed.",
         "not better": f"is not better than version {champion}; {kept}",
         "vetoed": f"is better than version {champion} overall, but {_named(judgement.decision)}; {kept}",

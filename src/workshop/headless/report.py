@@ -52,14 +52,14 @@ def write(summary: Summary, path: Path) -> None:
         Section(result, _body(exporter, executed[result.name]) if result.name in executed else Markup())
         for result in summary.notebooks
     ]
-    pictures = [picture for name, notebook in executed.items() for picture in _pictures(name, notebook)]
+    drawn = [picture for name, notebook in executed.items() for picture in pictures(name, notebook)]
     environment = Environment(loader=PackageLoader("workshop.headless", "."), autoescape=True)
     environment.filters["percent"] = percent
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         decision=(summary.outcome or {}).get("decision"),
-        decision_pictures=[picture for picture in pictures if picture.notebook == _EVALUATION],
-        pictures=[picture for picture in pictures if picture.notebook != _EVALUATION],
+        decision_pictures=[picture for picture in drawn if picture.notebook == _EVALUATION],
+        pictures=[picture for picture in drawn if picture.notebook != _EVALUATION],
         sections=sections,
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
@@ -71,8 +71,9 @@ def _body(exporter: HTMLExporter, notebook: nbformat.NotebookNode) -> Markup:
     return Markup(body)
 
 
-def _pictures(name: str, notebook: nbformat.NotebookNode) -> list[Picture]:
-    pictures: list[Picture] = []
+def pictures(name: str, notebook: nbformat.NotebookNode) -> list[Picture]:
+    """The pictures that an executed notebook holds, in order."""
+    found: list[Picture] = []
     heading = name
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -80,5 +81,5 @@ def _pictures(name: str, notebook: nbformat.NotebookNode) -> list[Picture]:
         for output in cell.get("outputs", []):
             data: dict[str, Any] = output.get("data", {})
             if "image/png" in data:
-                pictures.append(Picture(name, heading, data["image/png"].replace("\n", "")))
-    return pictures
+                found.append(Picture(name, heading, data["image/png"].replace("\n", "")))
+    return found

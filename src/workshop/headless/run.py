@@ -20,7 +20,7 @@ from workshop.core.slots import Slots, open_slots
 from workshop.headless import interruption, kernels, local, notebooks, report
 from workshop.headless.summary import EXIT_CODES, NotebookResult, RunStatus, Summary
 
-_OPTIONS = {"run_name": "--run-name", "devops_action": "--action"}
+_OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notebooks: tuple[str, ...] = ()
     scoring: bool = False
+    compare_only: bool = False
+    target: str = "local"
     cell_timeout: int | None = None
 
 
@@ -89,6 +91,7 @@ def run(request: Request, progress: Progress) -> Summary:
         run_id=folder.name,
         run_name=run_name,
         action=request.action.value,
+        target=request.target,
         model=model_name,
         status=status,
         sentence=sentence,
@@ -120,6 +123,7 @@ def _parameters(request: Request, chosen: list[notebooks.Notebook]) -> dict[str,
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
+        "compare_only": request.compare_only,
         # CD must not quietly score with anything else, not even where nothing has been promoted.
         **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
     }

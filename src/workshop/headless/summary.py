@@ -6,12 +6,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 RunStatus = Literal[
-    "promoted", "staged", "unchanged", "not better", "vetoed", "refused", "done", "failed", "interrupted"
+    "promoted", "staged", "compared", "unchanged", "not better", "vetoed", "refused", "done", "failed", "interrupted"
 ]
 
 EXIT_CODES: dict[RunStatus, int] = {
     "promoted": 0,
     "staged": 0,
+    "compared": 0,
     "unchanged": 0,
     "done": 0,
     "not better": 3,
