@@ -1,12 +1,17 @@
-"""Running `workshop` as a person does: in a process of its own, from the outside."""
+"""Running `workshop` as a person does: in a process of its own, or in this one where that shows the same."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,22 @@ def workshop(*arguments: str, **environment: str) -> Finished:
         timeout=300,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def workshop_here(*arguments: str) -> Finished:
+    """Run `workshop …` in this process, which saves the seconds that another would import for."""
+    from workshop.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["workshop", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    for each, handler in before.items():
+        signal.signal(each, handler)
+    assert isinstance(ended.value.code, int)
+    return Finished(ended.value.code, out.getvalue(), err.getvalue())
 
 
 def status() -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """The command line: what it refuses, what it removes, and what it opens."""
 
 import os
-import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.commands import workshop
+from tests.commands import Finished, workshop, workshop_here
 from tests.servers import free_port, patient_session, started
-from workshop.cli import app, main
+from workshop.cli import app
 from workshop.headless import kernels
 
 WORKSHOP = [sys.executable, "-m", "workshop"]
@@ -46,17 +46,12 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "sentence"), WRONG)
 def test_a_wrong_command_line_ends_with_2_before_anything_is_made(
-    arguments: list[str], sentence: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "begin_warming", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["workshop", *arguments])
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.raises(SystemExit) as ended:
-        main()
-    for each, handler in before.items():
-        signal.signal(each, handler)
-    assert ended.value.code == 2
-    assert sentence in capsys.readouterr().err
+    refused = workshop_here(*arguments)
+    assert refused.code == 2
+    assert sentence in refused.err
     assert not home.exists()
 
 
@@ -71,23 +66,24 @@ def test_a_wrong_command_line_is_one_sentence_in_a_process_of_its_own(home: Path
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("command", "variable", "value", "sentence"),
+    ("how", "variable", "value", "sentence"),
     [
+        # What libraries have to say about a server that is not there would come up in a process of its own only.
         (
-            "status",
+            workshop,
             "MLFLOW_TRACKING_URI",
             "http://127.0.0.1:9",
             "There is no MLflow server at http://127.0.0.1:9: start",
         ),
-        ("status", "WORKSHOP_SLOTS", "drawer", "The environment variable WORKSHOP_SLOTS is 'drawer'"),
-        ("status", "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),
+        (workshop_here, "WORKSHOP_SLOTS", "drawer", "The environment variable WORKSHOP_SLOTS is 'drawer'"),
+        (workshop_here, "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),
     ],
 )
 def test_a_wrong_environment_ends_with_1_and_one_sentence(
-    command: str, variable: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+    how: Callable[..., Finished], variable: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    refused = workshop(command)
+    refused = how("status")
     assert refused.code == 1
     assert sentence in refused.err
     assert len(refused.err.strip().splitlines()) == 1
@@ -119,7 +115,8 @@ def test_reset_leaves_a_folder_alone_that_is_not_the_workshops(home: Path) -> No
 @pytest.mark.integration
 def test_ui_opens_mlflows_pages_on_the_kits_store() -> None:
     port = free_port()
-    with started([*WORKSHOP, "ui", "--port", str(port)], "Application startup complete"):
+    # One process that answers; MLflow would start four, which import for three seconds each.
+    with started([*WORKSHOP, "ui", "--port", str(port)], "Application startup complete", MLFLOW_WORKERS="1"):
         pages = patient_session()
         assert "<title>MLflow</title>" in pages.get(f"http://127.0.0.1:{port}/", timeout=20).text
         search = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search"

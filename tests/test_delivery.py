@@ -9,9 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
 
-from tests.commands import latest_summary, workshop
+from tests.commands import latest_summary, workshop, workshop_here
 from workshop.core import store, tables
 from workshop.core.slots import Slot, open_slots
 
@@ -20,19 +19,6 @@ pytestmark = pytest.mark.integration
 MODEL = "wine_quality"
 AS_ANYBODY_ELSE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
 """Root may write anywhere, unless it does without that right."""
-
-
-@pytest.fixture(scope="module")
-def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home after its first deployment, the same for all processes that test: version 1 holds Production."""
-    place = tmp_path_factory.getbasetemp()
-    home = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "delivered"
-    with FileLock(home.with_suffix(".lock")):
-        if not home.exists():
-            first = workshop("run", "--action", "deployment", WORKSHOP_HOME=str(home))
-            assert first.code == 0, first.out + first.err
-            assert "Version 1 is promoted" in first.out
-    return home
 
 
 @pytest.fixture
@@ -77,7 +63,7 @@ def test_development_wines_with_a_renamed_column_end_the_run_in_one_sentence(hom
     wines = table.read().frame
     shutil.rmtree(table.path)
     table.write(wines.rename(columns={"alcohol": "alc"}), {})
-    refused = workshop("run")
+    refused = workshop_here("run")
     assert refused.code == 1
     said = "part_1_1_data_prep, cell 5: The table development does not fit its schema: the column alcohol is missing;"
     assert said in refused.out
@@ -155,6 +141,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_sentence(tmp_path: Path, mon
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     monkeypatch.setenv("WORKSHOP_HOME", str(locked / "home"))
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", "0")  # it does not come to a kernel
     refused = subprocess.run(
         [*AS_ANYBODY_ELSE, sys.executable, "-m", "workshop", "run"], capture_output=True, text=True, check=False
     )

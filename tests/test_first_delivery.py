@@ -1,4 +1,4 @@
-"""The first delivery in a place of one's own: from a clone to a better model, and on a disk without space."""
+"""Deliveries in a place of one's own: in a clone, and on a disk without space."""
 
 import hashlib
 import shutil
@@ -6,16 +6,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from tests.commands import latest_summary, status, workshop
+from tests.clones import checkout
+from tests.commands import latest_summary, workshop, workshop_here
 from workshop.core import tables
-from workshop.core.settings import PACKAGE
 
 pytestmark = pytest.mark.integration
-
-REPOSITORY = PACKAGE.parents[1]
 
 
 def files_below(folder: Path) -> dict[str, str]:
@@ -27,74 +24,39 @@ def files_below(folder: Path) -> dict[str, str]:
     }
 
 
-def checkout(folder: Path) -> Path:
-    """The repository as it is now, committed in a new one elsewhere."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, folder / name)
-    identity = ["-c", "user.name=Ana", "-c", "user.email=ana@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "-m", "a commit"]):
-        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-def copy_training_cell(notebooks: Path) -> None:
-    """Part 4, as a person does it: one cell over the other."""
-    source = nbformat.read(notebooks / "part_4_new_training_code.ipynb", as_version=4)
-    target = nbformat.read(notebooks / "part_1_2_training.ipynb", as_version=4)
-    (better,) = [cell for cell in source.cells if "training" in cell.metadata.get("tags", [])]
-    (baseline,) = [cell for cell in target.cells if "training" in cell.metadata.get("tags", [])]
-    baseline.source = better.source
-    nbformat.write(target, notebooks / "part_1_2_training.ipynb")
-
-
-def test_from_a_clone_to_a_better_model_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_was_there(
+    delivered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clone = checkout(tmp_path / "clone")
     monkeypatch.delenv("WORKSHOP_HOME")
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     monkeypatch.chdir(clone)
-    home = clone / ".workshop"
+    home = clone / ".workshop"  # as nobody says otherwise
+    shutil.copytree(delivered, home)
+    # MLflow knows the first version's artifacts where they were made.
+    places = (home, delivered / "artifacts")
 
-    first = workshop("run", "--action", "deployment")
-    assert first.code == 0, first.err
-    assert "Version 1 is promoted: it is the first to hold Production." in first.out
+    before = [files_below(place) for place in places]
+    run = workshop("run", "--action", "deployment", "--scoring")
+    assert run.code == 3, run.err
+    assert "Version 2 is not better than version 1; Production is untouched." in run.out
     summary = latest_summary(home)
-    assert summary["status"] == "promoted"
-    assert summary["slots_before"]["production"] is None
-    assert summary["slots_after"]["production"] == "1"
+    assert summary["status"] == "not better"
+    assert summary["slots_before"]["production"] == summary["slots_after"]["production"] == "1"
     assert summary["data_version"] == {"development": 0, "production": 0}
     assert len(summary["git_commit"]) == 40  # and not dirty: a run changes no file that git tracks
-    assert [notebook["status"] for notebook in summary["notebooks"]] == ["succeeded"] * 3
+    assert [notebook["status"] for notebook in summary["notebooks"]] == ["succeeded"] * 4
     assert Path(summary["report"]).is_file()
-
-    before = files_below(home)
-    second = workshop("run", "--action", "deployment")
-    assert second.code == 3
-    assert "Version 2 is not better than version 1; Production is untouched." in second.out
-    decision = latest_summary(home)["outcome"]["decision"]
+    decision = summary["outcome"]["decision"]
     assert (decision["difference"], decision["standard_error"]) == (0, 0)  # same seed, data and code: the same model
-    assert status()["slots"]["production"]["version"] == "1"
-    after = files_below(home)
-    # MLflow notes in that one, beside the model, by which name it was loaded last.
-    kept = {name: digest for name, digest in before.items() if not name.endswith("registered_model_meta")}
-    assert {name: after.get(name) for name in kept} == kept
-
-    copy_training_cell(clone / "src" / "workshop" / "notebooks")
-    third = workshop("run", "--action", "deployment", "--scoring")
-    assert third.code == 0, third.out
-    assert "Version 3 is promoted to Production; version 1 is archived." in third.out
-    found = status()
-    assert found["slots"]["production"]["version"] == "3"
-    assert found["slots"]["previous"]["version"] == "1"
-    assert found["archived"] == ["1"]
-    assert latest_summary(home)["git_commit"].endswith("-dirty")
     predictions = tables.Table("predictions", home / "data" / "predictions" / "no_name").read().frame
-    assert (len(predictions), set(predictions["model_version"])) == (1064, {"3"})
+    assert (len(predictions), set(predictions["model_version"])) == (1064, {"1"})
+
+    for place, was in zip(places, before, strict=True):
+        # MLflow notes in that one, beside the model, by which name it was loaded last.
+        kept = {name: digest for name, digest in was.items() if not name.endswith("registered_model_meta")}
+        after = files_below(place)
+        assert kept and {name: after.get(name) for name in kept} == kept
 
 
 @pytest.fixture
@@ -120,4 +82,4 @@ def test_a_full_disk_is_one_sentence_and_with_space_the_same_home_works(
     assert "disk" in (refused.out + refused.err)
     assert "Traceback" not in refused.out + refused.err
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    assert workshop("run", "--notebooks", "1_1").code == 0
+    assert workshop_here("run", "--notebooks", "1_1").code == 0

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,31 +41,44 @@ from workshop.core.tables import Snapshot
 
 pytestmark = pytest.mark.integration
 
-ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 4
-STRIDE_OF_A_QUICK_TEST = 8
+ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 2
+STRIDE_OF_A_QUICK_TEST = 12
 PASSWORD = "a-participants-password"
 EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with PostgreSQL"
 
 
-@pytest.fixture(scope="module", params=[EMBEDDED, SQLITE, POSTGRESQL])
-def server_uri(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path
-) -> Iterator[str | None]:
-    """A server that all tests of this module share, or None for the embedded store; pytest groups the tests by it."""
+@pytest.fixture(scope="module")
+def server_of(
+    tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path
+) -> Iterator[Callable[[str], str | None]]:
+    """Starts a kind of server when a test first asks for it, and keeps it for all tests of this module.
+
+    A parametrized fixture would start one again for each test that names its parameters itself.
+    """
+    serving: dict[str, str | None] = {EMBEDDED: None}
+    with ExitStack() as running:
+
+        def uri(kind: str) -> str | None:
+            if kind not in serving:
+                folder = tmp_path_factory.mktemp("registry")
+                with isolated(folder / "home", user_home):
+                    if kind == SQLITE:
+                        shutil.copy(fresh_store, folder)
+                        backend = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+                    else:
+                        backend = running.enter_context(postgres())
+                    serving[kind] = running.enter_context(mlflow_server(folder, backend, hands_out_artifacts=False))
+            return serving[kind]
+
+        yield uri
+
+
+@pytest.fixture(params=[EMBEDDED, SQLITE, POSTGRESQL])
+def server_uri(request: pytest.FixtureRequest, server_of: Callable[[str], str | None]) -> str | None:
+    """A server that all tests of this module share, or None for the embedded store."""
     if request.param == SQLITE and not request.config.getoption("--thorough"):
         pytest.skip("`make thorough` tries it; test_server delivers to one")
-    folder = tmp_path_factory.mktemp("registry")
-    with ExitStack() as running:
-        uri = None
-        with isolated(folder / "home", user_home):
-            if request.param == SQLITE:
-                shutil.copy(fresh_store, folder)
-                backend = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
-                uri = running.enter_context(mlflow_server(folder, backend, hands_out_artifacts=False))
-            elif request.param == POSTGRESQL:
-                backend = running.enter_context(postgres())
-                uri = running.enter_context(mlflow_server(folder, backend, hands_out_artifacts=False))
-        yield uri
+    return server_of(request.param)
 
 
 @pytest.fixture

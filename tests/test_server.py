@@ -1,16 +1,18 @@
 """The delivery loop against a real MLflow server, and when that server goes away."""
 
 import os
+import shutil
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from tests.commands import status, workshop
+from tests.commands import workshop
 from tests.servers import free_port, mlflow_server
 from workshop.core import tables
 from workshop.core.schemas import FEATURES
+from workshop.headless import status
 from workshop.headless.local import Job, execute
 from workshop.headless.notebooks import select
 
@@ -18,13 +20,15 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_server_holds_the_model_and_a_consumer_needs_only_its_address(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mlflow_server(tmp_path / "server") as uri:
+    backend = tmp_path / "mlflow.db"
+    shutil.copy(fresh_store, backend)
+    with mlflow_server(tmp_path / "server", f"sqlite:///{backend.as_posix()}") as uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         delivered = workshop("run", "--action", "deployment", "--scoring")
         assert delivered.code == 0, delivered.out + delivered.err
-        assert status()["slots"]["production"]["version"] == "1"
+        assert status.read("wine_quality")["slots"]["production"]["version"] == "1"
         assert not (home / "mlflow.db").exists()
 
         version = MlflowClient(uri).get_model_version_by_alias("wine_quality", "production")

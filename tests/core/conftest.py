@@ -13,10 +13,11 @@ from xgboost import XGBClassifier
 
 from tests.conftest import isolated
 from tests.core.helpers import MODEL, Gallery
-from workshop.core import data, model, store
+from workshop.core import data, model, promotion, store
 from workshop.core import tables as delta
 from workshop.core.parameters import Parameters
 from workshop.core.schemas import FEATURES, TARGET
+from workshop.core.slots import Slot, Slots, open_slots
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +112,25 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """How slots are kept; a test that asks for it runs once for each way."""
     monkeypatch.setenv("WORKSHOP_SLOTS", request.param)
     return str(request.param)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
+
+
+@pytest.fixture
+def first_in_production(kind: str, registry: MlflowClient) -> Slots:
+    """Version 1 holds Production and nothing else is held; once with aliases, once with stages."""
+    slots = open_slots(registry, MODEL)
+    slots.assign(Slot.PRODUCTION, "1")
+    return slots
+
+
+@pytest.fixture
+def champion(registry: MlflowClient) -> Slots:
+    """The same with aliases only, for what does not depend on how slots are kept."""
+    slots = open_slots(registry, MODEL)
+    slots.assign(Slot.PRODUCTION, "1")
+    return slots

@@ -48,6 +48,11 @@ def events() -> list[Event]:
     return History(MlflowClient(), MODEL).events()
 
 
+def pending() -> list[Event]:
+    """The swaps that nobody has brought to their end."""
+    return History(MlflowClient(), MODEL).pending()
+
+
 def register_odd(answers: str, columns: dict[str, str] | None = None, *, signed: bool = True) -> str:
     """Register a model of another making as dev-odd's candidate.
 

@@ -1,3 +1,7 @@
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -6,29 +10,43 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from tests.conftest import isolated
 from tests.core.contests import BETTER, FIRST, RENAMED, events, register_odd, run
-from tests.core.helpers import MODEL, refusal
-from workshop.core import by_hand, promotion
+from tests.core.helpers import MODEL, Gallery, refusal
+from workshop.core import by_hand, promotion, store
 from workshop.core.errors import WorkshopError
 from workshop.core.model import load_version
 from workshop.core.schemas import FEATURES
 from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, Slots, open_slots
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_illustration sees to it."""
-    monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
+
+@pytest.fixture(scope="module")
+def overridden(tmp_path_factory: pytest.TempPathFactory, user_home: Path, gallery: Gallery) -> Callable[[str], Gallery]:
+    """The gallery after an override to version 1 and one to 3, made once for each kind of slots."""
+
+    @cache
+    def made(kind: str) -> Gallery:
+        home = tmp_path_factory.mktemp("overridden") / "home"
+        gallery.hang_in(home)
+        with isolated(home, user_home), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(promotion, "illustrate", lambda *_: None)
+            patch.setenv("WORKSHOP_SLOTS", kind)
+            slots = open_slots(store.connect(), MODEL)
+            for version in ("1", "3"):
+                by_hand.override(slots, version, "To begin with.")
+        return Gallery(home, gallery.classifiers)
+
+    return made
 
 
 @pytest.fixture
-def slots(registry: MlflowClient) -> Slots:
+def slots(home: Path, overridden: Callable[[str], Gallery]) -> Slots:
     """Version 1 held Production, and 3 was promoted over it."""
-    slots = open_slots(registry, MODEL)
-    for version in ("1", "3"):
-        by_hand.override(slots, version, "To begin with.")
-    return slots
+    overridden(os.environ.get("WORKSHOP_SLOTS", "alias")).hang_in(home)
+    return open_slots(store.connect(), MODEL)
 
 
 def answers_in_production(slots: Slots, wines: pd.DataFrame) -> bytes:

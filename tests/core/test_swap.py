@@ -24,11 +24,7 @@ from workshop.core.schemas import FEATURES
 from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, Slots, open_slots
 
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_illustration sees to it."""
-    monkeypatch.setattr(promotion, "illustrate", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import ast
 import inspect
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 from workshop.core.model import log_candidate
 from workshop.core.parameters import Parameters
 from workshop.core.promotion import open_contest
+from workshop.core.settings import PACKAGE
+from workshop.headless import kernels
 from workshop.headless.notebooks import FOLDER, Notebook
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -122,10 +125,25 @@ def test_cells_are_short(path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_nbmake_runs_all_of_them_in_order_on_a_fresh_home(home: Path) -> None:
+def test_nbmake_runs_all_of_them_in_order_on_a_fresh_home(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Six kernels that are forked from one process, rather than that each imports MLflow for itself; a fresh kernel
+    # gives the same notebook, as test_local says.
+    forked = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "forked",
+        "language": "python",
+        "metadata": {"kernel_provisioner": {"provisioner_name": kernels.WARM_PROVISIONER}},
+    }
+    spec = tmp_path / "jupyter" / "kernels" / "forked" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps(forked), encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    nbmake = ["--nbmake", "--nbmake-kernel=forked", str(FOLDER), "-q"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbmake", str(FOLDER), "-q", "-p", "no:cacheprovider"],
-        capture_output=True, text=True, check=False, timeout=400,
+        [sys.executable, "-m", "pytest", *nbmake, "-p", "tests.notebooks.warming", "-p", "no:cacheprovider"],
+        cwd=PACKAGE.parents[1], capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "6 passed" in done.stdout

@@ -1,11 +1,13 @@
 """`workshop serve` as a real process."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pandas as pd
 import pytest
@@ -23,11 +25,9 @@ SERVE = [sys.executable, "-m", "workshop", "serve", "--port", "0", "--every", "0
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("kind", "told"), [("alias", signal.SIGTERM), ("stage", signal.SIGINT)])
 def test_a_promotion_reaches_clients_without_a_failed_request_and_a_signal_ends_it_well(
-    kind: str, told: signal.Signals, registry: MlflowClient, wines: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    registry: MlflowClient, wines: pd.DataFrame
 ) -> None:
-    monkeypatch.setenv("WORKSHOP_SLOTS", kind)
     slots = open_slots(registry, MODEL)
     slots.assign(Slot.PRODUCTION, "1")
     rows = wines[FEATURES].head(3)
@@ -57,11 +57,31 @@ def test_a_promotion_reaches_clients_without_a_failed_request_and_a_signal_ends_
                 slots.assign(Slot.PRODUCTION, version)
                 assert any(answered_by() == version for _ in range(3000)), f"Version {version} never answered."
             assert session.get(f"{url[1]}/model", timeout=60).json()["swaps"] == 2
-        process.send_signal(told)
+        process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_ctrl_c_ends_it_well_too(follower: Follower) -> None:
+    said: list[str] = []
+
+    def ask_and_stop(url: str) -> None:
+        said.append(requests.get(f"{url}/model", timeout=60).json()["version"])
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    clients: list[threading.Thread] = []
+
+    def announce(url: str) -> None:
+        clients.append(threading.Thread(target=ask_and_stop, args=(url,)))
+        clients[0].start()
+
+    serve(follower, port=0, announce=announce)
+    clients[0].join()
+    assert said == [follower.model.version]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_port_that_is_taken_is_refused(follower: Follower) -> None:

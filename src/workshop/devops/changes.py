@@ -1,0 +1,84 @@
+"""What a push changed, asked of Git."""
+
+import subprocess
+from pathlib import Path
+
+from workshop.core.errors import WorkshopError, first_sentence
+
+# A person's own settings must not change what the log says.
+_SETTINGS = ("-c", "log.showRoot=true", "-c", "log.showSignature=false")
+
+
+class RequestError(WorkshopError):
+    """The command line asks for something that there can't be."""
+
+
+def changed_files(repository: Path, old: str, new: str, ref: str) -> list[str]:
+    """The paths of the files that a push changed, from the root; bytes that are no UTF-8 as `surrogateescape` has them.
+
+    `old` and `new` are what a hook is told: the commits of `ref` before and after, only zeros for none. An update
+    changed what differs between the two, however the history went. A new branch changed what those of its commits
+    changed that no other branch holds; the first branch of all changed every file. A deletion changed nothing.
+
+    Raises:
+        WorkshopError: Git does not know the commits.
+    """
+    if not new.strip("0"):
+        return []
+    if old.strip("0"):
+        said = _git(repository, "diff-tree", "-r", "--name-only", "--no-renames", "-z", "--end-of-options", old, new)
+    elif set(_git(repository, "for-each-ref", "--format=%(refname)", "refs/heads").splitlines()) <= {ref}:
+        said = _git(repository, "ls-tree", "-r", "--name-only", "--full-tree", "-z", "--end-of-options", new)
+    else:
+        # When a hook asks, the branch is there already, so it must not count as one that holds its commits. Of a
+        # merge only what differs from both sides is its own doing (-c): the rest came with the commits themselves.
+        not_others = ("--not", f"--exclude={ref}", "--glob=refs/heads/*", "--not")
+        what = ("--format=", "--name-only", "--no-renames", "-c", "-z")
+        said = _git(repository, "log", *what, *not_others, "--end-of-options", new)
+    return sorted(set(said.split("\0")) - {""})
+
+
+def head_message(repository: Path, commit: str) -> str:
+    """The whole message of a commit.
+
+    Raises:
+        WorkshopError: Git does not know the commit.
+    """
+    return _git(repository, "log", "-1", "--format=%B", "--encoding=UTF-8", "--end-of-options", commit).strip()
+
+
+def top_level(folder: Path) -> Path:
+    """The root of the checkout that the folder is in.
+
+    Raises:
+        WorkshopError: it is in none.
+    """
+    asked = _run("-C", str(folder), "rev-parse", "--show-toplevel")
+    if asked.returncode:
+        raise WorkshopError(f"{folder} is not in a Git checkout: go to the folder that you cloned, then try again.")
+    return Path(asked.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
+
+
+def check_branch(name: str) -> str:
+    """The name of a branch, if Git allows a branch of that name.
+
+    Raises:
+        RequestError: it does not.
+    """
+    allowed = _run("check-ref-format", "--branch", name)
+    # Git would also resolve a name such as @{-1}, and answer with the branch that it stands for.
+    if allowed.returncode or allowed.stdout.decode("utf-8", "surrogateescape").removesuffix("\n") != name:
+        raise RequestError(f"{name!r} is no name that Git allows for a branch: correct it.")
+    return name
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    done = _run("-C", str(repository), *_SETTINGS, *arguments)
+    if done.returncode:
+        said = first_sentence(RuntimeError(done.stderr.decode("utf-8", "replace")))
+        raise WorkshopError(f"Git could not say what a push to {repository} changed ({said}): check the repository.")
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(["git", *arguments], capture_output=True, check=False)

@@ -1,0 +1,252 @@
+"""The expressions of Azure Pipelines: what stands in `${{ }}`, in `$[ ]` and after `condition:`."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from inspect import signature
+from typing import Any
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedInput
+
+from workshop.core.errors import WorkshopError
+
+_GRAMMAR = r"""
+?value: STRING -> string
+      | NUMBER -> number
+      | NAME "(" [value ("," value)*] ")" -> call
+      | named
+named: NAME | named "." NAME -> member | named "[" value "]" -> item
+STRING: /'([^']|'')*'/
+NUMBER: /-?(\d+(\.\d*)?|\.\d+)/
+NAME: /[A-Za-z_][A-Za-z0-9_]*/
+%ignore /\s+/
+"""
+_PARSER = Lark(_GRAMMAR, start="value", parser="lalr", maybe_placeholders=False)
+_KEYWORDS = {"true": True, "false": False, "null": None}
+
+
+class ExpressionError(WorkshopError):
+    """An expression that can't be read or worked out."""
+
+
+def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
+    """The value of an expression.
+
+    Args:
+        text: the expression, without brackets around it.
+        scope: what the names at its beginning stand for: `{"variables": {…}}`; what is not in there is null.
+        functions: further functions, by their name in lower case.
+
+    Raises:
+        ExpressionError: it can't be read, or names something that is not known here.
+    """
+    try:
+        return _value(_parsed(text), scope, functions or {})
+    except RecursionError as error:
+        raise ExpressionError("The expression nests its brackets too deeply: split it.") from error
+
+
+def check(text: str, names: Collection[str], functions: Collection[str] = ()) -> None:
+    """Raise an ExpressionError unless an expression gets by with these names and these further functions."""
+    for node in _parsed(text).iter_subtrees():
+        if node.data == "call":
+            _callable(str(node.children[0]), len(node.children) - 1, functions)
+        elif node.data == "named":
+            _known(str(node.children[0]), names)
+
+
+def references(text: str) -> set[tuple[str, str]]:
+    """What an expression names outright: `variables['x']` and `variables.x` are both `("variables", "x")`."""
+    found = set()
+    for node in _parsed(text).iter_subtrees():
+        if node.data in {"member", "item"} and isinstance(node.children[0], Tree) and node.children[0].data == "named":
+            key = node.children[1]
+            if isinstance(key, Token) or key.data == "string":
+                found.add((str(node.children[0].children[0]).lower(), str(_value(key, {}, {}))))
+    return found
+
+
+def as_text(value: Any) -> str:
+    """A value as it is written into text."""
+    if isinstance(value, float):
+        return format(value, ".15g")
+    if isinstance(value, dict | list):
+        raise ExpressionError("An object or a list can't stand in the middle of text: use convertToJson() or join().")
+    return "" if value is None else str(value)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> "Tree[Token]":
+    try:
+        return _PARSER.parse(text)
+    except UnexpectedInput as error:
+        at = (error.pos_in_stream or 0) + 1 if text.strip() else 1
+        raise ExpressionError(
+            f"`{text.strip()}` is no expression (look at character {at}): check its brackets, commas and quotes."
+        ) from error
+
+
+def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
+    if isinstance(node, Token):
+        return str(node)
+    first, *others = node.children
+    match node.data:
+        case "string":
+            return str(first)[1:-1].replace("''", "'")
+        case "number":
+            return float(first)
+        case "call":
+            return _called(str(first), others, lambda argument: _value(argument, scope, functions), functions)
+        case "named":
+            name = str(first).lower()
+            _known(name, scope)
+            return _KEYWORDS[name] if name in _KEYWORDS else _found(scope, name)
+        case _:
+            return _found(_value(first, scope, functions), _value(others[0], scope, functions))
+
+
+def _called(
+    name: str, arguments: list[Any], value: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]
+) -> Any:
+    _callable(name, len(arguments), functions)
+    key = name.lower()
+    if key in functions:
+        return functions[key](*map(value, arguments))
+    if key in _LAZY:
+        return _LAZY[key](value, *arguments)
+    if key in _OF_TEXTS:
+        return _OF_TEXTS[key](*(as_text(value(argument)) for argument in arguments))
+    return _OF_VALUES[key](*map(value, arguments))
+
+
+def _known(name: str, names: Collection[str]) -> None:
+    if name.lower() not in {*_KEYWORDS, *(known.lower() for known in names)}:
+        raise ExpressionError(f"`{name}` is not known at this point: an expression here can use {', '.join(names)}.")
+
+
+def _callable(name: str, count: int, functions: Collection[str]) -> None:
+    key = name.lower()
+    if key in functions:
+        return
+    if key not in {**_LAZY, **_OF_TEXTS, **_OF_VALUES}:
+        raise ExpressionError(f"the function `{name}` is not implemented by this agent: do without it.")
+    try:
+        if key in _LAZY:
+            signature(_LAZY[key]).bind(None, *range(count))
+        else:
+            signature({**_OF_TEXTS, **_OF_VALUES}[key]).bind(*range(count))
+    except TypeError as error:
+        raise ExpressionError(f"the function `{name}` does not take {count} of them: count its arguments.") from error
+
+
+def _found(container: Any, key: Any) -> Any:
+    if isinstance(container, Mapping):
+        wanted = as_text(key).lower()
+        return next((value for name, value in container.items() if name.lower() == wanted), None)
+    index = _number(key) if isinstance(container, list) else None
+    return container[int(index)] if index is not None and 0 <= index < len(container) else None
+
+
+def is_true(value: Any) -> bool:
+    """Whether a value counts as true: null, false, 0 and empty text don't."""
+    return isinstance(value, dict | list) or value not in {None, "", 0}
+
+
+def _number(value: Any) -> float | None:
+    if value is None or value == "":
+        return 0
+    if isinstance(value, str):
+        return float(value) if re.fullmatch(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)\s*", value) else None
+    return float(value) if isinstance(value, bool | int | float) else None
+
+
+def _order(left: Any, right: Any) -> int | None:
+    """-1, 0, 1, with the right value read as one of the left one's type; None where it can't be that."""
+    a: Any = left
+    b: Any = right
+    if isinstance(left, str):
+        a, b = (left.lower(), None if isinstance(right, dict | list) else as_text(right).lower())
+    elif isinstance(left, bool):
+        b = is_true(right)
+    elif isinstance(left, int | float):
+        b = _number(right)
+    else:
+        a, b = (0, 0) if left is right or (left is None and right == "") else (0, None)
+    return None if b is None else (a > b) - (a < b)
+
+
+def _compared(left: Any, right: Any) -> int:
+    order = _order(left, right)
+    if order is None:
+        raise ExpressionError("two values can't be compared: the second can't be read as one of the first one's type.")
+    return order
+
+
+def _members(collection: Any) -> list[Any]:
+    return (
+        list(collection.values())
+        if isinstance(collection, dict)
+        else collection
+        if isinstance(collection, list)
+        else []
+    )
+
+
+def _join(separator: Any, values: Any) -> str:
+    parts = values if isinstance(values, list) else [values]
+    return as_text(separator).join("" if isinstance(part, dict | list) else as_text(part) for part in parts)
+
+
+def _format(template: str, *values: str) -> str:
+    def filled(match: "re.Match[str]") -> str:
+        if match[0] in {"{{", "}}"}:
+            return match[0][0]
+        if not match[1] or int(match[1]) >= len(values):
+            raise ExpressionError(
+                f"format() has nothing to put at `{match[0]}`: the arguments are {{0}}, {{1}} and so on."
+            )
+        return values[int(match[1])]
+
+    return re.sub(r"\{\{|\}\}|\{(\d+)\}|[{}]", filled, template)
+
+
+def _split(text: str, marks: str) -> list[str]:
+    return re.split(f"[{re.escape(marks)}]", text) if marks else [text]
+
+
+# `value` works an argument out: these look only at as many as they need.
+_LAZY: dict[str, Callable[..., Any]] = {
+    "and": lambda value, a, b, *more: all(is_true(value(argument)) for argument in (a, b, *more)),
+    "or": lambda value, a, b, *more: any(is_true(value(argument)) for argument in (a, b, *more)),
+    "iif": lambda value, test, yes, no: value(yes if is_true(value(test)) else no),
+}
+_OF_TEXTS: dict[str, Callable[..., Any]] = {
+    "contains": lambda text, part: part.lower() in text.lower(),
+    "startswith": lambda text, part: text.lower().startswith(part.lower()),
+    "endswith": lambda text, part: text.lower().endswith(part.lower()),
+    "format": _format,
+    "lower": lambda text: text.lower(),
+    "upper": lambda text: text.upper(),
+    "trim": lambda text: text.strip(),
+    "replace": lambda text, old, new: text.replace(old, new) if old else text,
+    "split": _split,
+}
+_OF_VALUES: dict[str, Callable[..., Any]] = {
+    "not": lambda value: not is_true(value),
+    "xor": lambda left, right: is_true(left) != is_true(right),
+    "eq": lambda left, right: _order(left, right) == 0,
+    "ne": lambda left, right: _order(left, right) != 0,
+    "gt": lambda left, right: _compared(left, right) > 0,
+    "ge": lambda left, right: _compared(left, right) >= 0,
+    "lt": lambda left, right: _compared(left, right) < 0,
+    "le": lambda left, right: _compared(left, right) <= 0,
+    "in": lambda left, first, *more: any(_order(left, right) == 0 for right in (first, *more)),
+    "notin": lambda left, first, *more: all(_order(left, right) != 0 for right in (first, *more)),
+    "containsvalue": lambda values, value: any(_order(value, member) == 0 for member in _members(values)),
+    "coalesce": lambda a, b, *more: next((value for value in (a, b, *more) if value is not None and value != ""), None),
+    "join": _join,
+    "length": lambda value: len(value if isinstance(value, dict | list) else as_text(value)),
+    "converttojson": lambda value: json.dumps(value, indent=2),
+}

@@ -1,0 +1,368 @@
+"""Pull requests: a merge that is tried, tested and looked at before it happens."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+from pydantic import BaseModel
+
+from workshop.core.errors import WorkshopError
+from workshop.devops import hub, run_queue, triggers
+from workshop.devops.documents import FOLDER, Commit
+from workshop.devops.record import Run, Runs, now
+
+MERGE_TREE_SINCE = (2, 38)
+_PAUSE = 0.5
+_CHECK = "workshop_unit_test.yml"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a branch asks of a pull request into it."""
+
+    build: str = ""
+    """The pipeline that must succeed on the merge."""
+    reviewers: int = 0
+    """How many people who are not the author must agree; whoever completes it is one."""
+
+
+POLICIES = {"integration": Policy(build=_CHECK), "main": Policy(build=_CHECK, reviewers=1)}
+
+
+class PullRequest(BaseModel):
+    """One pull request."""
+
+    id: int
+    source: str
+    """Branches, without `refs/heads/`."""
+    target: str
+    title: str
+    description: str = ""
+    author: str
+    status: Literal["active", "completed", "abandoned"] = "active"
+    created: datetime
+    completed_by: str = ""
+    merge_commit: str = ""
+    validation_run: int = 0
+    """The number of the run that tests the merge; 0 where none has to."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in sentences."""
+        return f"pull request {self.id} ({self.source} into {self.target})"
+
+    @property
+    def merge_ref(self) -> str:
+        """Where the merge lies that is tested."""
+        return f"refs/pull/{self.id}/merge"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How far the test of the merge is."""
+
+    state: Literal["not needed", "waiting", "succeeded", "failed"]
+    merge: str
+    """The merge commit."""
+    old: str
+    """The target's commit that it starts from."""
+    run: int = 0
+
+
+def every() -> list[PullRequest]:
+    """All of them, oldest first."""
+    paths = _folder().glob("*.json") if _folder().is_dir() else []
+    return [load(number) for number in sorted(int(path.stem) for path in paths)]
+
+
+def load(number: int) -> PullRequest:
+    """One of them.
+
+    Raises:
+        WorkshopError: there is none of that number.
+    """
+    path = _folder() / f"{number}.json"
+    if not path.is_file():
+        raise WorkshopError(f"There is no pull request {number}: `workshop devops pr list` lists them.")
+    return PullRequest.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def create(source: str, target: str, title: str, description: str, author: str) -> tuple[PullRequest, bool]:
+    """Open a pull request, or find the one that is open between these branches; whether it is new.
+
+    One that is found gets the description, unless that is empty.
+
+    Raises:
+        WorkshopError: a branch does not exist, there is nothing to merge, or the branches contradict each other.
+    """
+    with _locked():
+        known = every()
+        found = [each for each in known if (each.source, each.target, each.status) == (source, target, "active")]
+        if found:
+            request = found[0]
+            request.description = description or request.description
+        else:
+            request = PullRequest(
+                id=max((each.id for each in known), default=0) + 1,
+                source=source,
+                target=target,
+                title=" ".join(title.split()) or f"{source} into {target}",
+                description=description,
+                author=author,
+                created=now(),
+            )
+        _validate(request)
+        _save(request)
+    run_queue.ensure_working()
+    return request, not found
+
+
+def validation(number: int) -> Validation:
+    """Where the test of the merge stands; started anew where one of the branches has moved on.
+
+    Raises:
+        WorkshopError: it is not active, or the branches can't be merged (any more).
+    """
+    with _active(number) as request:
+        found = _validate(request)
+    run_queue.ensure_working()
+    return found
+
+
+def wait_for_validation(number: int) -> None:
+    """Wait until the merge has been tested, or nothing has to be.
+
+    Raises:
+        WorkshopError: as `validation`.
+    """
+    while validation(number).state == "waiting":
+        threading.Event().wait(_PAUSE)
+
+
+def source_moved(branches: Iterable[str]) -> list[str]:
+    """After a push: test the merges of the pull requests from these branches anew; a sentence on each."""
+    said = []
+    for request in every():
+        if request.status == "active" and request.source in branches:
+            try:
+                state = validation(request.id)
+                said.append(f"The {request.name} has this push too; its test: {state.state}.")
+            except WorkshopError as error:
+                said.append(f"The {request.name} has this push too. {error}")
+    return said
+
+
+def complete(number: int, completed_by: str, one_person: bool = False) -> tuple[PullRequest, list[str]]:
+    """Merge it and start what the merge starts; with a sentence on each pipeline.
+
+    Args:
+        number: which.
+        completed_by: who does it, and so agrees to it.
+        one_person: lets the author be that person where somebody else is asked for.
+
+    Raises:
+        WorkshopError: a policy is not fulfilled, or somebody else was quicker.
+    """
+    with _active(number) as request:
+        _ask_for_a_reviewer(request, completed_by, one_person)
+        merged = _merged_already(request)
+        if merged is None:
+            merged = _validate(request)
+            _save(request)
+            _ask_for_success(request, merged)
+            _move(request, merged)
+        said = hub.received([f"{merged.old} {merged.merge} refs/heads/{request.target}"], completed_by)
+        request.status, request.completed_by, request.merge_commit = "completed", completed_by, merged.merge
+    return request, said + source_moved([request.target])
+
+
+def abandon(number: int) -> PullRequest:
+    """Close it without a merge.
+
+    Raises:
+        WorkshopError: it is not active.
+    """
+    with _active(number) as request:
+        request.status = "abandoned"
+    return request
+
+
+def describe(number: int, description: str) -> PullRequest:
+    """Change its description.
+
+    Raises:
+        WorkshopError: it is not active.
+    """
+    with _active(number) as request:
+        request.description = description
+    return request
+
+
+@contextmanager
+def _active(number: int) -> Iterator[PullRequest]:
+    """An active one to change; it is stored at the end."""
+    with _locked():
+        request = load(number)
+        if request.status != "active":
+            raise WorkshopError(f"The {request.name} is {request.status} already: nothing was changed.")
+        yield request
+        _save(request)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    hub.repository()  # it says so where nothing has been started yet
+    _folder().mkdir(exist_ok=True)
+    with FileLock(_folder() / ".lock"):
+        yield
+
+
+def _folder() -> Path:
+    return hub.folder() / "pull_requests"
+
+
+def _save(request: PullRequest) -> None:
+    path = _folder() / f"{request.id}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(request.model_dump_json(indent=1), encoding="utf-8")
+    partial.replace(path)
+
+
+def _ask_for_a_reviewer(request: PullRequest, name: str, one_person: bool) -> None:
+    is_author = name.strip().casefold() == request.author.strip().casefold()
+    if POLICIES.get(request.target, Policy()).reviewers and is_author and not one_person:
+        raise WorkshopError(
+            f"{request.target} wants somebody else than the author to complete a pull request, and {name} is the "
+            "author: let another person do it (`--as NAME`), or say that one person plays both with `--one-person`."
+        )
+
+
+def _ask_for_success(request: PullRequest, found: Validation) -> None:
+    if found.state == "waiting":
+        raise WorkshopError(
+            f"The {request.name} is still being tested, by run {found.run}: "
+            f"`workshop devops pr complete {request.id} --wait` waits for it."
+        )
+    if found.state == "failed":
+        raise WorkshopError(
+            f"The test of {request.name} failed in run {found.run}: "
+            f"push what mends it to {request.source}, or try again with `workshop devops rerun {found.run}`."
+        )
+
+
+def _move(request: PullRequest, merged: Validation) -> None:
+    try:
+        hub.git(hub.repository(), "update-ref", f"refs/heads/{request.target}", merged.merge, merged.old)
+    except WorkshopError as error:
+        raise WorkshopError(
+            f"Somebody else has changed {request.target} at this moment: complete the {request.name} again."
+        ) from error
+
+
+def _merged_already(request: PullRequest) -> Validation | None:
+    """The merge, where a process died after it had moved the branch and before it could say so."""
+    tip, merge = _tip(request.target), _commit_at(request.merge_ref)
+    if merge is None or tip != merge:
+        return None
+    return Validation("succeeded", merge, hub.git(hub.repository(), "rev-parse", f"{merge}^1"))
+
+
+def _validate(request: PullRequest) -> Validation:
+    """Try the merge, and see that it is tested if the target's policy asks for it."""
+    merge, old = _merge(request)
+    build = POLICIES.get(request.target, Policy()).build
+    if not build or not _is_concerned(build, merge, old):
+        request.validation_run = 0
+        return Validation("not needed", merge, old)
+    run = _run_on_the_same_files(build, merge) or run_queue.add(_test_of(request, build, merge))
+    request.validation_run = run.number
+    if run.state != "completed":
+        return Validation("waiting", merge, old, run.number)
+    return Validation("succeeded" if run.result == "succeeded" else "failed", merge, old, run.number)
+
+
+def _is_concerned(build: str, merge: str, old: str) -> bool:
+    files = Commit(hub.repository(), merge)
+    path = f"{FOLDER}/{build}"
+    if path not in files.pipelines():
+        return False
+    changed = hub.git(files.repository, "diff", "--name-only", "--no-renames", "-z", f"{old}...{merge}^2", "--")
+    return triggers.concerned(files, path, [each for each in changed.split("\0") if each])
+
+
+def _test_of(request: PullRequest, build: str, merge: str) -> Run:
+    return Run(
+        number=0,
+        pipeline=build,
+        branch=request.merge_ref,
+        commit=merge,
+        message=_message(request),
+        reason="pullRequest",
+        requested_for=request.author,
+        created=now(),
+    )
+
+
+def _run_on_the_same_files(build: str, merge: str) -> Run | None:
+    """The newest run of the pipeline on a commit whose files are the merge's, before all one that succeeded."""
+    runs = [run for run in reversed(Runs().all()) if run.pipeline == build]
+    asked = "\n".join(f"{commit}^{{tree}}" for commit in (merge, *(run.commit for run in runs)))
+    trees = hub.git(hub.repository(), "cat-file", "--batch-check=%(objectname)", given=asked).splitlines()
+    same = [run for run, tree in zip(runs, trees[1:], strict=True) if tree == trees[0] and run.result != "canceled"]
+    return next((run for run in same if run.result == "succeeded"), same[0] if same else None)
+
+
+def _merge(request: PullRequest) -> tuple[str, str]:
+    """The merge commit of the two branches as they are now, and the target's commit."""
+    place = hub.repository()
+    old, new = _tip(request.target), _tip(request.source)
+    if hub.git(place, "rev-list", "--count", f"{old}..{new}") == "0":
+        raise WorkshopError(f"There is nothing to merge: {request.target} has all that {request.source} has.")
+    known = _commit_at(request.merge_ref)
+    if known and hub.git(place, "rev-parse", f"{known}^1", f"{known}^2").split() == [old, new]:
+        return known, old
+    tree = _merged_tree(request, old, new)
+    who = "".join(letter for letter in request.author if letter.isprintable() and letter not in "<>").strip(" .,;:'\"")
+    person = {"NAME": who or "somebody", "EMAIL": "workshop@localhost"}
+    identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
+    merge = hub.git(place, "commit-tree", tree, "-p", old, "-p", new, "-m", _message(request), **identity)
+    hub.git(place, "update-ref", request.merge_ref, merge)
+    return merge, old
+
+
+def _merged_tree(request: PullRequest, old: str, new: str) -> str:
+    place = hub.repository()
+    version, wanted = hub.git(place, "version").split()[2], ".".join(map(str, MERGE_TREE_SINCE))
+    if tuple(int(part) for part in version.split(".")[:2]) < MERGE_TREE_SINCE:
+        raise WorkshopError(f"Pull requests need Git {wanted} or newer, and this is {version}: install a newer one.")
+    try:
+        return hub.git(place, "merge-tree", "--write-tree", old, new)
+    except WorkshopError as error:
+        raise WorkshopError(
+            f"{request.source} and {request.target} change the same lines: "
+            f"merge {request.target} into {request.source} in your clone, settle the conflicts and push."
+        ) from error
+
+
+def _message(request: PullRequest) -> str:
+    return f"Merged PR {request.id}: {request.title}"
+
+
+def _tip(branch: str) -> str:
+    commit = _commit_at(f"refs/heads/{branch}")
+    if commit is None:
+        raise WorkshopError(f"There is no branch {branch} in the team's repository: push it, or mend its name.")
+    return commit
+
+
+def _commit_at(ref: str) -> str | None:
+    """The commit that a full ref names; nothing in the name has another meaning than itself."""
+    try:
+        return hub.git(hub.repository(), "show-ref", "--verify", "--hash", ref)
+    except WorkshopError:
+        return None

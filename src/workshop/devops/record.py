@@ -1,0 +1,157 @@
+"""What is known of a run: its timeline, in `run.json`, written by whoever runs it and read by every page."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+from pydantic import BaseModel, Field
+
+from workshop.core.errors import WorkshopError
+from workshop.core.settings import current_settings
+
+Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
+State = Literal["queued", "running", "waiting for approval", "completed"]
+
+
+class Issue(BaseModel):
+    """A warning or an error of a step."""
+
+    kind: Literal["warning", "error"]
+    text: str
+
+
+class Step(BaseModel):
+    """One step on the timeline."""
+
+    name: str
+    result: Result | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    log: str = ""
+    """The log's path, relative to the run's folder; empty until it starts."""
+    issues: list[Issue] = Field(default_factory=list)
+
+
+class Job(BaseModel):
+    """One job on the timeline."""
+
+    name: str
+    result: Result | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    environment: str = ""
+    """The environment that a deployment job deploys to."""
+    approved_by: str = ""
+    steps: list[Step] = Field(default_factory=list)
+    issues: list[Issue] = Field(default_factory=list)
+
+
+class Stage(BaseModel):
+    """One stage on the timeline."""
+
+    name: str
+    result: Result | None = None
+    jobs: list[Job] = Field(default_factory=list)
+
+
+class Run(BaseModel):
+    """One run of a pipeline."""
+
+    number: int
+    pipeline: str
+    """The file's name, `cd.yml`."""
+    branch: str
+    """Without `refs/heads/`; `refs/pull/N/merge` for a build validation."""
+    commit: str
+    message: str = ""
+    """The commit's subject."""
+    reason: Literal["manual", "individualCI", "batchedCI", "pullRequest"] = "manual"
+    """In the words of the variable Build.Reason."""
+    requested_for: str = ""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    state: State = "queued"
+    result: Result | None = None
+    problem: str = ""
+    """Why it could not be run at all, or stopped: one sentence."""
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    stages: list[Stage] = Field(default_factory=list)
+    notices: list[str] = Field(default_factory=list)
+    """What this agent did otherwise than Azure DevOps would, one sentence each."""
+    artifacts: list[str] = Field(default_factory=list)
+    """Names; each is a folder or file below `artifacts/` in the run's folder."""
+    summaries: list[str] = Field(default_factory=list)
+    """Markdown files for the summary page, relative to the run's folder."""
+    tests: dict[str, int] = Field(default_factory=dict)
+    """Published test results: passed, failed, skipped."""
+    tags: list[str] = Field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """How the run is called in sentences and on pages."""
+        return f"run {self.number} of {self.pipeline}"
+
+
+def now() -> datetime:
+    """The time, for a record."""
+    return datetime.now(UTC)
+
+
+class Runs:
+    """The runs of this laptop, one folder each below `.workshop/devops/runs`, numbered from 1."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or current_settings().home / "devops" / "runs"
+
+    def folder_of(self, number: int) -> Path:
+        """The folder of one run."""
+        return self.folder / str(number)
+
+    def numbers(self) -> list[int]:
+        """The numbers of all runs, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            int(path.name) for path in self.folder.iterdir() if path.name.isdigit() and (path / "run.json").is_file()
+        )
+
+    def all(self) -> list[Run]:
+        """All runs, oldest first."""
+        return [self.load(number) for number in self.numbers()]
+
+    def load(self, number: int) -> Run:
+        """One run.
+
+        Raises:
+            WorkshopError: there is none of that number.
+        """
+        path = self.folder_of(number) / "run.json"
+        if not path.is_file():
+            raise WorkshopError(f"There is no run {number}: `workshop devops runs` lists them.")
+        return Run.model_validate_json(path.read_text(encoding="utf-8"))
+
+    def add(self, run: Run) -> Run:
+        """Store a new run under the next number, which it gets; whole or not at all."""
+        with self._locked():
+            number = max(self.numbers(), default=0) + 1
+            run = run.model_copy(update={"number": number})
+            self.folder_of(number).mkdir(parents=True, exist_ok=True)
+            self.save(run)
+        return run
+
+    def save(self, run: Run) -> None:
+        """Store what is known of it now; whole or not at all."""
+        path = self.folder_of(run.number) / "run.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(run.model_dump_json(indent=1), encoding="utf-8")
+        partial.replace(path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            yield

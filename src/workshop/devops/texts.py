@@ -1,0 +1,100 @@
+"""What others wrote (logs, messages, Markdown, file names), made harmless to show."""
+
+import base64
+import mimetypes
+import posixpath
+import re
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+LINES_SHOWN = 2_000
+_LONGEST_LINE = 4_000
+_LARGEST_PICTURE = 8 * 2**20
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+_MARKED = re.compile(r"(?P<time>\S+Z )?##\[(?P<kind>\w+)\](?P<text>.*)", re.DOTALL)
+
+
+class Log(NamedTuple):
+    """What is shown of a step's log: pairs of a line's kind (error, section, …, or nothing) and its text."""
+
+    lines: list[tuple[str, str]]
+    left_out: int
+    """How many lines came before these."""
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The file of that name below the folder; None where there is none, or where the name leads out of the folder."""
+    try:
+        file = (folder / name).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    except (OSError, ValueError):  # too long for the file system, or no path at all
+        return None
+
+
+def plain(text: str) -> str:
+    """The text without what would steer a terminal."""
+    return _CONTROL.sub("", text)
+
+
+def log(folder: Path, name: str) -> Log | None:
+    """The end of a log; None where there is no such file below the folder."""
+    file = inside(folder, name)
+    if file is None:
+        return None
+    last: deque[str] = deque(maxlen=LINES_SHOWN)
+    count = 0
+    with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        for line in lines:
+            last.append(line)
+            count += 1
+    return Log([_line(line) for line in last if "##[endgroup]" not in line], count - len(last))
+
+
+def markdown(text: str, folder: Path | None = None, where: str = "") -> Markup:
+    """Markdown as HTML, without HTML of its own and with its pictures inside it.
+
+    Args:
+        text: the Markdown.
+        folder: pictures are taken from below this folder only; from nowhere if there is none.
+        where: the path from that folder to the one that pictures' paths begin at.
+    """
+    reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    tokens = reader.parse(plain(text))
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"  # below the headings of the page around it
+        if style := str(token.attrs.pop("style", "")):
+            token.attrs["class"] = style.replace("text-align:", "to-the-")  # the page's policy allows no styles inline
+        token.children = token.children and [_picture(child, folder, where) for child in token.children]
+    return Markup(reader.renderer.render(tokens, reader.options, {}))
+
+
+def _line(raw: str) -> tuple[str, str]:
+    text = plain(raw.rstrip("\r\n").rpartition("\r")[2])  # a progress bar writes over what came before
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[:_LONGEST_LINE]} … ({len(text) - _LONGEST_LINE:,} more characters)"
+    marked = _MARKED.match(text)
+    if not marked:
+        return "", text
+    kind = marked["kind"]
+    return kind, text if kind in {"error", "warning"} else f"{marked['time'] or ''}{marked['text']}"
+
+
+def _picture(token: Token, folder: Path | None, where: str) -> Token:
+    if token.type != "image" or str(token.attrs["src"]).startswith("data:image/"):
+        return token
+    name = posixpath.join(where, unquote(str(token.attrs["src"])))
+    file = inside(folder, name) if folder else None
+    kind = (mimetypes.guess_type(name)[0] or "") if file else ""
+    if file is None or not kind.startswith("image/") or file.stat().st_size > _LARGEST_PICTURE:
+        return Token("text", "", 0, content=f"[picture: {token.content}]")
+    token.attrs["src"] = f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+    return token
