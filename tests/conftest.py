@@ -28,11 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="fail every call on every registry, for 20 rounds each")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes an MLflow store is marked `registry`: the pipelines' unit tests do without."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what takes an MLflow store, leave out what only `make thorough` does, and begin with what takes longest."""
     for item in items:
         if {"fresh_store", "registry"} & set(getattr(item, "fixturenames", [])):
             item.add_marker("registry")
+        if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
+            item.add_marker(pytest.mark.skip(reason="`make thorough` tries it"))
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tests.commands import latest_summary, status, workshop
 from tests.participant import NOTEBOOKS, git, reword, runs, said, stand_in_a_clone
 from workshop.core import tables
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def a_merge_that_makes_no_better_model_succeeds_with_issues(promoted: str) -> No
     """A second merge, after which Production is as it was."""
     git("fetch", "workshop")
     git("switch", "--create", "dev-cleo", "workshop/main")
-    reword("part_1_2_training", "Nothing of this changes the model.")
+    reword("part_1_1_data_prep", "Nothing of this changes the model.")
     git("push", "workshop", "dev-cleo")
     assert finished(7) == ("workshop_unit_test.yml", "dev-cleo", "succeeded")
     said("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")

@@ -43,7 +43,7 @@ def test_conda_users_get_the_pins_of_requirements_txt() -> None:
 def test_every_dependency_is_pinned_and_every_pin_has_digests() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    wanted = {re.split(r"[\[<>=; ]", name)[0].lower() for group in groups for name in group}
+    wanted = {re.split(r"[\[<>=; ]", name)[0].lower().replace(".", "-") for group in groups for name in group}
     assert wanted - set(pinned()) == set()
     entries = re.split(
         r"^(?=[a-z0-9._-]+==)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
@@ -71,6 +71,12 @@ def test_core_knows_no_runner_no_command_line_and_no_vendor(module: Path) -> Non
         "workshop.devops",
         "workshop.cli",
     )
+    assert [name for name in imports(module) if name.startswith(foreign)] == []
+
+
+@pytest.mark.parametrize("module", sorted((PACKAGE / "devops").rglob("*.py")), ids=lambda path: path.name)
+def test_devops_stands_on_core_alone(module: Path) -> None:
+    foreign = ("papermill", "typer", "mlflow", "workshop.headless", "workshop.serving", "workshop.cli")
     assert [name for name in imports(module) if name.startswith(foreign)] == []
 
 

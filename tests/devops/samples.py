@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from workshop.core.settings import current_settings
-from workshop.devops.pull_requests import PullRequest
+from workshop.devops.policies import PullRequest
 from workshop.devops.record import Issue, Job, Run, Runs, Stage, Step
 
 BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -28,6 +28,15 @@ def test_exactly_the_commit_is_checked_out(tmp_path: Path) -> None:
     assert laptop.log_of(run, "look").splitlines() == [run.commit, str(folder), "## HEAD (no branch)", "/dev/null"]
 
 
+def test_a_commit_that_no_branch_holds_is_checked_out_too(tmp_path: Path) -> None:
+    folder = laptop.repository(tmp_path / "repository", STEPS)
+    laptop.commit(folder, STEPS, more="x")
+    run = laptop.queued(folder)
+    laptop.git(folder, "reset", "--quiet", "--hard", "HEAD~1")
+    agent.execute(run, folder, laptop.reject)
+    assert laptop.log_of(run, "look").splitlines()[0] == run.commit
+
+
 def test_no_hook_of_anybody_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = laptop.repository(tmp_path / "repository", STEPS)
     templates = tmp_path / "templates"

@@ -57,6 +57,14 @@ def run(folder: Path, *arguments: str) -> Finished:
     return Finished(process.returncode, out, err)
 
 
+def here(folder: Path, branch: str = "", approves: bool = False) -> tuple[record.Run, str]:
+    """Run it in this process; returns what is shown, too."""
+    shown = io.StringIO()
+    console = Console(file=shown, width=200)
+    done = terminal.execute(terminal.plan("try.yml", branch, {}, folder), folder, console, approves)
+    return done, shown.getvalue()
+
+
 def test_a_run_shows_its_steps_and_leaves_a_page(tmp_path: Path) -> None:
     folder = laptop.repository(tmp_path / "repository", PIPELINE)
     laptop.git(folder, "config", "user.name", "Ana")
@@ -98,6 +106,7 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
         ("try.yml", "main~0", {}, "no name that Git allows"),
         ("try.yml", "", {"no": "1"}, "has no parameter no: it has word, code"),
         ("try.yml", "", {"code": "x"}, "must be a number"),
+        ("try.yml", "a\udcff", {}, "no UTF-8"),
     ],
 )
 def test_what_there_is_not_can_not_be_run(
@@ -158,8 +167,8 @@ def test_a_branch_with_a_strange_name_is_only_a_name(tmp_path: Path) -> None:
     folder = laptop.repository(tmp_path / "repository", "steps: [{bash: 'git rev-parse HEAD', displayName: look}]")
     laptop.git(folder, "branch", "x$(touch${IFS}pwned)")
     laptop.commit(folder, "steps: [{bash: exit 1}]")
-    done = run(folder, "try.yml", "--branch", "x$(touch${IFS}pwned)")
-    assert done.code == 0, done.out
+    done, _ = here(folder, "x$(touch${IFS}pwned)")
+    assert done.result == "succeeded"
     assert record.Runs().load(1).branch == "x$(touch${IFS}pwned)"
     assert not list(tmp_path.rglob("pwned"))
 
@@ -170,18 +179,18 @@ def test_outside_of_a_checkout_there_is_nothing_to_run(tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_the_file_is_a_run_that_failed(tmp_path: Path) -> None:
-    done = run(laptop.repository(tmp_path / "repository", "steps: [{bsh: x}]"), "try.yml")
-    assert done.code == 1
-    assert ".azure_pipelines/try.yml, line 1" in done.out
+    done, shown = here(laptop.repository(tmp_path / "repository", "steps: [{bsh: x}]"))
+    assert done.result == "failed"
+    assert ".azure_pipelines/try.yml, line 1" in shown
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"), [([], 1, "add --approve"), (["--approve"], 0, "says --approve")]
+    ("approves", "result", "said"), [(False, "failed", "add --approve"), (True, "succeeded", "Yes,")]
 )
-def test_an_approval(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
-    done = run(laptop.repository(tmp_path / "repository", DEPLOYMENT), "try.yml", *arguments)
-    assert done.code == code
-    assert said in done.out
+def test_where_nobody_can_be_asked(tmp_path: Path, approves: bool, result: str, said: str) -> None:
+    done, shown = here(laptop.repository(tmp_path / "repository", DEPLOYMENT), approves=approves)
+    assert done.result == result
+    assert said in shown
 
 
 def test_sigterm_ends_the_run_as_canceled(tmp_path: Path) -> None:

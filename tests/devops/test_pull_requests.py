@@ -8,7 +8,8 @@ import pytest
 
 from tests.devops.team import FILES, Clone, git
 from workshop.core.errors import WorkshopError
-from workshop.devops import hub, pull_requests, run_queue
+from workshop.devops import hub, merges, pull_requests, run_queue
+from workshop.devops.policies import PullRequest
 from workshop.devops.record import Result, Run, Runs
 
 CHECK = "workshop_unit_test.yml"
@@ -159,7 +160,7 @@ def test_branches_that_contradict_each_other(team: Clone) -> None:
 
 def test_an_old_git_is_named(team: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     push(team, "dev-ana", "1")
-    monkeypatch.setattr(pull_requests, "MERGE_TREE_SINCE", (99, 0))
+    monkeypatch.setattr(merges, "MERGE_TREE_SINCE", (99, 0))
 
     with pytest.raises(WorkshopError, match=r"Git 99\.0 or newer"):
         pull_requests.create("dev-ana", "integration", "", "", "Ana")
@@ -248,7 +249,7 @@ def test_somebody_moves_the_target_at_the_last_moment(team: Clone, monkeypatch: 
     pull_requests.create("dev-ana", "integration", "", "", "Ana")
     checked = pull_requests._ask_for_success
 
-    def and_then_somebody_is_quicker(request: pull_requests.PullRequest, found: pull_requests.Validation) -> None:
+    def and_then_somebody_is_quicker(request: PullRequest, found: pull_requests.Validation) -> None:
         checked(request, found)
         git(hub.repository(), "update-ref", "refs/heads/integration", other)
 

@@ -48,7 +48,10 @@ def test_each_notebook_gets_the_given_parameters_that_it_declares_with_their_typ
     ("given", "sentence"),
     [
         ({"confidance": "0.9"}, "did you mean confidence?"),
-        ({"bogus": "1"}, "they have confidence, correct_for_looks, detectable_improvement, devops_action"),
+        (
+            {"bogus": "1"},
+            "they have compare_only, confidence, correct_for_looks, detectable_improvement,",
+        ),
         ({"confidence": "abc"}, "confidence cannot be 'abc'"),
         ({"confidence": "1.5"}, "less than 1"),
         ({"min_improvement": "-1"}, "min_improvement cannot be '-1'"),

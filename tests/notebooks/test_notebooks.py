@@ -111,7 +111,6 @@ def test_the_defaults_are_those_of_the_contract(path: Path) -> None:
 def test_the_training_cells_of_1_2_and_part_4_can_stand_for_each_other() -> None:
     (baseline,) = cells(FOLDER / "part_1_2_training.ipynb", tag="training")
     (searched,) = cells(FOLDER / "part_4_new_training_code.ipynb", tag="training")
-    assert baseline.source != searched.source
     for cell in (baseline, searched):
         bound = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)
                  and isinstance(node.ctx, ast.Store)}  # fmt: skip

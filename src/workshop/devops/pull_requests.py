@@ -4,62 +4,18 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock
-from pydantic import BaseModel
 
 from workshop.core.errors import WorkshopError
-from workshop.devops import hub, run_queue, triggers
+from workshop.devops import hub, merges, run_queue, triggers
 from workshop.devops.documents import FOLDER, Commit
+from workshop.devops.policies import POLICIES, Policy, PullRequest
 from workshop.devops.record import Run, Runs, now
 
-MERGE_TREE_SINCE = (2, 38)
 _PAUSE = 0.5
-_CHECK = "workshop_unit_test.yml"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a branch asks of a pull request into it."""
-
-    build: str = ""
-    """The pipeline that must succeed on the merge."""
-    reviewers: int = 0
-    """How many people who are not the author must agree; whoever completes it is one."""
-
-
-POLICIES = {"integration": Policy(build=_CHECK), "main": Policy(build=_CHECK, reviewers=1)}
-
-
-class PullRequest(BaseModel):
-    """One pull request."""
-
-    id: int
-    source: str
-    """Branches, without `refs/heads/`."""
-    target: str
-    title: str
-    description: str = ""
-    author: str
-    status: Literal["active", "completed", "abandoned"] = "active"
-    created: datetime
-    completed_by: str = ""
-    merge_commit: str = ""
-    validation_run: int = 0
-    """The number of the run that tests the merge; 0 where none has to."""
-
-    @property
-    def name(self) -> str:
-        """How it is called in sentences."""
-        return f"pull request {self.id} ({self.source} into {self.target})"
-
-    @property
-    def merge_ref(self) -> str:
-        """Where the merge lies that is tested."""
-        return f"refs/pull/{self.id}/merge"
 
 
 @dataclass(frozen=True)
@@ -266,7 +222,7 @@ def _move(request: PullRequest, merged: Validation) -> None:
 
 def _merged_already(request: PullRequest) -> Validation | None:
     """The merge, where a process died after it had moved the branch and before it could say so."""
-    tip, merge = _tip(request.target), _commit_at(request.merge_ref)
+    tip, merge = merges.tip(request.target), merges.commit_at(request.merge_ref)
     if merge is None or tip != merge:
         return None
     return Validation("succeeded", merge, hub.git(hub.repository(), "rev-parse", f"{merge}^1"))
@@ -274,7 +230,7 @@ def _merged_already(request: PullRequest) -> Validation | None:
 
 def _validate(request: PullRequest) -> Validation:
     """Try the merge, and see that it is tested if the target's policy asks for it."""
-    merge, old = _merge(request)
+    merge, old = merges.merge(request.merge_ref, request.source, request.target, request.author, _message(request))
     build = POLICIES.get(request.target, Policy()).build
     if not build or not _is_concerned(build, merge, old):
         request.validation_run = 0
@@ -317,52 +273,5 @@ def _run_on_the_same_files(build: str, merge: str) -> Run | None:
     return next((run for run in same if run.result == "succeeded"), same[0] if same else None)
 
 
-def _merge(request: PullRequest) -> tuple[str, str]:
-    """The merge commit of the two branches as they are now, and the target's commit."""
-    place = hub.repository()
-    old, new = _tip(request.target), _tip(request.source)
-    if hub.git(place, "rev-list", "--count", f"{old}..{new}") == "0":
-        raise WorkshopError(f"There is nothing to merge: {request.target} has all that {request.source} has.")
-    known = _commit_at(request.merge_ref)
-    if known and hub.git(place, "rev-parse", f"{known}^1", f"{known}^2").split() == [old, new]:
-        return known, old
-    tree = _merged_tree(request, old, new)
-    who = "".join(letter for letter in request.author if letter.isprintable() and letter not in "<>").strip(" .,;:'\"")
-    person = {"NAME": who or "somebody", "EMAIL": "workshop@localhost"}
-    identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
-    merge = hub.git(place, "commit-tree", tree, "-p", old, "-p", new, "-m", _message(request), **identity)
-    hub.git(place, "update-ref", request.merge_ref, merge)
-    return merge, old
-
-
-def _merged_tree(request: PullRequest, old: str, new: str) -> str:
-    place = hub.repository()
-    version, wanted = hub.git(place, "version").split()[2], ".".join(map(str, MERGE_TREE_SINCE))
-    if tuple(int(part) for part in version.split(".")[:2]) < MERGE_TREE_SINCE:
-        raise WorkshopError(f"Pull requests need Git {wanted} or newer, and this is {version}: install a newer one.")
-    try:
-        return hub.git(place, "merge-tree", "--write-tree", old, new)
-    except WorkshopError as error:
-        raise WorkshopError(
-            f"{request.source} and {request.target} change the same lines: "
-            f"merge {request.target} into {request.source} in your clone, settle the conflicts and push."
-        ) from error
-
-
 def _message(request: PullRequest) -> str:
     return f"Merged PR {request.id}: {request.title}"
-
-
-def _tip(branch: str) -> str:
-    commit = _commit_at(f"refs/heads/{branch}")
-    if commit is None:
-        raise WorkshopError(f"There is no branch {branch} in the team's repository: push it, or mend its name.")
-    return commit
-
-
-def _commit_at(ref: str) -> str | None:
-    """The commit that a full ref names; nothing in the name has another meaning than itself."""
-    try:
-        return hub.git(hub.repository(), "show-ref", "--verify", "--hash", ref)
-    except WorkshopError:
-        return None

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workshop.core.errors import WorkshopError
 from workshop.devops import pull_requests
-from workshop.devops.pull_requests import PullRequest
+from workshop.devops.policies import PullRequest
 from workshop.devops.record import Run
 from workshop.devops.variables import predefined
 

@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from workshop.devops import pull_requests, run_queue
 from workshop.devops.page import duration, newest, status
-from workshop.devops.pull_requests import PullRequest
+from workshop.devops.policies import PullRequest
 from workshop.devops.record import Run, Runs
 from workshop.devops.texts import plain
 

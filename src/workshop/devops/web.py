@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from workshop.core.errors import WorkshopError
 from workshop.devops import page, pull_requests, texts
-from workshop.devops.pull_requests import POLICIES, Policy, PullRequest
+from workshop.devops.policies import POLICIES, Policy, PullRequest
 from workshop.devops.record import Runs
 
 HOST = "127.0.0.1"

@@ -123,7 +123,7 @@ def _parameters(request: Request, chosen: list[notebooks.Notebook]) -> dict[str,
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
-        "compare_only": request.compare_only,
+        **({"compare_only": True} if request.compare_only else {}),
         # CD must not quietly score with anything else, not even where nothing has been promoted.
         **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
     }

@@ -1,0 +1,50 @@
+"""What a pull request is, and what the team's branches ask of one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+_CHECK = "workshop_unit_test.yml"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a branch asks of a pull request into it."""
+
+    build: str = ""
+    """The pipeline that must succeed on the merge."""
+    reviewers: int = 0
+    """How many people who are not the author must agree; whoever completes it is one."""
+
+
+POLICIES = {"integration": Policy(build=_CHECK), "main": Policy(build=_CHECK, reviewers=1)}
+
+
+class PullRequest(BaseModel):
+    """One pull request."""
+
+    id: int
+    source: str
+    """Branches, without `refs/heads/`."""
+    target: str
+    title: str
+    description: str = ""
+    author: str
+    status: Literal["active", "completed", "abandoned"] = "active"
+    created: datetime
+    completed_by: str = ""
+    merge_commit: str = ""
+    validation_run: int = 0
+    """The number of the run that tests the merge; 0 where none has to."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in sentences."""
+        return f"pull request {self.id} ({self.source} into {self.target})"
+
+    @property
+    def merge_ref(self) -> str:
+        """Where the merge lies that is tested."""
+        return f"refs/pull/{self.id}/merge"
