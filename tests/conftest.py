@@ -14,7 +14,7 @@ from filelock import FileLock
 # Before MLflow is imported anywhere: its client decides then whether to send usage data.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-# Of all that is imported next to nothing is ever garbage: looking through it as often as Python does takes a sixth of
+# Of all that is imported next to nothing is ever garbage: looking through it as often as Python does takes an eighth of
 # the time of what runs in this process.
 gc.set_threshold(100_000, 50, 100)
 

@@ -73,7 +73,9 @@ class Tally:
     held_after_the_next_run: set[str | None] = field(default_factory=set)
 
 
-def interrupt_at_every_call(operation: Callable[[Slots], None], how: How, made_ready: Callable[[], Slots]) -> Tally:
+def interrupt_at_every_call(
+    operation: Callable[[Slots], None], how: How, made_ready: Callable[[], Slots], stride: int = 1
+) -> Tally:
     """Interrupt an operation that takes Production from version 1 to 2 at its first call, its second, and so on.
 
     At every instant Production must be held by one of the two, and the next run must leave nothing half done.
@@ -82,9 +84,10 @@ def interrupt_at_every_call(operation: Callable[[Slots], None], how: How, made_r
         operation: what is interrupted.
         how: what happens at the call.
         made_ready: gives fresh slots in which version 1 holds Production, of a model that nobody has touched.
+        stride: 2 for every second call only, and so on.
     """
     tally = Tally()
-    for at in range(1, MOST_CALLS):
+    for at in range(1, MOST_CALLS, stride):
         slots = made_ready()
         seen: set[str | None] = set()
         fragile: Any = Fragile(slots.client, at, how, lambda: seen.add(slots.holder(Slot.PRODUCTION)))  # noqa: B023

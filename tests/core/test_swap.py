@@ -180,11 +180,16 @@ def judged(registry: MlflowClient) -> None:
     indirect=["kind"],
 )
 def test_a_fault_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
-    judged: None, made_ready: Callable[[], Slots], operation: Callable[[Slots], None], how: How
+    judged: None,
+    made_ready: Callable[[], Slots],
+    operation: Callable[[Slots], None],
+    how: How,
+    request: pytest.FixtureRequest,
 ) -> None:
-    tally = interrupt_at_every_call(operation, how, made_ready)
-    print(f"{operation.__name__}, {how}: interrupted at each of {tally.steps} calls")
-    assert tally.steps > 12  # there is that much to interrupt
+    stride = 1 if request.config.getoption("--thorough") else 2
+    tally = interrupt_at_every_call(operation, how, made_ready, stride)
+    print(f"{operation.__name__}, {how}: interrupted at {tally.steps} calls, one of {stride}")
+    assert tally.steps > 12 / stride  # there is that much to interrupt
     assert tally.held_after_the_fault == tally.held_after_the_next_run == {"1", "2"}
 
 
