@@ -1,9 +1,7 @@
 """What a participant does in her clone, and what she sees: each a process of its own."""
 
-import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -38,11 +36,6 @@ def said(*arguments: str, code: int = 0) -> str:
     assert done.code == code, done.out + done.err
     assert "Traceback" not in done.out + done.err
     return done.out + done.err
-
-
-def runs() -> list[dict[str, Any]]:
-    """The team's runs, oldest first."""
-    return list(json.loads(said("devops", "runs", "--json")))
 
 
 def reword(notebook: str, text: str) -> None:

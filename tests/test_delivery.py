@@ -71,7 +71,7 @@ def test_development_wines_with_a_renamed_column_end_the_run_in_one_sentence(hom
     assert production() == "1"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run_works(
     signum: signal.Signals, home: Path
 ) -> None:

@@ -101,17 +101,22 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
     parameters = _named_values(parameter or [])
-    # Whatever kernels need is imported in another process while this one imports what it needs itself.
-    from workshop.headless import kernels
-
-    kernels.begin_warming()
-    from workshop.core.parameters import DevopsAction
-    from workshop.headless import interruption, publication
-    from workshop.headless import run as runner
-    from workshop.headless.progress import shown_on
+    from workshop.headless import interruption
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, interruption.ask)
+    try:
+        # Whatever kernels need is imported in another process while this one imports what it needs itself.
+        from workshop.headless import kernels
+
+        kernels.begin_warming()
+        from workshop.core.parameters import DevopsAction
+        from workshop.headless import publication
+        from workshop.headless import run as runner
+        from workshop.headless.progress import shown_on
+    except Exception:  # compiled code turns an interrupt during its import into an error of its own
+        interruption.check()
+        raise
     if publish is not None:
         publication.check_folder(publish)
     request = runner.Request(
