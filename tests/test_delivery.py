@@ -14,7 +14,7 @@ from tests.commands import latest_summary, workshop, workshop_here
 from workshop.core import store, tables
 from workshop.core.slots import Slot, open_slots
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 MODEL = "wine_quality"
 AS_ANYBODY_ELSE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
@@ -32,6 +32,7 @@ def production() -> str | None:
     return open_slots(store.connect(), MODEL).holder(Slot.PRODUCTION)
 
 
+@pytest.mark.thorough
 def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: Path) -> None:
     started = {
         name: subprocess.Popen(

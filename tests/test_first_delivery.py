@@ -24,6 +24,7 @@ def files_below(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.thorough
 def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_was_there(
     delivered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 def clone(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A participant's clone, in which she stands after her first `make cd`; what still runs at the end is stopped."""
     shutil.copytree(delivered, home)
-    yield stand_in_a_clone(tmp_path / "clone", monkeypatch)
+    folder = stand_in_a_clone(tmp_path / "clone", monkeypatch)
+    # CI runs the tests of core, which is what the suite that this is part of does at this very time: a few will do.
+    for module in sorted((folder / "tests" / "core").glob("test_*.py"))[3:]:
+        module.unlink()
+    git("commit", "--all", "--message", "Keep a few tests")
+    yield folder
     said("devops", "stop")
 
 

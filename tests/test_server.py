@@ -16,7 +16,7 @@ from workshop.headless import status
 from workshop.headless.local import Job, execute
 from workshop.headless.notebooks import select
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def test_a_server_holds_the_model_and_a_consumer_needs_only_its_address(
