@@ -82,3 +82,23 @@ def wait_until_gone(pid: int) -> None:
             return
         threading.Event().wait(0.02)
     raise AssertionError(f"process {pid} lives on")
+
+
+def approve(_run: record.Run, _job: record.Job) -> str | None:
+    """Ben approves."""
+    return "Ben"
+
+
+def run(tmp_path: Path, text: str, approver: agent.Approver = reject, **parameters: str) -> record.Run:
+    """Run this pipeline in a new repository to its end."""
+    return execute(repository(tmp_path / "repository", text), approver, **parameters)
+
+
+def results(done: record.Run) -> dict[str, str | None]:
+    """The results of stages, jobs and steps by name."""
+    found: dict[str, str | None] = {"run": done.result}
+    for stage in done.stages:
+        found[stage.name] = stage.result
+        found |= {job.name: job.result for job in stage.jobs}
+        found |= {step.name: step.result for job in stage.jobs for step in job.steps}
+    return found

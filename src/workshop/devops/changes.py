@@ -1,9 +1,9 @@
 """What a push changed, asked of Git."""
 
-import subprocess
 from pathlib import Path
 
 from workshop.core.errors import WorkshopError, first_sentence
+from workshop.devops import git
 
 # A person's own settings must not change what the log says.
 _SETTINGS = ("-c", "log.showRoot=true", "-c", "log.showSignature=false")
@@ -53,7 +53,7 @@ def top_level(folder: Path) -> Path:
     Raises:
         WorkshopError: it is in none.
     """
-    asked = _run("-C", str(folder), "rev-parse", "--show-toplevel")
+    asked = git.run(folder, "rev-parse", "--show-toplevel")
     if asked.returncode:
         raise WorkshopError(f"{folder} is not in a Git checkout: go to the folder that you cloned, then try again.")
     return Path(asked.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
@@ -65,7 +65,7 @@ def check_branch(name: str) -> str:
     Raises:
         RequestError: it does not.
     """
-    allowed = _run("check-ref-format", "--branch", name)
+    allowed = git.run(Path.cwd(), "check-ref-format", "--branch", name)
     # Git would also resolve a name such as @{-1}, and answer with the branch that it stands for.
     if allowed.returncode or allowed.stdout.decode("utf-8", "surrogateescape").removesuffix("\n") != name:
         raise RequestError(f"{name!r} is no name that Git allows for a branch: correct it.")
@@ -73,12 +73,8 @@ def check_branch(name: str) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> str:
-    done = _run("-C", str(repository), *_SETTINGS, *arguments)
+    done = git.run(repository, *_SETTINGS, *arguments)
     if done.returncode:
         said = first_sentence(RuntimeError(done.stderr.decode("utf-8", "replace")))
         raise WorkshopError(f"Git could not say what a push to {repository} changed ({said}): check the repository.")
     return done.stdout.decode("utf-8", "surrogateescape")
-
-
-def _run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["git", *arguments], capture_output=True, check=False)

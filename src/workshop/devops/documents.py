@@ -1,6 +1,5 @@
 """YAML as Azure Pipelines reads it: every scalar is text, and everything knows the file and line that it came from."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from workshop.core.errors import WorkshopError
+from workshop.devops import git
 
 FOLDER = ".azure_pipelines"
 
@@ -100,16 +100,13 @@ class Commit:
 
     def read(self, path: str) -> str | None:
         """The text of a file, or None where there is none."""
-        shown = self._git("cat-file", "blob", f"{self.commit}:{path}")
+        shown = git.run(self.repository, "cat-file", "blob", f"{self.commit}:{path}")
         return shown.stdout.decode("utf-8") if shown.returncode == 0 else None
 
     def pipelines(self) -> list[str]:
         """The YAML files directly in the pipelines' folder, by name."""
-        listed = self._git("ls-tree", "-z", "--name-only", self.commit, f"{FOLDER}/").stdout.decode("utf-8")
-        return sorted(path for path in listed.split("\0") if path.endswith(".yml"))
-
-    def _git(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run(["git", "-C", str(self.repository), *arguments], capture_output=True, check=False)
+        listed = git.run(self.repository, "ls-tree", "-z", "--name-only", self.commit, f"{FOLDER}/")
+        return sorted(path for path in listed.stdout.decode("utf-8").split("\0") if path.endswith(".yml"))
 
 
 def load(files: Files, path: str, asked: Place | None = None) -> Mapping:

@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,9 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from workshop.core.errors import WorkshopError, first_sentence
+from workshop.core.errors import WorkshopError
+from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
-from workshop.devops import changes, run_queue, triggers
+from workshop.devops import changes, git, run_queue, triggers
 from workshop.devops.documents import Commit
 from workshop.devops.record import Run, now
 
@@ -75,22 +75,6 @@ def rules() -> Rules:
     return Rules.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else Rules()
 
 
-def git(place: Path, *arguments: str, given: str = "", **environment: str) -> str:
-    """What a Git command prints, without the last line end.
-
-    Raises:
-        WorkshopError: it failed; with what Git says.
-    """
-    command = ["git", "-C", str(place), *arguments]
-    done = subprocess.run(
-        command, input=given.encode(), capture_output=True, env={**os.environ, **environment}, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"it ended with {done.returncode}"
-        raise WorkshopError(f"`git {arguments[0]}` failed: {first_sentence(Exception(said))}.")
-    return done.stdout.decode(errors="replace").rstrip("\n")
-
-
 def person(place: Path, name: str) -> str:
     """Who acts: whoever is named, or the `user.name` that Git knows there.
 
@@ -98,7 +82,7 @@ def person(place: Path, name: str) -> str:
         WorkshopError: neither.
     """
     with suppress(WorkshopError):
-        name = name.strip() or git(place, "config", "user.name")
+        name = name.strip() or git.ask(place, "config", "user.name")
     if not name:
         raise WorkshopError(
             "Nobody knows who you are: say `--as NAME`, or `git config user.name NAME` once and for all."
@@ -114,8 +98,8 @@ def start(place: Path, approvals: bool = True, direct_push: bool = False) -> boo
     """
     checkout = _checkout(place)
     target = folder() / "repository.git"
-    remotes = git(checkout, "remote").splitlines()
-    url = git(checkout, "remote", "get-url", REMOTE) if REMOTE in remotes else ""
+    remotes = git.ask(checkout, "remote").splitlines()
+    url = git.ask(checkout, "remote", "get-url", REMOTE) if REMOTE in remotes else ""
     if url and url != str(target):
         raise WorkshopError(
             f"This clone has a remote `{REMOTE}` already, which leads to {url}: "
@@ -125,20 +109,20 @@ def start(place: Path, approvals: bool = True, direct_push: bool = False) -> boo
     if new:
         _make(checkout, target)
     _set_up(target, direct_push)
-    (folder() / "settings.json").write_text(Rules(approvals=approvals).model_dump_json(indent=1), encoding="utf-8")
+    write_whole(folder() / "settings.json", Rules(approvals=approvals).model_dump_json(indent=1))
     if not url:
-        git(checkout, "remote", "add", REMOTE, str(target))
-    git(checkout, "fetch", "--quiet", REMOTE)
+        git.ask(checkout, "remote", "add", REMOTE, str(target))
+    git.ask(checkout, "fetch", "--quiet", REMOTE)
     return new
 
 
 def _checkout(place: Path) -> Path:
     try:
-        top = Path(git(place, "rev-parse", "--show-toplevel"))
+        top = Path(git.ask(place, "rev-parse", "--show-toplevel"))
     except WorkshopError as error:
         raise WorkshopError(f"{place} is no clone of the workshop's repository: go into yours, then start.") from error
     try:
-        git(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        git.ask(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except WorkshopError as error:
         raise WorkshopError(f"{top} has no commit yet: commit something, then start.") from error
     return top
@@ -148,19 +132,19 @@ def _make(checkout: Path, target: Path) -> None:
     partial = target.with_name("repository.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    git(partial, "init", "--quiet", "--bare", "--initial-branch=main")
-    git(partial, "config", "receive.shallowUpdate", "true")  # a clone made with --depth will do
-    git(partial, "config", "receive.autogc", "false")  # a run's commit stays, whatever is pushed over it
-    git(checkout, "push", "--quiet", str(partial), "HEAD:refs/heads/main")
-    git(partial, "branch", "integration", "main")
+    git.ask(partial, "init", "--quiet", "--bare", "--initial-branch=main")
+    git.ask(partial, "config", "receive.shallowUpdate", "true")  # a clone made with --depth will do
+    git.ask(partial, "config", "receive.autogc", "false")  # a run's commit stays, whatever is pushed over it
+    git.ask(checkout, "push", "--quiet", str(partial), "HEAD:refs/heads/main")
+    git.ask(partial, "branch", "integration", "main")
     partial.rename(target)
 
 
 def _set_up(target: Path, direct_push: bool) -> None:
     if direct_push:
-        git(target, "config", "workshop.directPush", "true")
-    elif "workshop.directpush=true" in git(target, "config", "--list").splitlines():
-        git(target, "config", "--unset-all", "workshop.directPush")
+        git.ask(target, "config", "workshop.directPush", "true")
+    elif "workshop.directpush=true" in git.ask(target, "config", "--list").splitlines():
+        git.ask(target, "config", "--unset-all", "workshop.directPush")
     kept = {"WORKSHOP_HOME": str(current_settings().home), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in kept.items() if value)
     for name, text in {
@@ -197,12 +181,12 @@ def received(updates: Iterable[str], requested_for: str = "") -> list[str]:
 def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> list[str]:
     place = repository()
     try:
-        commit = git(
+        commit = git.ask(
             place, "rev-parse", "--verify", "--quiet", f"{new}^{{commit}}"
         )  # a tag may be an object of its own
     except WorkshopError:
         return [f"{ref} names no commit: nothing starts."]
-    author = git(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
+    author = git.ask(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
     message = changes.head_message(place, commit)
     push = triggers.Push(ref, changes.changed_files(place, old, commit, ref), message)
     said = []

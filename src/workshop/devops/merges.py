@@ -1,7 +1,7 @@
 """The merge of two branches of the team's repository: made aside, to be tested, before a branch moves to it."""
 
 from workshop.core.errors import WorkshopError
-from workshop.devops import hub
+from workshop.devops import git, hub
 
 MERGE_TREE_SINCE = (2, 38)
 """The first Git that can merge without a work tree."""
@@ -15,17 +15,17 @@ def merge(ref: str, source: str, target: str, author: str, message: str) -> tupl
     """
     place = hub.repository()
     old, new = tip(target), tip(source)
-    if hub.git(place, "rev-list", "--count", f"{old}..{new}") == "0":
+    if git.ask(place, "rev-list", "--count", f"{old}..{new}") == "0":
         raise WorkshopError(f"There is nothing to merge: {target} has all that {source} has.")
     known = commit_at(ref)
-    if known and hub.git(place, "rev-parse", f"{known}^1", f"{known}^2").split() == [old, new]:
+    if known and git.ask(place, "rev-parse", f"{known}^1", f"{known}^2").split() == [old, new]:
         return known, old
     tree = _merged_tree(source, target, old, new)
     who = "".join(letter for letter in author if letter.isprintable() and letter not in "<>").strip(" .,;:'\"")
     person = {"NAME": who or "somebody", "EMAIL": "workshop@localhost"}
     identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
-    made = hub.git(place, "commit-tree", tree, "-p", old, "-p", new, "-m", message, **identity)
-    hub.git(place, "update-ref", ref, made)
+    made = git.ask(place, "commit-tree", tree, "-p", old, "-p", new, "-m", message, **identity)
+    git.ask(place, "update-ref", ref, made)
     return made, old
 
 
@@ -44,18 +44,18 @@ def tip(branch: str) -> str:
 def commit_at(ref: str) -> str | None:
     """The commit that a full ref names; nothing in the name has another meaning than itself."""
     try:
-        return hub.git(hub.repository(), "show-ref", "--verify", "--hash", ref)
+        return git.ask(hub.repository(), "show-ref", "--verify", "--hash", ref)
     except WorkshopError:
         return None
 
 
 def _merged_tree(source: str, target: str, old: str, new: str) -> str:
     place = hub.repository()
-    version, wanted = hub.git(place, "version").split()[2], ".".join(map(str, MERGE_TREE_SINCE))
+    version, wanted = git.ask(place, "version").split()[2], ".".join(map(str, MERGE_TREE_SINCE))
     if tuple(int(part) for part in version.split(".")[:2]) < MERGE_TREE_SINCE:
         raise WorkshopError(f"Pull requests need Git {wanted} or newer, and this is {version}: install a newer one.")
     try:
-        return hub.git(place, "merge-tree", "--write-tree", old, new)
+        return git.ask(place, "merge-tree", "--write-tree", old, new)
     except WorkshopError as error:
         raise WorkshopError(
             f"{source} and {target} change the same lines: "

@@ -10,7 +10,8 @@ from typing import Literal
 from filelock import FileLock
 
 from workshop.core.errors import WorkshopError
-from workshop.devops import hub, merges, run_queue, triggers
+from workshop.core.files import write_whole
+from workshop.devops import git, hub, merges, run_queue, triggers
 from workshop.devops.documents import FOLDER, Commit
 from workshop.devops.policies import POLICIES, Policy, PullRequest
 from workshop.devops.record import Run, Runs, now
@@ -183,10 +184,7 @@ def _folder() -> Path:
 
 
 def _save(request: PullRequest) -> None:
-    path = _folder() / f"{request.id}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(request.model_dump_json(indent=1), encoding="utf-8")
-    partial.replace(path)
+    write_whole(_folder() / f"{request.id}.json", request.model_dump_json(indent=1))
 
 
 def _ask_for_a_reviewer(request: PullRequest, name: str, one_person: bool) -> None:
@@ -213,7 +211,7 @@ def _ask_for_success(request: PullRequest, found: Validation) -> None:
 
 def _move(request: PullRequest, merged: Validation) -> None:
     try:
-        hub.git(hub.repository(), "update-ref", f"refs/heads/{request.target}", merged.merge, merged.old)
+        git.ask(hub.repository(), "update-ref", f"refs/heads/{request.target}", merged.merge, merged.old)
     except WorkshopError as error:
         raise WorkshopError(
             f"Somebody else has changed {request.target} at this moment: complete the {request.name} again."
@@ -225,7 +223,7 @@ def _merged_already(request: PullRequest) -> Validation | None:
     tip, merge = merges.tip(request.target), merges.commit_at(request.merge_ref)
     if merge is None or tip != merge:
         return None
-    return Validation("succeeded", merge, hub.git(hub.repository(), "rev-parse", f"{merge}^1"))
+    return Validation("succeeded", merge, git.ask(hub.repository(), "rev-parse", f"{merge}^1"))
 
 
 def _validate(request: PullRequest) -> Validation:
@@ -247,7 +245,7 @@ def _is_concerned(build: str, merge: str, old: str) -> bool:
     path = f"{FOLDER}/{build}"
     if path not in files.pipelines():
         return False
-    changed = hub.git(files.repository, "diff", "--name-only", "--no-renames", "-z", f"{old}...{merge}^2", "--")
+    changed = git.ask(files.repository, "diff", "--name-only", "--no-renames", "-z", f"{old}...{merge}^2", "--")
     return triggers.concerned(files, path, [each for each in changed.split("\0") if each])
 
 
@@ -268,7 +266,7 @@ def _run_on_the_same_files(build: str, merge: str) -> Run | None:
     """The newest run of the pipeline on a commit whose files are the merge's, before all one that succeeded."""
     runs = [run for run in reversed(Runs().all()) if run.pipeline == build]
     asked = "\n".join(f"{commit}^{{tree}}" for commit in (merge, *(run.commit for run in runs)))
-    trees = hub.git(hub.repository(), "cat-file", "--batch-check=%(objectname)", given=asked).splitlines()
+    trees = git.ask(hub.repository(), "cat-file", "--batch-check=%(objectname)", given=asked).splitlines()
     same = [run for run, tree in zip(runs, trees[1:], strict=True) if tree == trees[0] and run.result != "canceled"]
     return next((run for run in same if run.result == "succeeded"), same[0] if same else None)
 

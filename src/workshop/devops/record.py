@@ -10,6 +10,7 @@ from filelock import FileLock
 from pydantic import BaseModel, Field
 
 from workshop.core.errors import WorkshopError
+from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
 
 Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
@@ -145,10 +146,7 @@ class Runs:
 
     def save(self, run: Run) -> None:
         """Store what is known of it now; whole or not at all."""
-        path = self.folder_of(run.number) / "run.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(run.model_dump_json(indent=1), encoding="utf-8")
-        partial.replace(path)
+        write_whole(self.folder_of(run.number) / "run.json", run.model_dump_json(indent=1))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from workshop.core.errors import WorkshopError
+from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
 from workshop.devops import agent
 from workshop.devops.record import Job, Result, Run, Runs, Step, now
@@ -92,9 +93,7 @@ def answer_approval(number: int, name: str, approved: bool) -> Run:
         raise WorkshopError(f"The {run.title} waits for no approval: it is {run.state}.")
     path = approval_file(number)
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(Approval(by=name, approved=approved).model_dump_json(indent=1), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, Approval(by=name, approved=approved).model_dump_json(indent=1))
     ensure_working()
     return run
 

@@ -1,6 +1,5 @@
 """A run that a person starts by hand: what it is a run of, and how it looks on the terminal while it goes on."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from workshop.core import provenance
-from workshop.devops import agent, changes, documents, hub, page, reading, repos_api, run_queue, variables
+from workshop.devops import agent, changes, documents, git, hub, page, reading, repos_api, run_queue, variables
 from workshop.devops.changes import RequestError
 from workshop.devops.record import Job, Result, Run, Runs, Step, now
 from workshop.devops.texts import plain
@@ -228,5 +227,5 @@ def _seconds(step: Step) -> str:
 
 def _git(repository: Path, *arguments: str) -> str:
     """What Git says, without the last line end; empty where it says no."""
-    done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, check=False)
+    done = git.run(repository, *arguments)
     return done.stdout.decode("utf-8", "replace").removesuffix("\n") if done.returncode == 0 else ""

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from workshop.core.files import write_whole
+
 RunStatus = Literal[
     "promoted", "staged", "compared", "unchanged", "not better", "vetoed", "refused", "done", "failed", "interrupted"
 ]
@@ -71,6 +73,4 @@ class Summary(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""
-        partial = path.with_suffix(".partial")
-        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, self.model_dump_json(indent=2) + "\n")

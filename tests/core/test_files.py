@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from workshop.core.files import write_whole
+
+
+def test_the_new_text_takes_the_place_of_the_old_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    for text in ("old", "new: ä"):
+        write_whole(path, text)
+        assert path.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_can_not_be_written_leaves_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "new \udcff")
+    assert path.read_text(encoding="utf-8") == "old"
