@@ -89,10 +89,15 @@ def approve(
 
 @app.command()
 def stop() -> None:
-    """End the agent: what is running is canceled, what is queued stays and goes on with the next command."""
+    """End the agent: what runs or waits for an approval is canceled, what is queued goes on with the next command."""
     from workshop.devops import run_queue
+    from workshop.devops.record import Runs
 
+    begun = [run.number for run in run_queue.unfinished() if run.state != "queued"]
     _say("The agent is stopped." if run_queue.stop() else "There is no agent at work.")
+    for run in map(Runs().load, begun):
+        if run.result == "canceled":
+            _say(f"The {run.title} is canceled: `workshop devops rerun {run.number}` starts it again.")
 
 
 @app.command()
@@ -161,7 +166,7 @@ def pr_create(
     request, new = pull_requests.create(source, target, title, description, _person(name))
     _say(f"The {request.name} is {'open' if new else 'open already'}: {request.title}")
     if request.validation_run:
-        _say(f"Run {request.validation_run} tests the merge.")
+        _say(f"Run {request.validation_run} is the test of the merge: it has, or had, the very files of it.")
 
 
 @pr.command("complete")

@@ -161,4 +161,6 @@ def _stage_entry(stage: pipeline.Stage) -> record.Stage:
         )
         for job in stage.jobs
     ]
-    return record.Stage(name=stage.display_name, jobs=jobs)
+    # A pipeline that names no stage has one all the same, with a name that tells nobody anything.
+    name = "The only stage" if stage.display_name == "__default" else stage.display_name
+    return record.Stage(name=name, jobs=jobs)

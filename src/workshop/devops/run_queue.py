@@ -90,7 +90,8 @@ def answer_approval(number: int, name: str, approved: bool) -> Run:
     """
     run = Runs().load(number)
     if run.state != "waiting for approval":
-        raise WorkshopError(f"The {run.title} waits for no approval: it is {run.state}.")
+        later = "" if run.state == "completed" else "; `workshop devops watch --until-idle` ends when it does"
+        raise WorkshopError(f"The {run.title} waits for no approval: it is {run.state}{later}.")
     path = approval_file(number)
     path.parent.mkdir(exist_ok=True)
     write_whole(path, Approval(by=name, approved=approved).model_dump_json(indent=1))
