@@ -52,6 +52,8 @@ def runs(as_json: AsJson = False) -> None:
 
     run_queue.ensure_working()
     found = Runs().all()
+    for number in set(Runs().numbers()) - {run.number for run in found}:
+        _complain(f"The record of run {number} is damaged: take {Runs().folder_of(number)} away.")
     if as_json:
         print(json.dumps([run.model_dump(mode="json") for run in found], indent=2))
         return
@@ -198,6 +200,8 @@ def pr_list(as_json: AsJson = False) -> None:
 
     run_queue.ensure_working()
     found = pull_requests.every()
+    for number in set(pull_requests.numbers()) - {request.id for request in found}:
+        _complain(f"The record of pull request {number} is damaged: `workshop devops pr show {number}` says where.")
     if as_json:
         print(json.dumps([request.model_dump(mode="json") for request in found], indent=2))
         return
@@ -241,6 +245,11 @@ def _person(name: str) -> str:
 
 def _say(sentence: str) -> None:
     out.print(_plain(sentence), markup=False, highlight=False, soft_wrap=True)
+
+
+def _complain(sentence: str) -> None:
+    """On standard error, where it is in no program's way."""
+    Console(stderr=True).print(_plain(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def _shown(cell: str) -> str:

@@ -295,3 +295,18 @@ def test_any_name_can_be_an_authors(team: Clone, name: str) -> None:
     assert request.author == name
     assert git(hub.repository(), "log", "-1", "--format=%ae", "integration").stdout == "workshop@localhost\n"
     assert not (Path.cwd() / "pwned").exists()
+
+
+def test_a_damaged_record_holds_up_nobody_and_keeps_its_number(team: Clone) -> None:
+    team.commit({"code/train.py": "print('again')\n"}, branch="dev-ana")
+    team.push("dev-ana")
+    folder = hub.folder() / "pull_requests"
+    folder.mkdir(exist_ok=True)
+    (folder / "1.json").write_text('{"id":')
+    (folder / "abc.json").write_text("{}")
+    assert pull_requests.every() == []
+    request, new = pull_requests.create("dev-ana", "integration", "", "", "Ana")
+    assert (request.id, new) == (2, True)
+    assert [each.id for each in pull_requests.every()] == [2]
+    with pytest.raises(WorkshopError, match=r"1\.json can't be read as what it should be"):
+        pull_requests.load(1)

@@ -17,7 +17,7 @@ from tests.devops.team import Clone, git
 from workshop import cli_devops
 from workshop.core.errors import WorkshopError
 from workshop.devops import hub, pull_requests, run_queue
-from workshop.devops.record import Run, Runs, now
+from workshop.devops.record import Job, Run, Runs, Stage, now
 
 pytestmark = pytest.mark.integration
 
@@ -192,6 +192,42 @@ def test_who_waits_for_an_approval_holds_up_only_the_same_pipeline(team: Clone, 
     assert diary(tmp_path) == ["main", "delivered"]
     with pytest.raises(WorkshopError, match="waits for no approval"):
         run_queue.answer_approval(first, "Bo", approved=True)
+
+
+def test_an_answer_is_one_job_s_and_there_is_one(team: Clone) -> None:
+    run = Run(
+        number=0, pipeline="cd.yml", branch="main", commit=team.head(), created=now(), state="waiting for approval"
+    )
+    jobs = [Job(name="one", environment="a", asked=now()), Job(name="two", environment="b")]
+    number = Runs().add(run.model_copy(update={"stages": [Stage(name="s", jobs=jobs)]})).number
+    with run_queue.sign_of_life(number):  # so that nobody takes it for lost
+        run_queue.answer_approval(number, "Bo", approved=True)
+        for approved in (True, False):
+            with pytest.raises(WorkshopError, match="Bo has answered already"):
+                run_queue.answer_approval(number, "Cleo", approved=approved)
+        first = run_queue.approval_file(Runs().load(number))
+        assert run_queue.Approval.model_validate_json(first.read_text()) == run_queue.Approval(by="Bo", approved=True)
+
+        waiting = Runs().load(number)
+        waiting.stages[0].jobs[0].approved_by = "Bo"
+        waiting.stages[0].jobs[1].asked = now()
+        Runs().save(waiting)
+        assert run_queue.approval_file(waiting) != first
+        assert not run_queue.approval_file(waiting).exists()
+    run_queue.stop()
+
+
+def test_a_damaged_record_holds_up_nobody(team: Clone) -> None:
+    damaged = queue(team, "cd.yml")
+    (Runs().folder_of(damaged) / "run.json").write_text('{"n')
+    number = queue(team, "workshop_unit_test.yml")
+    run_queue.ensure_working()
+    until(lambda: state(number) == "succeeded")
+    with pytest.raises(WorkshopError, match=r"run\.json can't be read as what it should be"):
+        Runs().load(damaged)
+    listed = CliRunner().invoke(cli_devops.app, ["runs"])
+    assert (listed.exit_code, "The record of run 1 is damaged" in listed.stderr) == (0, True)
+    assert "Traceback" not in team.push("HEAD:refs/heads/dev-ana").stderr
 
 
 def test_killed_while_it_waits_for_an_approval(team: Clone) -> None:

@@ -80,6 +80,8 @@ def test_secrets_are_masked_from_then_on_line_by_line(tmp_path: Path) -> None:
         (vso("task.unknown a=b"), "failed", "task.unknown is not done here"),
         ("echo '##vso[task.setvariable'", "failed", "can't be read"),
         (vso("task.uploadsummary", "not-there.md"), "failed", "no file"),
+        (vso("task.uploadsummary", "/etc/passwd"), "failed", "not in the job's own folder"),
+        (vso("build.uploadlog", "/etc/passwd"), "failed", "not in the job's own folder"),
         (vso("artifact.upload artifactname=../x", "."), "failed", "can't be called"),
         (vso("artifact.upload artifactname=x", "not-there"), "failed", "to publish"),
         ("false; echo ok", "succeeded", ""),

@@ -100,7 +100,7 @@ class RunAtWork:
         skip(entry, "canceled" if result == "canceled" else "skipped")
 
     def _is_approved(self, entry: record.Job) -> bool:
-        self.run.state = "waiting for approval"
+        self.run.state, entry.asked = "waiting for approval", record.now()
         self.saved()
         entry.approved_by = self.mask(self.approver(self.run, entry) or "")
         self.run.state = "running"

@@ -63,6 +63,9 @@ def _file(step: "StepAtWork", text: str) -> Path:
     path = step.place.sources / text.strip()
     if not text.strip() or not path.is_file():
         raise WorkshopError(f"There is no file {path} to upload: check the path.")
+    # What a log says must not choose a file of the machine's for the run's page.
+    if not path.resolve().is_relative_to(step.place.work.resolve()):
+        raise WorkshopError(f"{path} is not in the job's own folder: copy it there, then upload it.")
     return path
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from workshop.core.files import write_whole
 from workshop.devops import git, hub, merges, run_queue, triggers
 from workshop.devops.documents import FOLDER, Commit
 from workshop.devops.policies import POLICIES, Policy, PullRequest
-from workshop.devops.record import Run, Runs, now
+from workshop.devops.record import Run, Runs, now, read_record
 
 _PAUSE = 0.5
 
@@ -32,21 +32,24 @@ class Validation:
 
 
 def every() -> list[PullRequest]:
-    """All of them, oldest first."""
-    paths = _folder().glob("*.json") if _folder().is_dir() else []
-    return [load(number) for number in sorted(int(path.stem) for path in paths)]
+    """All of them whose record can be read, oldest first."""
+    found = []
+    for number in numbers():
+        with suppress(WorkshopError):  # a damaged one must not hold up all the others
+            found.append(load(number))
+    return found
 
 
 def load(number: int) -> PullRequest:
     """One of them.
 
     Raises:
-        WorkshopError: there is none of that number.
+        WorkshopError: there is none of that number, or its record is damaged.
     """
     path = _folder() / f"{number}.json"
     if not path.is_file():
         raise WorkshopError(f"There is no pull request {number}: `workshop devops pr list` lists them.")
-    return PullRequest.model_validate_json(path.read_text(encoding="utf-8"))
+    return read_record(path, PullRequest)
 
 
 def create(source: str, target: str, title: str, description: str, author: str) -> tuple[PullRequest, bool]:
@@ -65,7 +68,7 @@ def create(source: str, target: str, title: str, description: str, author: str) 
             request.description = description or request.description
         else:
             request = PullRequest(
-                id=max((each.id for each in known), default=0) + 1,
+                id=max(numbers(), default=0) + 1,
                 source=source,
                 target=target,
                 title=" ".join(title.split()) or f"{source} into {target}",
@@ -177,6 +180,11 @@ def _locked() -> Iterator[None]:
     _folder().mkdir(exist_ok=True)
     with FileLock(_folder() / ".lock"):
         yield
+
+
+def numbers() -> list[int]:
+    """The numbers of all pull requests, also of those whose record is damaged."""
+    return sorted(int(path.stem) for path in _folder().glob("*.json") if path.stem.isdecimal())
 
 
 def _folder() -> Path:

@@ -1,18 +1,19 @@
 """What is known of a run: its timeline, in `run.json`, written by whoever runs it and read by every page."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from filelock import FileLock
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from workshop.core.errors import WorkshopError
 from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
 
+Record = TypeVar("Record", bound=BaseModel)
 Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
 State = Literal["queued", "running", "waiting for approval", "completed"]
 
@@ -45,6 +46,8 @@ class Job(BaseModel):
     finished: datetime | None = None
     environment: str = ""
     """The environment that a deployment job deploys to."""
+    asked: datetime | None = None
+    """When its approval was asked for."""
     approved_by: str = ""
     steps: list[Step] = Field(default_factory=list)
     issues: list[Issue] = Field(default_factory=list)
@@ -92,6 +95,13 @@ class Run(BaseModel):
     tags: list[str] = Field(default_factory=list)
 
     @property
+    def waiting_job(self) -> int | None:
+        """Which of all its jobs, from 0, waits for an approval; None where none does."""
+        jobs = [job for stage in self.stages for job in stage.jobs]
+        waiting = (at for at, job in enumerate(jobs) if job.asked and not job.approved_by and job.result is None)
+        return next(waiting, None) if self.state == "waiting for approval" else None
+
+    @property
     def title(self) -> str:
         """How the run is called in sentences and on pages."""
         return f"run {self.number} of {self.pipeline}"
@@ -100,6 +110,18 @@ class Run(BaseModel):
 def now() -> datetime:
     """The time, for a record."""
     return datetime.now(UTC)
+
+
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """What a JSON file says.
+
+    Raises:
+        WorkshopError: it is damaged.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise WorkshopError(f"{path} can't be read as what it should be: restore it, or take it away.") from error
 
 
 class Runs:
@@ -121,19 +143,25 @@ class Runs:
         )
 
     def all(self) -> list[Run]:
-        """All runs, oldest first."""
-        return [self.load(number) for number in self.numbers()]
+        """All runs whose record can be read, oldest first."""
+        return [run for number in self.numbers() if (run := self.readable(number)) is not None]
+
+    def readable(self, number: int) -> Run | None:
+        """One run, or None where its record can't be read: one that is damaged must not hold up all the others."""
+        with suppress(WorkshopError):
+            return self.load(number)
+        return None
 
     def load(self, number: int) -> Run:
         """One run.
 
         Raises:
-            WorkshopError: there is none of that number.
+            WorkshopError: there is none of that number, or its record is damaged.
         """
         path = self.folder_of(number) / "run.json"
         if not path.is_file():
             raise WorkshopError(f"There is no run {number}: `workshop devops runs` lists them.")
-        return Run.model_validate_json(path.read_text(encoding="utf-8"))
+        return read_record(path, Run)
 
     def add(self, run: Run) -> Run:
         """Store a new run under the next number, which it gets; whole or not at all."""

@@ -21,7 +21,7 @@ from workshop.core.errors import WorkshopError
 from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
 from workshop.devops import agent
-from workshop.devops.record import Job, Result, Run, Runs, Step, now
+from workshop.devops.record import Job, Result, Run, Runs, Step, now, read_record
 
 _MARK = "WORKSHOP_DEVOPS_AGENT"
 _COMMAND = ["-m", "workshop", "devops", "work"]
@@ -32,7 +32,7 @@ _listeners: list["subprocess.Popen[bytes]"] = []
 
 
 class Approval(BaseModel):
-    """A person's answer, in `approvals/N.json` until the run's worker has taken it."""
+    """A person's answer."""
 
     by: str
     approved: bool
@@ -83,25 +83,28 @@ def begin(number: int) -> Run | None:
 
 
 def answer_approval(number: int, name: str, approved: bool) -> Run:
-    """Answer the approval that a run waits for.
+    """Answer the approval that a run waits for: once, for the job that asks.
 
     Raises:
-        WorkshopError: it waits for none.
+        WorkshopError: it waits for none, or somebody has answered.
     """
-    run = Runs().load(number)
-    if run.state != "waiting for approval":
-        later = "" if run.state == "completed" else "; `workshop devops watch --until-idle` ends when it does"
-        raise WorkshopError(f"The {run.title} waits for no approval: it is {run.state}{later}.")
-    path = approval_file(number)
-    path.parent.mkdir(exist_ok=True)
-    write_whole(path, Approval(by=name, approved=approved).model_dump_json(indent=1))
+    with lock("queue"):
+        run = Runs().load(number)
+        if run.waiting_job is None:
+            later = "" if run.state == "completed" else "; `workshop devops watch --until-idle` ends when it does"
+            raise WorkshopError(f"The {run.title} waits for no approval: it is {run.state}{later}.")
+        path = approval_file(run)
+        if path.exists():
+            raise WorkshopError(f"{read_record(path, Approval).by} has answered already: the {run.title} goes on soon.")
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, Approval(by=name, approved=approved).model_dump_json(indent=1))
     ensure_working()
     return run
 
 
-def approval_file(number: int) -> Path:
-    """Where the answer to a run's approval is put."""
-    return _folder() / "approvals" / f"{number}.json"
+def approval_file(run: Run) -> Path:
+    """Where the answer for the job that waits is put; it stays there, so that no other job takes it for its own."""
+    return _folder() / "approvals" / f"{run.number}-{run.waiting_job}.json"
 
 
 def lock(name: str) -> FileLock:
@@ -126,8 +129,8 @@ def unfinished(over: set[int] | None = None) -> list[Run]:
     found = []
     for number in runs.numbers():
         if number not in over:
-            run = runs.load(number)
-            if run.state == "completed":
+            run = runs.readable(number)
+            if run is None or run.state == "completed":
                 over.add(number)
             else:
                 found.append(run)

@@ -81,7 +81,7 @@ class Workplace:
             (self.work / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "logs").mkdir(exist_ok=True)
         for name in self.run.artifacts if with_artifacts else ():
-            shutil.copytree(self.folder / "artifacts" / name, self.work / name, dirs_exist_ok=True)
+            shutil.copytree(self.folder / "artifacts" / name, self.work / name, dirs_exist_ok=True, symlinks=True)
 
     def folders(self) -> dict[str, str]:
         """The variables that are known where a job runs."""
@@ -135,8 +135,8 @@ class Workplace:
             raise WorkshopError(f"There is no {source} to publish: check the path.")
         target = self.folder.joinpath("artifacts", *parts)
         try:
-            if source.is_dir():
-                shutil.copytree(source, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+            if source.is_dir():  # links stay links: what they lead to outside of it is not the run's to keep
+                shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
             else:
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)

@@ -8,7 +8,7 @@ from types import FrameType
 from filelock import FileLock, Timeout
 
 from workshop.devops import agent, hub, page, repos_api, run_queue
-from workshop.devops.record import Job, Run, Runs
+from workshop.devops.record import Job, Run, Runs, read_record
 
 _PAUSE = 0.2
 _SECONDS_TO_BEGIN = 10
@@ -50,11 +50,10 @@ def _approval(run: Run, turn: FileLock) -> str | None:
     """Who approves, or None where somebody rejects; others have their turn while nobody has answered."""
     if not hub.rules().approvals:
         return "no approval is asked for"
-    path = run_queue.approval_file(run.number)
+    path = run_queue.approval_file(run)
     turn.release()
     while not path.is_file():
         threading.Event().wait(_PAUSE)
-    answer = run_queue.Approval.model_validate_json(path.read_text(encoding="utf-8"))
-    path.unlink()
+    answer = read_record(path, run_queue.Approval)
     turn.acquire()
     return answer.by if answer.approved else None
