@@ -42,6 +42,7 @@ class Target(StrEnum):
     """Where a run's notebooks can be executed."""
 
     LOCAL = "local"
+    DATABRICKS = "databricks"
 
 
 class Served(StrEnum):
@@ -85,7 +86,16 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
             help="Also put the notebooks, the report, summary.json and what a pipeline's page takes into this folder.",
         ),
     ] = None,
-    target: Annotated[Target, typer.Option(help="Where the notebooks run.", case_sensitive=False)] = Target.LOCAL,
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="Where the notebooks run; docs/databricks.md says what databricks takes.", case_sensitive=False
+        ),
+    ] = Target.LOCAL,
+    follow: Annotated[
+        int | None,
+        typer.Option(metavar="RUN_ID", help="Start nothing: follow a run on Databricks that was started before."),
+    ] = None,
     cell_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long one cell may run.")
     ] = None,
@@ -106,12 +116,13 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, interruption.ask)
     try:
-        # Whatever kernels need is imported in another process while this one imports what it needs itself.
-        from workshop.headless import kernels
+        if target is Target.LOCAL:
+            # Whatever kernels need is imported in another process while this one imports what it needs itself.
+            from workshop.headless import kernels
 
-        kernels.begin_warming()
+            kernels.begin_warming()
         from workshop.core.parameters import DevopsAction
-        from workshop.headless import publication
+        from workshop.headless import plan, publication
         from workshop.headless import run as runner
         from workshop.headless.progress import shown_on
     except Exception:  # compiled code turns an interrupt during its import into an error of its own
@@ -119,7 +130,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         raise
     if publish is not None:
         publication.check_folder(publish)
-    request = runner.Request(
+    request = plan.Request(
         action=DevopsAction(action.value),
         run_name=run_name,
         parameters=parameters,
@@ -131,7 +142,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     )
     try:
         with shown_on(out) as progress:
-            summary = runner.run(request, progress)
+            summary = _followed(follow, target, progress) if follow is not None else runner.run(request, progress)
     except KeyboardInterrupt:
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
     if publish is not None:
@@ -243,6 +254,16 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _followed(run_id: int, target: Target, progress: Any) -> Any:
+    if target is not Target.DATABRICKS:
+        raise typer.BadParameter(
+            "Only a run on Databricks can be followed: add --target databricks.", param_hint="--follow"
+        )
+    from workshop.headless.databricks.follow_up import follow_run
+
+    return follow_run(run_id, progress)
+
+
 def _named_values(pairs: list[str]) -> dict[str, str]:
     named = {}
     for pair in pairs:
@@ -256,7 +277,7 @@ def _named_values(pairs: list[str]) -> dict[str, str]:
 def _print_summary(summary: Any) -> None:
     for result in summary.notebooks:
         if result.error is not None:
-            out.print(f"\n[bold]{result.error.notebook}, cell {result.error.cell}:[/]")
+            out.print(f"\n[bold]{result.error.notebook}, {result.error.place}:[/]")
             source = "\n".join(f"    {line}" for line in result.error.source.splitlines())
             out.print(source, markup=False, highlight=False, soft_wrap=True)
     colour = {0: "green", 3: "yellow"}.get(summary.exit_code, "red")

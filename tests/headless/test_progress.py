@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console
 
+from workshop.headless.plan import Progress
 from workshop.headless.progress import LiveProgress, PlainProgress, shown_on
-from workshop.headless.run import Progress
 from workshop.headless.summary import NotebookResult
 
 

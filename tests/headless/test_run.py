@@ -8,8 +8,10 @@ from workshop.core.errors import WorkshopError
 from workshop.core.outcome import MIME_TYPE
 from workshop.core.parameters import DevopsAction
 from workshop.core.settings import current_settings
+from workshop.headless.local_target import outcome_of
 from workshop.headless.notebooks import RequestError, select
-from workshop.headless.run import Request, _make_folder, _outcome, _parameters
+from workshop.headless.plan import Request
+from workshop.headless.run import _make_folder, _parameters
 from workshop.headless.summary import NotebookResult
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -48,5 +50,5 @@ def test_the_outcome_is_read_from_the_notebook_that_shows_it(tmp_path: Path) -> 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("act()", outputs=[shown])])
     nbformat.write(notebook, tmp_path / "1_3.ipynb")
     decided = NotebookResult(name="1_3", status="succeeded", output=str(tmp_path / "1_3.ipynb"))
-    assert _outcome([NotebookResult(name="1_4", status="not run"), decided]) == {"status": "promoted"}
-    assert _outcome([NotebookResult(name="1_4", status="not run")]) is None
+    assert outcome_of([NotebookResult(name="1_4", status="not run"), decided]) == {"status": "promoted"}
+    assert outcome_of([NotebookResult(name="1_4", status="not run")]) is None

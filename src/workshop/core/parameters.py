@@ -1,6 +1,5 @@
 """The notebooks' parameters: their meaning, their limits, and the one way to read them."""
 
-import builtins
 import hashlib
 import re
 import unicodedata
@@ -17,6 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
+from workshop.core import notebook_task
 from workshop.core.errors import WorkshopError
 
 _CLEAN_RUN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,59}(?<!\.)")
@@ -111,12 +111,14 @@ def read_parameters(**cell_values: Any) -> Parameters:
     """Take the values of a notebook's parameters cell, check them, and let a Databricks job's widgets override them.
 
     Papermill has overridden them already when this is called, by a cell of its own. On Databricks the same names
-    arrive as widgets, whose values are text and are read as the type that the cell's value has.
+    arrive as widgets, whose values are text and are read as the type that the cell's value has; the widgets that are
+    environment variables are set as such first.
 
     Raises:
         WorkshopError: a value is of the wrong type or outside its limits.
     """
-    widgets = _databricks_widgets()
+    widgets = notebook_task.widgets()
+    notebook_task.take_environment(widgets)
     given = {name: widgets.get(name, value) for name, value in cell_values.items()}
     return Parameters(**{name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()})
 
@@ -139,11 +141,3 @@ def check_parameter(name: str, value: Any, declared_type: type) -> Any:
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "it should")
         raise WorkshopError(f"The parameter {name} cannot be {value!r}: {problem}.") from error
-
-
-def _databricks_widgets() -> dict[str, Any]:
-    """The widgets of the notebook job that this process runs, or nothing anywhere but on Databricks."""
-    get_ipython = getattr(builtins, "get_ipython", None)
-    shell = get_ipython() if callable(get_ipython) else None
-    dbutils = shell.user_ns.get("dbutils") if shell is not None else None
-    return dict(dbutils.widgets.getAll()) if dbutils is not None else {}

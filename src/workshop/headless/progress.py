@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from workshop.headless.run import Progress
+from workshop.headless.plan import Progress
 from workshop.headless.summary import NotebookResult
 
 _MARKS = {"succeeded": "[green]✓", "failed": "[red]✗", "interrupted": "[yellow]■", "not run": " "}
@@ -38,7 +38,11 @@ class LiveProgress:
         self._bars = bars
         self._task = TaskID(0)
 
-    def notebook_started(self, name: str, cells: int) -> None:
+    def said(self, sentence: str) -> None:
+        """See `Progress`."""
+        self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def notebook_started(self, name: str, cells: int | None) -> None:
         """See `Progress`."""
         self._task = self._bars.add_task(f"{name:<24}", total=cells, mark="[cyan]▸")
 
@@ -48,6 +52,9 @@ class LiveProgress:
 
     def notebook_ended(self, result: NotebookResult) -> None:
         """See `Progress`."""
+        bar = next(each for each in self._bars.tasks if each.id == self._task)
+        if bar.total is None:  # nobody has counted its cells: a notebook that has ended is one thing done
+            self._bars.update(self._task, total=1, completed=1)
         self._bars.update(self._task, mark=_MARKS[result.status])
         self._bars.stop_task(self._task)
 
@@ -57,12 +64,17 @@ class PlainProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._cells = self._number = 0
+        self._cells: int | None = 0
+        self._number = 0
 
-    def notebook_started(self, name: str, cells: int) -> None:
+    def said(self, sentence: str) -> None:
+        """See `Progress`."""
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def notebook_started(self, name: str, cells: int | None) -> None:
         """See `Progress`."""
         self._cells, self._number = cells, 0
-        self._console.print(f"{name}: {cells} cells", soft_wrap=True)
+        self._console.print(f"{name}: {'started' if cells is None else f'{cells} cells'}", soft_wrap=True)
 
     def cell_started(self, number: int) -> None:
         """See `Progress`."""
@@ -71,6 +83,5 @@ class PlainProgress:
     def notebook_ended(self, result: NotebookResult) -> None:
         """See `Progress`."""
         seconds = "" if result.seconds is None else f", {result.seconds:.1f} s"
-        self._console.print(
-            f"{result.name}: {result.status} at cell {self._number} of {self._cells}{seconds}", soft_wrap=True
-        )
+        where = "" if self._cells is None else f" at cell {self._number} of {self._cells}"
+        self._console.print(f"{result.name}: {result.status}{where}{seconds}", soft_wrap=True)

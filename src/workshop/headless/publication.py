@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import nbformat
-
 from workshop.core.auc import percent
 from workshop.core.errors import explain_os_error
 from workshop.headless import report
@@ -113,7 +111,7 @@ def _plain(text: object) -> str:
 def _decision_picture(summary: Summary) -> str:
     """The first picture of 1_3, in base64; empty where it has drawn none."""
     for result in summary.notebooks:
-        if result.name == _DECISION_NOTEBOOK and result.output is not None and Path(result.output).is_file():
-            drawn = report.pictures(result.name, nbformat.read(result.output, as_version=4))
+        if result.name == _DECISION_NOTEBOOK and (notebook := report.executed_notebook(result)):
+            drawn = report.pictures(result.name, notebook)
             return drawn[0].png if drawn else ""
     return ""

@@ -33,7 +33,9 @@ class Section:
 
     result: NotebookResult
     body: Markup
-    """Empty where the notebook was not run."""
+    """Empty where the notebook was not run, or lies beside the report as a page of its own."""
+    page: str = ""
+    """The name of that page."""
 
 
 def write(summary: Summary, path: Path) -> None:
@@ -42,14 +44,10 @@ def write(summary: Summary, path: Path) -> None:
     Raises:
         OSError: it can't be written.
     """
-    executed = {
-        result.name: nbformat.read(result.output, as_version=4)
-        for result in summary.notebooks
-        if result.output is not None and Path(result.output).is_file()
-    }
+    executed = {result.name: notebook for result in summary.notebooks if (notebook := executed_notebook(result))}
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
     sections = [
-        Section(result, _body(exporter, executed[result.name]) if result.name in executed else Markup())
+        Section(result, _body(exporter, executed[result.name]) if result.name in executed else Markup(), _page(result))
         for result in summary.notebooks
     ]
     drawn = [picture for name, notebook in executed.items() for picture in pictures(name, notebook)]
@@ -64,6 +62,17 @@ def write(summary: Summary, path: Path) -> None:
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
     path.write_text(page, encoding="utf-8")
+
+
+def executed_notebook(result: NotebookResult) -> nbformat.NotebookNode | None:
+    """The executed notebook, where it is here; Databricks gives a page instead."""
+    path = Path(result.output or "")
+    return nbformat.read(path, as_version=4) if path.suffix == ".ipynb" and path.is_file() else None
+
+
+def _page(result: NotebookResult) -> str:
+    path = Path(result.output or "")
+    return path.name if path.suffix == ".html" and path.is_file() else ""
 
 
 def _body(exporter: HTMLExporter, notebook: nbformat.NotebookNode) -> Markup:

@@ -30,10 +30,16 @@ class Failure(BaseModel):
 
     notebook: str
     cell: int
-    """The number of the code cell, from 1, as in the executed notebook."""
+    """The number of the code cell, from 1, as in the executed notebook; 0 where it is not known, as on Databricks."""
     source: str
+    """The cell's code, or, where it is not known, whatever is said of the place."""
     message: str
     """One sentence, without a traceback."""
+
+    @property
+    def place(self) -> str:
+        """The cell, for a sentence."""
+        return f"cell {self.cell}" if self.cell else "on Databricks"
 
 
 class NotebookResult(BaseModel):
@@ -43,7 +49,7 @@ class NotebookResult(BaseModel):
     status: Literal["succeeded", "failed", "interrupted", "not run"]
     seconds: float | None = None
     output: str | None = None
-    """The executed notebook's path."""
+    """The executed notebook's path; of one executed on Databricks, that of its page."""
     error: Failure | None = None
 
 

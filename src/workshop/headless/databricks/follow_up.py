@@ -1,0 +1,78 @@
+"""Follows a run again that was submitted earlier, from here or from another machine, and reports it as its own."""
+
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.service import jobs
+
+from workshop.core import store
+from workshop.core.errors import WorkshopError
+from workshop.core.parameters import DevopsAction, Parameters
+from workshop.core.slots import open_slots
+from workshop.headless import notebooks
+from workshop.headless.databricks import submission
+from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
+from workshop.headless.databricks.sign_in import explained, sign_in
+from workshop.headless.databricks.submission import Submitted
+from workshop.headless.databricks.target import PLACE, bring_back, point_mlflow_at_the_workspace, tidy_up
+from workshop.headless.plan import Executed, Plan, Progress, Request
+from workshop.headless.run import carry_out
+from workshop.headless.summary import Summary
+
+
+def follow_run(run_id: int, progress: Progress) -> Summary:
+    """Follow a run to its end and leave here what its own client would have left.
+
+    Raises:
+        WorkshopError: there is no such run, it is none of the workshop's, or the workspace does not answer.
+    """
+    settings = databricks_settings()
+    client = sign_in(retry_seconds=settings.retry_seconds)
+    with explained(f"look at the run {run_id}"):
+        run = client.jobs.get_run(run_id)
+    given = submission.run_parameters(run)
+    if submission.RUN_ID not in given:
+        raise WorkshopError(f"The run {run_id} is none that `workshop run` has submitted: look at {run.run_page_url}.")
+    model_name = given.get("model_name", Parameters().model_name)
+    point_mlflow_at_the_workspace(model_name)
+    request = Request(
+        action=DevopsAction(given.get("devops_action", DevopsAction.INTEGRATION)),
+        run_name=given.get("run_name", ""),
+        compare_only=given.get("compare_only") == "true",
+        target="databricks",
+    )
+    chosen = notebooks.select(task.task_key for task in run.tasks or [])
+    return carry_out(
+        _Followed(client, run, given.get(PLACE, ""), settings),
+        request,
+        chosen,
+        {notebook.name: {} for notebook in chosen},
+        open_slots(store.connect(), model_name),
+        given.get("WORKSHOP_GIT_COMMIT", "unknown"),
+        progress,
+    )
+
+
+class _Followed:
+    """A run that is there already, as a target."""
+
+    def __init__(self, client: WorkspaceClient, run: jobs.Run, place: str, settings: DatabricksSettings) -> None:
+        self._client = client
+        self._run = run
+        self._place = place
+        self._settings = settings
+
+    def get_ready(self) -> None:
+        """It has started."""
+
+    def execute(self, plan: Plan, progress: Progress) -> Executed:
+        """See `Target`."""
+        has_a_job_of_its_own = self._run.run_type == jobs.RunType.JOB_RUN
+        submitted = Submitted(
+            int(self._run.run_id or 0),
+            self._run.run_page_url or "",
+            earlier=True,
+            job_id=self._run.job_id if has_a_job_of_its_own else None,
+        )
+        executed = bring_back(self._client, submitted, plan, self._settings, progress)
+        if self._place:
+            tidy_up(self._client, self._place, submitted, progress)
+        return executed

@@ -1,0 +1,111 @@
+"""Follows a run of the workspace to its end, through lost connections, and ends it where somebody wants that."""
+
+import time
+from collections.abc import Callable
+from threading import Event
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import DeadlineExceeded, InternalError, TemporarilyUnavailable, TooManyRequests
+from databricks.sdk.service import jobs
+
+from workshop.core.errors import WorkshopError
+from workshop.headless import interruption
+from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
+from workshop.headless.databricks.sign_in import explained
+from workshop.headless.databricks.submission import ENDED
+
+_GRACE = 120
+"""Seconds that the service gets, beyond the run's own limit, to end the run itself."""
+_TO_CANCEL = 60
+"""Seconds within which a run that was told to end should have."""
+_LOST = (
+    requests.ConnectionError,
+    requests.Timeout,
+    TimeoutError,
+    ConnectionError,
+    TemporarilyUnavailable,
+    DeadlineExceeded,
+    InternalError,
+    TooManyRequests,
+)
+"""What a call fails with when the service or the way to it is out of order for a while, after the SDK's own retries."""
+
+
+def follow(
+    client: WorkspaceClient,
+    run_id: int,
+    settings: DatabricksSettings,
+    on_change: Callable[[jobs.Run], None],
+    say: Callable[[str], None],
+) -> jobs.Run:
+    """Look at the run again and again until it has ended.
+
+    Args:
+        client: of the workspace.
+        run_id: the run's.
+        settings: say how often to look and how long the run may take.
+        on_change: is told of the run each time that it was looked at.
+        say: is told in a sentence when the connection is lost, and when it is back.
+
+    Returns:
+        The run, which has ended.
+
+    Raises:
+        WorkshopError: it can no longer be looked at, or has run longer than it may, and was told to end.
+        KeyboardInterrupt: somebody wants to stop.
+    """
+    deadline = time.monotonic() + settings.timeout_minutes * 60 + _GRACE
+    lost = False
+    while True:
+        run = _look_at(client, run_id)
+        if (run is None) != lost:
+            lost = not lost
+            say(
+                "The workspace does not answer; the run goes on there, and is looked for again."
+                if lost
+                else "The workspace answers again."
+            )
+        if run is not None:
+            on_change(run)
+            if has_ended(run):
+                return run
+        interruption.check()
+        if time.monotonic() > deadline:
+            cancel(client, run_id)
+            raise WorkshopError(
+                f"The run {run_id} has not ended within the {settings.timeout_minutes} minutes that it may take, and "
+                f"was told to end: see its page, and allow more with {PREFIX}TIMEOUT_MINUTES if it needs more."
+            )
+        Event().wait(settings.poll_seconds)
+
+
+def cancel(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
+    """Tell a run to end, and see that it does; None where it had not within a minute.
+
+    Raises:
+        WorkshopError: there is no telling it, since the workspace does not answer or there is no right to.
+    """
+    with explained(f"cancel the run {run_id}"):
+        client.jobs.cancel_run(run_id)
+        deadline = time.monotonic() + _TO_CANCEL
+        while time.monotonic() < deadline:
+            run = client.jobs.get_run(run_id)
+            if has_ended(run):
+                return run
+            Event().wait(0.5)
+    return None
+
+
+def _look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
+    """The run as it is now, or None where nobody answers for the moment."""
+    with explained(f"look at the run {run_id}"):
+        try:
+            return client.jobs.get_run(run_id)
+        except _LOST:
+            return None
+
+
+def has_ended(run: jobs.Run) -> bool:
+    """Whether nothing of it runs any more, however it ended."""
+    return run.state is not None and run.state.life_cycle_state in ENDED

@@ -1,0 +1,91 @@
+"""How the notebooks run on Databricks: `WORKSHOP_DATABRICKS_…` environment variables.
+
+Nothing of signing in is here: the SDK finds that by itself, in `DATABRICKS_…` and `ARM_…` variables or in a profile.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workshop.core.errors import WorkshopError
+
+PREFIX = "WORKSHOP_DATABRICKS_"
+
+
+def _in_a_volume(home: str) -> str:
+    if (home and len([part for part in home.split("/") if part]) < 4) or (home and not home.startswith("/Volumes/")):
+        raise ValueError("it should be a folder in a volume, as in /Volumes/catalog/schema/volume")
+    return home.rstrip("/")
+
+
+def _in_the_workspace(folder: str) -> str:
+    if not folder.startswith("/"):
+        raise ValueError("it should be a folder of the workspace, as in /Workspace/Shared/workshop")
+    return folder.rstrip("/")
+
+
+class DatabricksSettings(BaseSettings):
+    """What the environment says of the workspace."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+
+    compute: Literal["serverless", "cluster", "job_cluster"] = "serverless"
+    """`serverless` is ready in seconds to a minute, and nothing runs afterwards. `cluster` is one that exists: no wait
+    where it is running, about five minutes where it is not, and somebody pays for it in between. `job_cluster` is
+    started for the run and ended with it: about five minutes, for all notebooks together."""
+    cluster_id: str = ""
+    """The existing cluster."""
+    node_type: str = "Standard_D4ds_v5"
+    """The job cluster's machines: four cores and 16 GB, which the wines don't need half of."""
+    workers: Annotated[int, Field(ge=0, le=100)] = 0
+    """The job cluster's machines besides the driver; scoring a table larger than memory is what needs them."""
+    spark_version: str = "17.3.x-scala2.13"
+    """The job cluster's runtime."""
+    environment_version: str = "4"
+    """The version of the serverless environment: its Python and its libraries."""
+    code: Literal["upload", "git"] = "upload"
+    """Where the notebooks come from: uploaded from here, or fetched from the repository by Databricks, if it may."""
+    git_url: str = ""
+    """The repository's address, https, without anybody's name or token in it."""
+    git_provider: str = "azureDevOpsServices"
+    """As Databricks calls it."""
+    folder: Annotated[str, AfterValidator(_in_the_workspace)] = "/Workspace/Shared/workshop"
+    """The workspace folder for the code of a run, which is removed with its end."""
+    home: Annotated[str, AfterValidator(_in_a_volume)] = ""
+    """`WORKSHOP_HOME` of the notebooks there: a folder in a volume, for the Delta tables."""
+    timeout_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 60
+    """How long the run may take, waiting for compute included."""
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How often the run is looked at."""
+    retry_seconds: Annotated[int, Field(ge=1)] = 300
+    """How long a call is tried again when the service does not answer or asks to come back later."""
+    idempotency_token: str = ""
+    """Tells this run from others: what is submitted twice with it runs once. Empty: the pipeline's run, or a new
+    one."""
+
+
+def databricks_settings() -> DatabricksSettings:
+    """Read the settings from the environment as it is now.
+
+    Raises:
+        WorkshopError: a variable has a value that it cannot have, or one that another one needs is missing.
+    """
+    try:
+        settings = DatabricksSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
+        problem = first["msg"].removeprefix("Value error, ").replace("Input", "it")
+        raise WorkshopError(f"The environment variable {variable} is {str(first['input'])!r}: {problem}.") from error
+    if settings.compute == "cluster" and not settings.cluster_id:
+        raise WorkshopError(
+            f"{PREFIX}COMPUTE is cluster, and nobody has said which: set {PREFIX}CLUSTER_ID to its id "
+            "(Compute > the cluster > the last part of its address)."
+        )
+    if settings.code == "git" and not settings.git_url.startswith("https://"):
+        raise WorkshopError(
+            f"{PREFIX}CODE is git, so {PREFIX}GIT_URL must be the repository's https address; "
+            f"it is {settings.git_url!r}."
+        )
+    return settings
