@@ -34,8 +34,8 @@ def run(request: Request, progress: Progress) -> Summary:
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
     commit = git_commit()
-    slots = open_slots(store.connect(), model_name)
     target.get_ready()
+    slots = open_slots(store.connect(), model_name)
     return carry_out(target, request, chosen, parameters, slots, commit, progress)
 
 

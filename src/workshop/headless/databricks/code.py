@@ -20,6 +20,7 @@ from workshop.core.settings import PACKAGE
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
 from workshop.headless.databricks.sign_in import explained
 
+_CHECKOUT = PACKAGE.parents[1]
 NOTEBOOKS = "src/workshop/notebooks"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -165,7 +166,7 @@ def _git(*arguments: str) -> str:
 
 def _git_bytes(*arguments: str) -> bytes:
     try:
-        done = subprocess.run(["git", "-C", str(PACKAGE), *arguments], capture_output=True, check=False, timeout=120)
+        done = subprocess.run(["git", "-C", str(_CHECKOUT), *arguments], capture_output=True, check=False, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WorkshopError("Git does not answer, and the code that runs on Databricks comes from it.") from error
     if done.returncode:

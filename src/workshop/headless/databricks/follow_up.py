@@ -39,7 +39,7 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         compare_only=given.get("compare_only") == "true",
         target="databricks",
     )
-    chosen = notebooks.select(task.task_key for task in run.tasks or [])
+    chosen = notebooks.select(_in_order(run.tasks or []))
     return carry_out(
         _Followed(client, run, given.get(PLACE, ""), settings),
         request,
@@ -49,6 +49,15 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         given.get("WORKSHOP_GIT_COMMIT", "unknown"),
         progress,
     )
+
+
+def _in_order(tasks: list[jobs.RunTask]) -> list[str]:
+    """Each task behind those that it waits for."""
+    ordered: list[str] = []
+    while left := [task for task in tasks if task.task_key not in ordered]:
+        ready = [task for task in left if all(each.task_key in ordered for each in task.depends_on or [])]
+        ordered += [task.task_key for task in ready or left]
+    return ordered
 
 
 class _Followed:

@@ -4,32 +4,19 @@ import time
 from collections.abc import Callable
 from threading import Event
 
-import requests
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import DeadlineExceeded, InternalError, TemporarilyUnavailable, TooManyRequests
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
 from workshop.headless.databricks.sign_in import explained
-from workshop.headless.databricks.submission import ENDED
+from workshop.headless.databricks.submission import ENDED, look_at
 
 _GRACE = 120
 """Seconds that the service gets, beyond the run's own limit, to end the run itself."""
 _TO_CANCEL = 60
 """Seconds within which a run that was told to end should have."""
-_LOST = (
-    requests.ConnectionError,
-    requests.Timeout,
-    TimeoutError,
-    ConnectionError,
-    TemporarilyUnavailable,
-    DeadlineExceeded,
-    InternalError,
-    TooManyRequests,
-)
-"""What a call fails with when the service or the way to it is out of order for a while, after the SDK's own retries."""
 
 
 def follow(
@@ -58,7 +45,7 @@ def follow(
     deadline = time.monotonic() + settings.timeout_minutes * 60 + _GRACE
     lost = False
     while True:
-        run = _look_at(client, run_id)
+        run = look_at(client, run_id)
         if (run is None) != lost:
             lost = not lost
             say(
@@ -95,15 +82,6 @@ def cancel(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
                 return run
             Event().wait(0.5)
     return None
-
-
-def _look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
-    """The run as it is now, or None where nobody answers for the moment."""
-    with explained(f"look at the run {run_id}"):
-        try:
-            return client.jobs.get_run(run_id)
-        except _LOST:
-            return None
 
 
 def has_ended(run: jobs.Run) -> bool:

@@ -92,7 +92,9 @@ def where(trace: str | None) -> str:
     if not found:
         return ""
     path, line, function = found[-1]
-    return f"Raised in {function + ' of ' if function else ''}{path.split('/site-packages/')[-1]}, line {line}."
+    if "/workshop/" in path:
+        path = f"workshop/{path.rpartition('/workshop/')[2]}"
+    return f"Raised in {function + ' of ' if function else ''}{path}, line {line}."
 
 
 def has_ended(task: jobs.RunTask) -> bool:

@@ -4,6 +4,7 @@ Nothing of signing in is here: the SDK finds that by itself, in `DATABRICKS_…`
 """
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,7 +49,15 @@ class DatabricksSettings(BaseSettings):
     """Where the notebooks come from: uploaded from here, or fetched from the repository by Databricks, if it may."""
     git_url: str = ""
     """The repository's address, https, without anybody's name or token in it."""
-    git_provider: str = "azureDevOpsServices"
+    git_provider: Literal[
+        "azureDevOpsServices",
+        "gitHub",
+        "gitHubEnterprise",
+        "gitLab",
+        "gitLabEnterpriseEdition",
+        "bitbucketCloud",
+        "bitbucketServer",
+    ] = "azureDevOpsServices"
     """As Databricks calls it."""
     folder: Annotated[str, AfterValidator(_in_the_workspace)] = "/Workspace/Shared/workshop"
     """The workspace folder for the code of a run, which is removed with its end."""
@@ -83,9 +92,19 @@ def databricks_settings() -> DatabricksSettings:
             f"{PREFIX}COMPUTE is cluster, and nobody has said which: set {PREFIX}CLUSTER_ID to its id "
             "(Compute > the cluster > the last part of its address)."
         )
-    if settings.code == "git" and not settings.git_url.startswith("https://"):
-        raise WorkshopError(
-            f"{PREFIX}CODE is git, so {PREFIX}GIT_URL must be the repository's https address; "
-            f"it is {settings.git_url!r}."
-        )
+    if settings.code == "git":
+        _require_an_address(settings.git_url)
     return settings
+
+
+def _require_an_address(git_url: str) -> None:
+    if not git_url.startswith("https://"):
+        raise WorkshopError(
+            f"{PREFIX}CODE is git, so {PREFIX}GIT_URL must be the repository's https address, as in "
+            "https://dev.azure.com/organisation/project/_git/repository."
+        )
+    if "@" in urlsplit(git_url).netloc:
+        raise WorkshopError(
+            f"{PREFIX}GIT_URL must be the repository's address without anybody's name or token: how Databricks signs "
+            "in to it is set there (`workshop doctor` says how)."
+        )

@@ -6,9 +6,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Event
 
+import requests
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import NotFound
+from databricks.sdk.errors import (
+    DeadlineExceeded,
+    InternalError,
+    NotFound,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
@@ -19,6 +27,17 @@ from workshop.headless.databricks.sign_in import explained
 
 RUN_ID = "WORKSHOP_RUN_ID"
 ENDED = (jobs.RunLifeCycleState.TERMINATED, jobs.RunLifeCycleState.SKIPPED, jobs.RunLifeCycleState.INTERNAL_ERROR)
+_LOST = (
+    requests.ConnectionError,
+    requests.Timeout,
+    TimeoutError,
+    ConnectionError,
+    TemporarilyUnavailable,
+    DeadlineExceeded,
+    InternalError,
+    TooManyRequests,
+)
+"""What a call fails with when the service or the way to it is out of order for a while, after the SDK's own retries."""
 _A_PIPELINES_RUN = (
     "SYSTEM_COLLECTIONURI",
     "SYSTEM_TEAMPROJECTID",
@@ -71,8 +90,8 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     for attempt in _attempts(token):
         with explained("submit the run"):
             run_id, job_id = _start(client, replace(work, title=f"{work.title} {attempt}"[:4096]), settings, attempt)
-        with explained(f"look at the run {run_id}"):
-            run = client.jobs.get_run(run_id)
+        while (run := look_at(client, run_id)) is None:
+            Event().wait(settings.poll_seconds)
         earlier = run_parameters(run).get(RUN_ID) != next(iter(work.base_parameters.values()))[RUN_ID]
         submitted = Submitted(run_id, run.run_page_url or "", earlier, job_id)
         if not earlier or not has_failed(run):
@@ -102,6 +121,19 @@ def forget_job(client: WorkspaceClient, job_id: int | None) -> None:
     if job_id is not None:
         with explained(f"remove the job {job_id}"), suppress(NotFound):
             client.jobs.delete(job_id)
+
+
+def look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
+    """The run as it is now, or None where nobody answers for the moment.
+
+    Raises:
+        WorkshopError: it can't be looked at, now or later.
+    """
+    with explained(f"look at the run {run_id}"):
+        try:
+            return client.jobs.get_run(run_id)
+        except _LOST:
+            return None
 
 
 def run_parameters(run: jobs.Run) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,20 @@ class DatabricksTarget:
             interruption.heard()
             executed = stopped(self.client, submission.find(self.client, title), plan)
         except WorkshopError:
-            tidy_up(self.client, place, None, progress)
+            self._leave_nothing(title, place, progress)
             raise
         else:
             executed = bring_back(self.client, submitted, plan, self.settings, progress)
         tidy_up(self.client, place, submitted, progress)
         return executed
+
+    def _leave_nothing(self, title: str, place: str, progress: Progress) -> None:
+        """End what may have been started all the same: an answer that says no can come after it has."""
+        with suppress(WorkshopError):  # the one that is about to be raised says what is wrong
+            started = submission.find(self.client, title)
+            if started is not None:
+                following.cancel(self.client, started.run_id)
+        tidy_up(self.client, place, None, progress)
 
     def _work(self, plan: Plan, place: str, title: str) -> Work:
         from_git = self.settings.code == "git"
@@ -139,7 +148,7 @@ def bring_back(
     if submitted.earlier:
         progress.said("This run has been started before: it is followed, and no second one is started.")
     progress.said(f"On Databricks: {submitted.page}")
-    watch = Watch(client, plan.folder, progress)
+    watch = Watch(client, list(plan.parameters), plan.folder, progress)
     try:
         run = following.follow(client, submitted.run_id, settings, watch.look_at, progress.said)
         executed = watch.executed(run)

@@ -1,6 +1,5 @@
 """Says how the tasks of a run get on, and makes of them what a run on a laptop makes of its notebooks."""
 
-import math
 from pathlib import Path
 
 from databricks.sdk import WorkspaceClient
@@ -14,8 +13,9 @@ from workshop.headless.summary import NotebookResult, RunStatus
 class Watch:
     """Tells the progress what has changed since the last look, and collects the results."""
 
-    def __init__(self, client: WorkspaceClient, folder: Path, progress: Progress) -> None:
+    def __init__(self, client: WorkspaceClient, names: list[str], folder: Path, progress: Progress) -> None:
         self._client = client
+        self._names = names
         self._folder = folder
         self._progress = progress
         self._waiting = ""
@@ -25,7 +25,7 @@ class Watch:
     def look_at(self, run: jobs.Run) -> None:
         """Say what is new."""
         self._say_what_it_waits_for(run)
-        for task in _in_order(run):
+        for task in self._in_order(run):
             if task.state is not None and task.state.life_cycle_state == jobs.RunLifeCycleState.RUNNING:
                 self._start(task.task_key)
             if results.has_ended(task) and task.task_key not in self._ended:
@@ -45,7 +45,7 @@ class Watch:
 
     def executed(self, run: jobs.Run) -> Executed:
         """What came of the run, which has ended."""
-        every = [self._ended[task.task_key] for task in _in_order(run) if task.task_key in self._ended]
+        every = [self._ended[task.task_key] for task in self._in_order(run) if task.task_key in self._ended]
         handed_over = [each.handed_over for each in every if each.handed_over is not None]
         status, sentence = _what_came_of_it(run, every)
         return Executed(
@@ -55,6 +55,9 @@ class Watch:
             outcome=next((each.outcome for each in handed_over if each.outcome is not None), None),
             data_version=handed_over[-1].data_version if handed_over else {},
         )
+
+    def _in_order(self, run: jobs.Run) -> list[jobs.RunTask]:
+        return sorted((task for task in run.tasks or []), key=lambda task: self._names.index(task.task_key))
 
     def _start(self, name: str) -> None:
         if name not in self._started:
@@ -70,11 +73,6 @@ class Watch:
         if waits and waits != self._waiting:
             self._waiting = waits
             self._progress.said(waits)
-
-
-def _in_order(run: jobs.Run) -> list[jobs.RunTask]:
-    """As they have started; those that have not, last."""
-    return sorted(run.tasks or [], key=lambda task: task.start_time or math.inf)
 
 
 def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult]) -> tuple[RunStatus, str]:

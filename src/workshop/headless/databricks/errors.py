@@ -1,0 +1,132 @@
+"""What the SDK, the network or the service raises, as one sentence, and without anybody's secret in it."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import requests
+from databricks.sdk.config import Config
+from databricks.sdk.errors import platform
+from databricks.sdk.errors.base import DatabricksError
+
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+
+_SECRET_VARIABLES = (
+    "SYSTEM_ACCESSTOKEN",
+    "DATABRICKS_OIDC_TOKEN",
+    *(attribute.env for attribute in Config.attributes() if attribute.sensitive and attribute.env),
+)
+# Databricks' own tokens and client secrets, and signed tokens of anybody, wherever they come from.
+_SECRET_SHAPES = re.compile(
+    r"\bdapi[0-9a-f]{16,}(-\d+)?|\bdose[0-9a-f]{16,}|\beyJ[\w-]+(\.[\w-]+){0,2}|(?<=Bearer )\S+"
+)
+_SETTINGS_OF_THE_SDK = re.compile(r"\.? ?\b(Config: |Env: [A-Z]).*", re.DOTALL)
+_REQUEST_LOG_OF_THE_SDK = re.compile(r"\.? ?This is likely a bug in the Databricks SDK.*", re.DOTALL)
+_SHORTEST_SECRET = 6
+_known_secrets: set[str] = set()
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn what the SDK, the network or the operating system raises inside into one sentence.
+
+    Args:
+        doing: what was being done, as in `submit the run`.
+
+    Raises:
+        WorkshopError: instead of the SDK's or requests' own error, a ValueError of the SDK's settings, or an OSError.
+    """
+    try:
+        yield
+    except DatabricksError as error:
+        raise WorkshopError(_of_the_service(error, doing)) from error
+    except TimeoutError as error:
+        raise WorkshopError(_given_up(error, doing)) from error
+    except requests.RequestException as error:
+        raise WorkshopError(of_the_network(error, doing)) from error
+    except OSError as error:
+        if error.errno is None:  # the Azure CLI's and the Databricks CLI's complaints arrive so
+            raise WorkshopError(f"Databricks could not {doing}: {quoted(error)}.") from error
+        raise explain_os_error(error) from error
+    except (ValueError, NotImplementedError) as error:
+        raise WorkshopError(f"Databricks could not {doing}: {quoted(error)}.") from error
+
+
+def keep_secret(values: Iterable[str]) -> None:
+    """Let no message of this process show these values, which a profile holds for one."""
+    _known_secrets.update(value for value in values if len(value) >= _SHORTEST_SECRET)
+
+
+def without_secrets(text: str) -> str:
+    """The text as it may be shown: no token, no client secret, and not the settings that the SDK appends."""
+    text = _SECRET_SHAPES.sub("***", _SETTINGS_OF_THE_SDK.sub("", text))
+    named = {os.environ.get(name, "") for name in _SECRET_VARIABLES}
+    for secret in sorted(_known_secrets | named, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return text
+
+
+def quoted(error: BaseException) -> str:
+    """What an error says, as a sentence of ours may quote it."""
+    said = _REQUEST_LOG_OF_THE_SDK.sub("", without_secrets(re.sub(r"\s+", " ", str(error)))).strip()
+    return first_sentence(Exception(said or type(error).__name__))
+
+
+def of_the_network(error: requests.RequestException, doing: str) -> str:
+    """Say what is between here and the workspace."""
+    request = error.request
+    place = urlsplit(request.url).netloc if request is not None and request.url else "the workspace"
+    if isinstance(error, requests.exceptions.SSLError):
+        return (
+            f"The certificate of {place} is not one that this machine trusts: where a company's proxy shows its own, "
+            "set REQUESTS_CA_BUNDLE to the file with that company's certificates."
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"The proxy that HTTPS_PROXY names does not let through to {place}: correct HTTPS_PROXY or NO_PROXY."
+    if isinstance(error, requests.exceptions.InvalidJSONError):
+        return f"Databricks could not {doing}: what answers is no Databricks workspace; correct DATABRICKS_HOST."
+    return (
+        f"Databricks could not {doing}, {place} does not answer: correct DATABRICKS_HOST, "
+        "or look whether this machine's network lets it through."
+    )
+
+
+def _given_up(error: TimeoutError, doing: str) -> str:
+    """The SDK has tried again for as long as it may; say what stood in the way the last time."""
+    last = error.__cause__
+    if isinstance(last, platform.TooManyRequests):
+        return (
+            f"Databricks could not {doing}, it asks again and again to come back later (429): too many requests reach "
+            "this workspace at the moment, so run it again later."
+        )
+    if isinstance(last, DatabricksError):
+        return _of_the_service(last, doing)
+    if isinstance(last, requests.RequestException):
+        return of_the_network(last, doing)
+    return f"Databricks could not {doing}, it took longer than this waits for: run it again."
+
+
+def _of_the_service(error: DatabricksError, doing: str) -> str:
+    said = quoted(error)
+    match error:
+        case platform.Unauthenticated():
+            return (
+                f"Databricks could not {doing}, it does not accept the credentials (any more): {said}; sign in again, "
+                "and `workshop doctor` says how."
+            )
+        case platform.PermissionDenied():
+            return (
+                f"Databricks does not let you {doing}: {said}; ask whoever administers the workspace for the right, "
+                "`workshop doctor` lists which are missing."
+            )
+        case platform.NotFound():
+            return f"Databricks could not {doing}, it finds no such thing: {said}; correct the name, or ask for access."
+        case platform.TooManyRequests():
+            return f"Databricks could not {doing}, too many requests reach it (429): {said}; run it again later."
+        case platform.InternalError() | platform.TemporarilyUnavailable() | platform.DeadlineExceeded():
+            return f"Databricks could not {doing}, the service itself has failed: {said}; run it again in some minutes."
+        case _:
+            return f"Databricks could not {doing}: {said}."

@@ -1,0 +1,277 @@
+"""What a workspace must grant before anything is submitted to it."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from typing import TypeVar
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied
+from databricks.sdk.service.compute import State
+
+from workshop.core.errors import WorkshopError
+from workshop.core.provenance import git_commit
+from workshop.core.settings import current_settings
+from workshop.headless.databricks import code
+from workshop.headless.databricks.credentials import ASK_THE_DOCTOR
+from workshop.headless.databricks.errors import explained, quoted
+from workshop.headless.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
+from workshop.headless.databricks.sign_in import Identity, check_host, require_service_principal, sign_in, who
+from workshop.headless.doctor import federation
+from workshop.headless.doctor.report import Note, Report
+from workshop.headless.doctor.rights import Rights
+
+_SECONDS_TO_RETRY = 20
+_SECONDS_TO_ANSWER = 20
+_MOST_SECONDS_OFF = 300
+_MANAGING = ("CAN_MANAGE", "CAN_MANAGE_PRODUCTION_VERSIONS")
+T = TypeVar("T")
+
+
+def examine(report: Report, model: str) -> None:
+    """Look at everything that a run of the notebooks there needs, with the registered model of that name."""
+    visit = _Visit(model)
+    signed_in = ["settings", "sign-in"]
+    report.check("versions", versions)
+    report.check("settings", visit.read_settings)
+    report.check("clock", visit.clock)
+    report.check("sign-in", visit.sign_in)
+    report.check("service principal", visit.service_principal, needs=["sign-in"])
+    report.check("compute", visit.compute, needs=signed_in)
+    report.check("code", visit.code, needs=signed_in)
+    report.check("workspace folder", visit.folder, needs=signed_in)
+    report.check("experiments", visit.experiments, needs=signed_in)
+    report.check("catalog", visit.catalog, needs=signed_in)
+    report.check("schema", visit.schema, needs=[*signed_in, "catalog"])
+    report.check("volume", visit.volume, needs=[*signed_in, "catalog", "schema"])
+    report.check("tables", visit.tables, needs=[*signed_in, "catalog", "schema"])
+    report.check("model", visit.registered_model, needs=signed_in)
+
+
+def versions() -> str:
+    """Which versions speak to the workspace."""
+    return ", ".join(f"{name} {version(name)}" for name in ("databricks-sdk", "mlflow", "workshop"))
+
+
+class _Visit:
+    """What one check has found out, for those after it."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._tables = ""
+        self._settings: DatabricksSettings | None = None
+        self._client: WorkspaceClient | None = None
+        self._identity: Identity | None = None
+
+    def read_settings(self) -> str:
+        settings, self._tables = databricks_settings(), current_settings().tables
+        if not settings.home and not self._tables:
+            raise WorkshopError(
+                f"nobody has said where the tables of wine are: set {PREFIX}HOME to a folder in a volume, as in "
+                "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
+            )
+        self._settings = settings
+        return f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
+
+    def clock(self) -> str:
+        host = os.environ.get("DATABRICKS_HOST") or (self._here.config.host if self._client is not None else "")
+        if not host:
+            return Note("compared only where DATABRICKS_HOST is set")
+        check_host(host)
+        host = host if "://" in host else f"https://{host}"
+        try:
+            answer = requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
+        except requests.RequestException:
+            return Note("not compared: the workspace does not answer")  # the sign-in says why
+        if "Date" not in answer.headers:
+            return Note("the workspace does not say what time it is there")
+        off = _now() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        if abs(off) > _MOST_SECONDS_OFF:
+            raise WorkshopError(
+                f"this machine's clock is {abs(off) / 60:.0f} minutes {'fast' if off > 0 else 'slow'}, and tokens are "
+                "refused for less: set it, by NTP for one."
+            )
+        return f"right within {max(abs(off), 1):.0f} s"
+
+    def sign_in(self) -> str:
+        try:
+            self._client = sign_in(retry_seconds=_SECONDS_TO_RETRY)
+        except WorkshopError as error:
+            trust = federation.of_this_job() if os.environ.get("DATABRICKS_AUTH_TYPE") == "azure-devops-oidc" else None
+            if trust is None:
+                raise
+            refused = str(error).removesuffix(f"; {ASK_THE_DOCTOR}.")
+            raise WorkshopError(f"{refused}; {federation.explain_this_job(trust)}.") from error
+        self._identity = who(self._client)
+        config = self._client.config
+        return f"{self._identity.name} ({self._identity.principal}) at {config.host}, by {config.auth_type}"
+
+    def service_principal(self) -> str:
+        note = require_service_principal(self._me)
+        return Note(note) if note else f"{self._me.name} is one"
+
+    def compute(self) -> str:
+        settings = self._set
+        if settings.compute == "serverless":
+            return Note("serverless: there is no way to ask beforehand whether it is enabled; the first run shows it")
+        if settings.compute == "job_cluster":
+            wanted = f"{settings.node_type}, {settings.spark_version}, {settings.workers} workers"
+            return Note(f"a job cluster ({wanted}): whether it may be started, the first run shows")
+        return self._cluster(settings.cluster_id)
+
+    def _cluster(self, cluster_id: str) -> str:
+        with explained(f"use the cluster {cluster_id}"):
+            try:
+                cluster = _or_none(lambda: self._here.clusters.get(cluster_id))
+            except PermissionDenied as error:
+                raise WorkshopError(
+                    f"{self._me.name} may not use the cluster {cluster_id} ({quoted(error)}): let whoever manages it "
+                    f"give CAN RESTART (Compute > the cluster > Permissions), or set {PREFIX}CLUSTER_ID to another."
+                ) from error
+        if cluster is None:
+            raise WorkshopError(f"there is no cluster {cluster_id}: set {PREFIX}CLUSTER_ID to one that is there.")
+        name, state = cluster.cluster_name or cluster_id, cluster.state
+        if state in (State.ERROR, State.UNKNOWN):
+            raise WorkshopError(f"the cluster {name} is in the state {state.value}: repair it, or take another.")
+        if state is not State.RUNNING:
+            shown = state.value if state is not None else "unknown"
+            return Note(f"the cluster {name} is {shown}: the run starts it, about five minutes, with CAN RESTART")
+        return f"the cluster {name} runs"
+
+    def code(self) -> str:
+        commit = git_commit()
+        code.require_clean(commit)
+        settings = self._set
+        if settings.code == "upload":
+            return f"the commit {commit[:12]} is uploaded"
+        code.require_pushed(commit, settings.git_url)
+        with explained("list the Git credentials"):
+            providers = {str(each.git_provider).lower() for each in self._here.git_credentials.list()}
+        if settings.git_provider.lower() not in providers:
+            raise WorkshopError(
+                f"{self._me.name} has no Git credential for {settings.git_provider}, so Databricks can fetch public "
+                f"repositories only: add one, or set {PREFIX}CODE=upload."
+            )
+        return f"the commit {commit[:12]} is pushed, and there is a Git credential for {settings.git_provider}"
+
+    def folder(self) -> str:
+        return self._writable(self._set.folder, f"{PREFIX}FOLDER")
+
+    def experiments(self) -> str:
+        return self._writable(current_settings().experiments, "WORKSHOP_EXPERIMENTS")
+
+    def _writable(self, folder: str, variable: str) -> str:
+        """Make a folder in it, and remove that again: what a run does with its own."""
+        probe = f"{folder}/.doctor-{uuid.uuid4().hex[:8]}"
+        with explained(f"make a folder in {folder}"):
+            try:
+                self._here.workspace.mkdirs(probe)
+                self._here.workspace.delete(probe, recursive=True)
+            except PermissionDenied as error:
+                raise WorkshopError(
+                    f"{self._me.name} may not write to {folder} ({quoted(error)}): let whoever manages that folder "
+                    f"give it CAN MANAGE (Workspace > the folder > Share), or set {variable} to another."
+                ) from error
+        return f"{folder} takes folders"
+
+    def catalog(self) -> str:
+        names = {path.split(".")[0] for path in self._schemas}
+        for name in sorted(names):
+            self._rights.require("catalog", name, "USE_CATALOG")
+        return f"USE CATALOG on {', '.join(sorted(names))}" if names else Note("nothing of Unity Catalog is used")
+
+    def schema(self) -> str:
+        for name in self._schemas:
+            self._rights.require("schema", name, "USE_SCHEMA")
+        return f"USE SCHEMA on {', '.join(self._schemas)}" if self._schemas else Note("none is used")
+
+    def volume(self) -> str:
+        if not self._set.home:
+            return Note("none is used")
+        name = ".".join(self._set.home.split("/")[2:5])
+        self._rights.require("volume", name, "READ_VOLUME", "WRITE_VOLUME")
+        return f"{self._set.home} can be read and written"
+
+    def tables(self) -> str:
+        if not self._tables:
+            return Note(f"kept in {self._set.home}: none in Unity Catalog")
+        self._rights.require("schema", self._tables, "SELECT", "MODIFY", "CREATE_TABLE")
+        return f"tables in {self._tables} can be made, read and written"
+
+    def registered_model(self) -> str:
+        if self._model.count(".") != 2:
+            return self._model_of_the_workspace()
+        schema = self._model.rpartition(".")[0]
+        self._rights.require("catalog", schema.partition(".")[0], "USE_CATALOG")
+        self._rights.require("schema", schema, "USE_SCHEMA")
+        with explained(f"look for the model {self._model}"):
+            known = _or_none(lambda: self._here.registered_models.get(self._model))
+        if known is None:
+            self._rights.require("schema", schema, "CREATE_MODEL")
+            return f"{self._model} is not there yet; CREATE MODEL on {schema}, and whoever creates it owns it"
+        with explained(f"look at the rights on the model {self._model}"):
+            if not self._rights.may_manage("function", self._model):
+                raise WorkshopError(
+                    f"the model {self._model} belongs to {known.owner}, and only its owner registers versions and "
+                    f"moves aliases: let {known.owner} give {self._me.name} MANAGE on it, in Catalog Explorer."
+                )
+        return f"{self._model} can be registered, loaded and aliased"
+
+    def _model_of_the_workspace(self) -> str:
+        with explained(f"look for the model {self._model}"):
+            known = _or_none(lambda: self._here.model_registry.get_model(self._model).registered_model_databricks)
+        if known is None:
+            return f"{self._model} is not there yet, in the workspace's own registry; whoever registers it manages it"
+        level = known.permission_level.value if known.permission_level is not None else "none"
+        if level not in _MANAGING:
+            raise WorkshopError(
+                f"{self._me.name} has {level} on the model {self._model}, and moving stages takes CAN MANAGE: let "
+                "whoever manages it (Models > the model > Permissions) give that."
+            )
+        return f"{self._model} can be registered and moved between stages"
+
+    @property
+    def _schemas(self) -> list[str]:
+        """The schemas of the volume, of the tables and of the model."""
+        of_the_volume = ".".join(self._set.home.split("/")[2:4])
+        of_the_model = self._model.rpartition(".")[0] if self._model.count(".") == 2 else ""
+        return sorted({of_the_volume, self._tables, of_the_model} - {""})
+
+    @property
+    def _here(self) -> WorkspaceClient:
+        assert self._client is not None, "a check that needs the sign-in says so"
+        return self._client
+
+    @property
+    def _me(self) -> Identity:
+        assert self._identity is not None, "a check that needs the sign-in says so"
+        return self._identity
+
+    @property
+    def _set(self) -> DatabricksSettings:
+        assert self._settings is not None, "a check that needs the settings says so"
+        return self._settings
+
+    @property
+    def _rights(self) -> Rights:
+        return Rights(self._here, self._me)
+
+
+def _now() -> float:
+    return time.time()
+
+
+def _or_none(find: Callable[[], T]) -> T | None:
+    """What is there, or None where the service says that it is not."""
+    try:
+        return find()
+    except NotFound:
+        return None
+    except BadRequest as error:
+        if "does not exist" in str(error):
+            return None
+        raise

@@ -1,0 +1,176 @@
+"""`workshop run --target databricks`, over real HTTP, where no task has to be executed: what fails, and how."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.headless.databricks.runs import (
+    FIRST,
+    SECOND,
+    THIRD,
+    environment_of,
+    left_in,
+    run,
+    submissions,
+    summaries,
+)
+from tests.servers import mlflow_server
+from tests.workspace import Workspace, running
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An MLflow server with nothing in it."""
+    with mlflow_server(tmp_path_factory.mktemp("mlflow"), hands_out_artifacts=False) as uri:
+        yield uri
+
+
+@pytest.fixture
+def workspace(served: str, tmp_path: Path, commit: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A workspace in which a run may start, and an environment that says so."""
+    with running(tmp_path / "workspace", served) as workspace:
+        for name, value in environment_of(workspace, commit).items():
+            monkeypatch.setenv(name, value)
+        yield workspace
+
+
+def nothing_is_left(workspace: Workspace) -> None:
+    assert workspace.active_runs() == []
+    assert left_in(workspace) == []
+    assert workspace.unknown == []
+
+
+ENDS = {
+    "FAILED": "part_1_1_data_prep, on Databricks: .+",
+    "TIMEDOUT": "part_1_1_data_prep, on Databricks: it ran longer than it may",
+    "CANCELED": "part_1_1_data_prep was cancelled in the workspace",
+    "SKIPPED": "Not all notebooks ran on Databricks",
+    "INTERNAL_ERROR": "part_1_1_data_prep, on Databricks: .+: see its page",
+}
+
+
+@pytest.mark.parametrize("outcome", ENDS)
+def test_a_run_is_green_only_if_each_task_has_succeeded(workspace: Workspace, outcome: str, home: Path) -> None:
+    workspace.outcomes[FIRST] = outcome
+    ended = run()
+    assert ended.code == 1, ended.out
+    (made,) = workspace.runs.values()
+    assert made.life_cycle_state == "TERMINATED" or outcome == "INTERNAL_ERROR", "all that the original might look at"
+    (summary,) = summaries(home)
+    assert re.match(ENDS[outcome], summary["sentence"]), summary["sentence"]
+    assert summary["sentence"] in ended.out
+    assert [each["name"] for each in summary["notebooks"]] == [FIRST, SECOND, THIRD]
+    assert [each["status"] for each in summary["notebooks"]][1:] == ["not run", "not run"]
+    assert "Traceback" not in ended.out + ended.err
+    nothing_is_left(workspace)
+
+
+def test_a_run_that_the_service_loses_is_red(workspace: Workspace, home: Path) -> None:
+    workspace.execution.failed_runs_end_as = "INTERNAL_ERROR"
+    workspace.outcomes[FIRST] = "INTERNAL_ERROR"
+    assert run().code == 1
+    assert summaries(home)[0]["status"] == "failed"
+    nothing_is_left(workspace)
+
+
+@pytest.mark.parametrize(
+    ("status", "error_code", "words"),
+    [
+        (401, "UNAUTHENTICATED", "it does not accept the credentials"),
+        (403, "PERMISSION_DENIED", "does not let you submit the run"),
+        (400, "INVALID_PARAMETER_VALUE", "could not submit the run"),
+    ],
+)
+def test_a_submission_that_is_refused_is_one_sentence(
+    workspace: Workspace, status: int, error_code: str, words: str, home: Path
+) -> None:
+    workspace.fail_next("POST /api/2.2/jobs/runs/submit", status=status, error_code=error_code, message="no")
+    ended = run()
+    assert ended.code == 1
+    assert words in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert workspace.runs == {}
+    nothing_is_left(workspace)
+
+
+def test_a_service_that_asks_to_come_back_later_is_asked_later(workspace: Workspace) -> None:
+    workspace.fail_next(
+        "POST /api/2.2/jobs/runs/submit", status=429, error_code="RESOURCE_EXHAUSTED", headers={"Retry-After": "0"}
+    )
+    workspace.outcomes[FIRST] = "FAILED"
+    assert run().code == 1
+    assert (submissions(workspace), len(workspace.runs)) == (2, 1)
+
+
+def test_an_answer_that_gets_lost_starts_no_second_run(workspace: Workspace) -> None:
+    workspace.fail_next("POST /api/2.2/jobs/runs/submit", drop=True, processed=True)
+    workspace.outcomes[FIRST] = "FAILED"
+    assert run().code == 1
+    assert (submissions(workspace), len(workspace.runs)) == (2, 1)
+    nothing_is_left(workspace)
+
+
+def test_a_connection_that_is_lost_is_found_again_and_the_same_run_is_followed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_RETRY_SECONDS", "1")
+    workspace.hold(FIRST)
+    workspace.outcomes[FIRST] = "FAILED"
+
+    def lose_it() -> None:
+        workspace.fail_next("GET /api/2.2/jobs/runs/get", status=503, error_code="TEMPORARILY_UNAVAILABLE", times=2)
+
+    with when(lambda: looks(workspace) > 2, lose_it), when(lambda: looks(workspace) > 6, workspace.release, FIRST):
+        ended = run()
+    assert ended.code == 1
+    assert (submissions(workspace), len(workspace.runs)) == (1, 1)
+    assert ended.out.index("The workspace does not answer") < ended.out.index("The workspace answers again.")
+    nothing_is_left(workspace)
+
+
+def test_a_run_that_waits_says_for_what(workspace: Workspace) -> None:
+    workspace.hold(FIRST)
+    workspace.outcomes[FIRST] = "FAILED"
+    with when(lambda: looks(workspace) > 2, workspace.release, FIRST):
+        assert "It waits for its compute." in run().out
+
+
+def test_a_retry_starts_anew_what_has_failed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_IDEMPOTENCY_TOKEN", "build 17")
+    workspace.outcomes[FIRST] = "FAILED"
+    for runs in (1, 2, 3):
+        ended = run()
+        assert ended.code == 1
+        assert "started before" not in ended.out
+        assert len(workspace.runs) == runs
+
+
+def looks(workspace: Workspace) -> int:
+    """How often the run was looked at."""
+    return sum(request == "GET /api/2.2/jobs/runs/get" for request in workspace.requests)
+
+
+@contextmanager
+def when(condition: Callable[[], bool], action: Callable[..., object], *arguments: object) -> Iterator[None]:
+    """Do something as soon as something is so, while the test goes on."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            if condition():
+                action(*arguments)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

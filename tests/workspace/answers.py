@@ -1,0 +1,100 @@
+"""What the stand-in's parts exchange with its server: a request, an answer, a refusal.
+
+An error is answered as the service answers it: an HTTP status and `{"error_code": …, "message": …}`, which is what
+`databricks.sdk.errors.parser` reads (source: the SDK). What is wrong with a credential is answered with the status as
+the `error_code`, a number, and with the header X-Databricks-Reason-Phrase (source: answers of the service that are
+quoted in databricks-sdk-go issues 917 and 1061).
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody who may sign in."""
+
+    id: str
+    user_name: str
+    display_name: str
+    email: str | None = None
+
+    @property
+    def is_person(self) -> bool:
+        return self.email is not None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, read."""
+
+    method: str
+    path: str
+    """Without the query, decoded."""
+    target: str
+    """With the query, as it came."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    caller: Principal | None = None
+    """Whose credential it carries; nobody's on the paths that sign somebody in."""
+
+    @property
+    def who(self) -> Principal:
+        assert self.caller is not None, f"{self.path} answers nobody without a credential"
+        return self.caller
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object; an empty one is an empty object."""
+        try:
+            content = json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise Refused(400, "MALFORMED_REQUEST", f"Could not parse request object: {error}") from error
+        if not isinstance(content, dict):
+            raise Refused(400, "MALFORMED_REQUEST", "Could not parse request object: it is no JSON object")
+        return content
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+
+class Refused(Exception):  # noqa: N818  # that is what the service says
+    """The service says no."""
+
+    def __init__(
+        self, status: int, error_code: str | int | None, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+        self.message = message
+        self.headers = dict(headers or {})
+
+    def answer(self) -> Answer:
+        return as_json({"error_code": self.error_code, "message": self.message}, self.status, self.headers)
+
+
+def as_json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with this content."""
+    return Answer(status, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+
+def invalid(message: str) -> Refused:
+    """The refusal of a value that cannot be."""
+    return Refused(400, "INVALID_PARAMETER_VALUE", message)
+
+
+Handler = Callable[[Request, "re.Match[str]"], "Answer | dict[str, Any]"]
+"""Answers the requests of one route; a dict is answered as JSON."""
+Route = tuple[str, str, Handler]
+"""The method, a regular expression that the whole path matches, and who answers."""

@@ -1,0 +1,85 @@
+"""Executes the notebook of one task, as a process of its own: `python task.py spec.json`.
+
+The notebook gets no parameters from papermill: what it is given are widgets, by the `dbutils` that
+`notebook_utilities.py` puts before it starts. What comes of it goes into `result.json`; a kernel that dies leaves
+none.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+# Builds a grammar as it is imported, which takes longer than all the rest; no notebook's schema has a URI to check.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+import nbformat  # noqa: E402
+import papermill  # noqa: E402
+from papermill.exceptions import PapermillExecutionError  # noqa: E402
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_UTILITIES = Path(__file__).with_name("notebook_utilities.py")
+
+
+def main(spec_file: Path) -> None:
+    """Execute what the specification says."""
+    spec = json.loads(spec_file.read_text(encoding="utf-8"))
+    folder = Path(spec["folder"])
+    executed, exited = folder / "executed.ipynb", folder / "exit.txt"
+    _inject_utilities(spec_file, folder)
+    error: str | None = None
+    trace: str | None = None
+    result: str | None = None
+    try:
+        papermill.execute_notebook(
+            _literal(spec["notebook"]),
+            _literal(executed),
+            {},
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=spec["working_folder"],
+        )
+    except PapermillExecutionError as failure:
+        if failure.ename == "NotebookExit" and exited.exists():
+            result = exited.read_text(encoding="utf-8")
+            _mark_exit(executed)
+        else:
+            error = _ANSI.sub("", f"{failure.ename}: {failure.evalue}")
+            trace = _ANSI.sub("", "\n".join(failure.traceback))
+    told = {"result": result, "error": error, "error_trace": trace}
+    (folder / "result.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _literal(path: object) -> str:
+    """A path for papermill, which takes {…} in one for a parameter."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _inject_utilities(spec_file: Path, folder: Path) -> None:
+    """Have IPython run `notebook_utilities.py` in the notebook's own namespace before its first cell."""
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-dbutils.py").write_text(
+        "import runpy as _runpy\n"
+        f"dbutils = _runpy.run_path({str(_UTILITIES)!r})['utilities']({str(spec_file)!r})\n"
+        "del _runpy\n",
+        encoding="utf-8",
+    )
+
+
+def _mark_exit(executed: Path) -> None:
+    """Show where the notebook ended itself, instead of the error that papermill took it for."""
+    notebook: Any = nbformat.read(executed, as_version=4)
+    notebook.cells = [
+        cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
+    for cell in notebook.cells:
+        for place, output in enumerate(cell.get("outputs", [])):
+            if output.output_type == "error" and output.ename == "NotebookExit":
+                cell.outputs[place] = nbformat.v4.new_output("stream", text=f"Notebook exited: {output.evalue}\n")
+    nbformat.write(notebook, executed)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
