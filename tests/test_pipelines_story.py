@@ -110,7 +110,7 @@ def part_5_the_better_model_takes_production(home: Path) -> None:
     assert open_slots(store.connect(), "wine_quality").archived() == ["1"]
     assert latest_summary(home)["git_commit"] == git("ls-remote", "workshop", "main").split()[0]
     said("run", "--notebooks", "1_4")
-    predictions = tables.Table("predictions", home / "data" / "predictions" / "no_name").read().frame
+    predictions = tables.DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
     assert set(predictions["model_version"]) == {promoted}
 
 

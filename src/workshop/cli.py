@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from workshop import cli_devops, cli_doctor, cli_pipelines, cli_registry
+from workshop import cli_databricks, cli_devops, cli_doctor, cli_pipelines, cli_registry
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_registry.app)
 app.add_typer(cli_doctor.app)
+app.add_typer(cli_databricks.app, name="databricks")
 app.add_typer(cli_pipelines.app, name="pipelines")
 app.add_typer(cli_devops.app, name="devops")
 out = Console()

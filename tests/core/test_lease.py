@@ -137,6 +137,20 @@ def test_a_lease_that_somebody_deleted_by_hand_is_broken(shared: MlflowClient, m
         held.renew()
 
 
+def test_a_lease_that_somebody_deleted_is_not_ours_any_more(shared: MlflowClient) -> None:
+    held = lease._take(shared, NAME, "us")
+    shared.delete_experiment(held._id)
+    with refusal("stood still", "run it again"):
+        held.renew()
+
+
+def test_a_lease_that_was_given_back_is_no_experiment_below_another(shared: MlflowClient) -> None:
+    with lease.exclusive(shared, MODEL):
+        pass
+    (ended,) = shared.search_experiments(view_type=ViewType.DELETED_ONLY)
+    assert ended.name == f"{NAME} {ended.experiment_id}"  # on Databricks an experiment is no folder
+
+
 def test_of_many_that_want_it_one_has_it_at_a_time(shared: MlflowClient) -> None:
     inside, most = [], []
 

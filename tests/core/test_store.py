@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import requests
+from databricks.sdk.errors.platform import InternalError, NotFound, PermissionDenied
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
@@ -39,6 +40,48 @@ def test_the_environment_can_name_another_store(monkeypatch: pytest.MonkeyPatch)
 def test_an_empty_variable_names_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     assert store.is_embedded(current_settings())
+
+
+@pytest.mark.parametrize(
+    ("slots", "registry"), [("alias", "databricks-uc"), ("stage", "databricks")], ids=["Unity Catalog", "workspace"]
+)
+def test_on_databricks_the_store_is_the_workspace(monkeypatch: pytest.MonkeyPatch, slots: str, registry: str) -> None:
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "client.4")
+    monkeypatch.setenv("WORKSHOP_SLOTS", slots)
+    assert store.tracking_uri() == "databricks"
+    assert not store.is_embedded(current_settings())
+    assert store._registry_uri("databricks") == registry
+
+
+def test_another_store_can_be_named_on_databricks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert store.tracking_uri() == "http://127.0.0.1:5000"
+
+
+def test_a_registry_that_is_named_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(store._registry_written_last, "uri", "")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "databricks-uc://other")
+    assert store._registry_uri("databricks") == "databricks-uc://other"
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder", "name"),
+    [
+        ("http://127.0.0.1:5000", "", "wine_quality/dev-ann"),
+        ("databricks", "", "/Shared/workshop/wine_quality/dev-ann"),
+        ("databricks://profile", "/Users/ann@example.com", "/Users/ann@example.com/wine_quality/dev-ann"),
+        ("databricks", "/Workspace/Shared/wines/", "/Shared/wines/wine_quality/dev-ann"),
+        ("databricks", "Shared", "/Shared/wine_quality/dev-ann"),
+        ("databricks", "/", "/wine_quality/dev-ann"),
+    ],
+)
+def test_an_experiment_is_a_path_in_the_workspace_on_databricks(
+    monkeypatch: pytest.MonkeyPatch, uri: str, folder: str, name: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("WORKSHOP_EXPERIMENTS", folder)
+    assert store.experiment_name("wine_quality/dev-ann") == name
 
 
 # The embedded store
@@ -317,6 +360,33 @@ def test_what_mlflow_raises_becomes_one_sentence(error: Exception, words: list[s
     with refusal(*words) as caught, store.explained("pour"):
         raise error
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            PermissionDenied("User does not have USE SCHEMA. Config: host=h", error_code="PERMISSION_DENIED"),
+            ["let you"],
+        ),
+        (TimeoutError("Timed out after 0:01:00"), ["does not answer", "network"]),
+        (NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"), ["schema made", "model_name"]),
+        (InternalError("Oops", error_code="INTERNAL_ERROR"), ["Databricks says: Oops"]),
+    ],
+)
+def test_what_the_library_of_databricks_raises_becomes_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, words: list[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    with refusal("could not look", *words) as caught, store.explained("look"):
+        raise error
+    assert "host=" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_explained_as_anywhere_on_databricks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    with refusal("nowhere.txt", "WORKSHOP_HOME"), store.explained("look"):
+        Path("nowhere.txt").read_text()
 
 
 def test_a_very_long_answer_is_cut() -> None:

@@ -56,9 +56,9 @@ def test_our_own_pipelines_are_in_order() -> None:
 def test_every_value_of_ours_says_where_to_find_it() -> None:
     found = settings(WorkTree(ROOT))
     text = (ROOT / VARIABLES).read_text(encoding="utf-8")
-    assert len(found) == text.count("- name:") == 9
+    assert len(found) == text.count("- name:") == 14
     assert {setting.name for setting in found if setting.is_open} == {
-        "serviceConnection", "resourceGroup", "workspaceUrl"
+        "workspaceUrl", "serviceConnection", "databricksHome"
     }  # fmt: skip
     assert all(len(setting.where) > 20 for setting in found)
 
@@ -100,7 +100,7 @@ def test_the_command_lists_what_has_to_be_filled_in(monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(ROOT)
     checked = workshop("pipelines", "check")
     assert checked.code == 0, checked.out
-    assert "variables.yml, line 29: serviceConnection still holds <service connection>. Project settings" in checked.out
+    assert "variables.yml, line 38: serviceConnection still holds <service connection>. Project settings" in checked.out
     assert "The pipelines are in order; 3 values in .azure_pipelines/variables.yml have still to be filled in." in (
         checked.out
     )

@@ -17,7 +17,7 @@ from mlflow.entities.run_tag import RunTag
 
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
-from workshop.core.store import ensure_experiment, explained
+from workshop.core.store import ensure_experiment, experiment_name, explained
 
 Kind = Literal["promotion", "staging", "comparison", "rejection", "refusal", "rollback", "override"]
 """`comparison`: the candidate would have taken the slot, had the run not been one that only compares."""
@@ -93,7 +93,7 @@ class History:
     @property
     def experiment(self) -> str:
         """The name of the experiment that keeps the events."""
-        return f"{self.model_name}/history"
+        return experiment_name(f"{self.model_name}/history")
 
     def append(self, event: Event) -> Event:
         """Write an event down, in one call; returns it with its id."""

@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from workshop.core import store
 from workshop.core.errors import WorkshopError
+from workshop.core.on_databricks import require_folder
 from workshop.core.settings import current_settings
 from workshop.core.store import explained
 
@@ -59,8 +60,9 @@ class Lease:
 
     def _require_that_it_is_ours(self) -> None:
         with explained(f"look at the lease {self._name}"):
-            name = self._client.get_experiment(self._id).name
-        if name != self._name:
+            experiment = self._client.get_experiment(self._id)
+        # On Databricks the name of a deleted experiment is free, and another may have taken the lease with it.
+        if experiment.name != self._name or experiment.lifecycle_stage == LifecycleStage.DELETED:
             raise WorkshopError(
                 "This run stood still for so long that another one has taken its turn at the slots: run it again."
             )
@@ -93,13 +95,17 @@ def exclusive(client: MlflowClient, model_name: str) -> Iterator[Lease]:
                 "Models are recorded in a registry that others may share (MLFLOW_REGISTRY_URI), but the history and "
                 "the lease that go with them only on this machine: set MLFLOW_TRACKING_URI to a shared server too."
             )
-        lease = NoLease() if store.is_embedded(settings) else _take(client, f"{model_name}/lease", _owner())
+        lease = NoLease() if store.is_embedded(settings) else _take(client, _name(model_name), _owner())
         try:
             yield lease
         finally:
             # Whoever comes next breaks a lease that could not be given back; what was done under it stands.
             with suppress(WorkshopError):
                 lease.give_back()
+
+
+def _name(model_name: str) -> str:
+    return store.experiment_name(f"{model_name}/lease")
 
 
 def _take(client: MlflowClient, name: str, owner: str) -> Lease:
@@ -139,6 +145,8 @@ def _create(client: MlflowClient, name: str, tags: dict[str, str]) -> str | None
         try:
             return str(client.create_experiment(name, tags=tags))
         except MlflowException as error:
+            if name.startswith("/"):  # a path in the workspace of Databricks
+                require_folder(name, error)
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             return None
@@ -152,7 +160,8 @@ def _end(client: MlflowClient, name: str, experiment_id: str) -> None:
             return
         if experiment.lifecycle_stage == LifecycleStage.DELETED:
             client.restore_experiment(experiment_id)  # somebody deleted it, which leaves its name taken
-        client.rename_experiment(experiment_id, f"{name}/{experiment_id}")
+        # No run name has a space, so no participant's has this name; nor is it below the lease's, as in a folder.
+        client.rename_experiment(experiment_id, f"{name} {experiment_id}")
         client.delete_experiment(experiment_id)
 
 

@@ -18,6 +18,7 @@ from mlflow.types import Schema
 from workshop.core.errors import WorkshopError, first_sentence
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
+from workshop.core.registries import newest_first, open_client, require_fitting
 from workshop.core.schemas import FEATURES
 from workshop.core.settings import current_settings
 from workshop.core.store import explained
@@ -118,7 +119,8 @@ def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_versio
         DATA_TAG: data_version,
         COMMIT_TAG: git_commit(),
     }
-    client, model_name = MlflowClient(), parameters.model_name
+    client, model_name = open_client(), parameters.model_name
+    require_fitting(model_name)
     with tempfile.TemporaryDirectory() as folder, explained(f"log and register {model_name}"):
         for key, value in tags.items():
             client.set_tag(run_id, key, value)
@@ -147,17 +149,20 @@ def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> Mode
         WorkshopError: no run of that name has registered any.
     """
     run_id = current_settings().run_id
+    newest = None
     with explained(f"look for candidates of {model_name}"):
-        marked = client.search_model_versions(
-            f"name = '{model_name}' and tag.`{RUN_NAME_TAG}` = '{run_name}'", order_by=["version_number DESC"]
-        )
-    candidates = [version for version in marked if version.tags.get(RUN_ID_TAG) == run_id] or list(marked)
-    if not candidates:
+        # A registry may be unable to search by tag, and then looks tags up one by one: the newest is mostly the one.
+        for version in newest_first(client, model_name):
+            if version.tags.get(RUN_NAME_TAG) == run_name:
+                if version.tags.get(RUN_ID_TAG, "") == run_id:
+                    return version
+                newest = newest or version
+    if newest is None:
         raise WorkshopError(
             f"The run name {run_name} has no candidate of {model_name}: run the notebook part_1_2_training "
             "with it first."
         )
-    return candidates[0]
+    return newest
 
 
 def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedModel:
@@ -236,11 +241,17 @@ def _pinned_requirements(classifier: Any) -> list[str]:
 
 
 def _ensure_registered_model(client: MlflowClient, model_name: str) -> None:
+    """Who may register versions of a model need not have the right to make models, so it is looked for first."""
     try:
-        client.create_registered_model(model_name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        client.get_registered_model(model_name)
+    except MlflowException as missing:
+        if missing.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
+        try:
+            client.create_registered_model(model_name)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+                raise
 
 
 def _resumed(run_id: str) -> Any:

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from workshop.core.registries import all_versions, list_versions, require_fitting
 from workshop.core.settings import current_settings
 from workshop.core.store import explained
 
@@ -67,7 +68,8 @@ class Slots(ABC):
 
     def exists(self, version: str) -> bool:
         """Whether the registry has that version."""
-        return any(str(entry.version) == version for entry in self._versions())
+        with explained(f"look up version {version} of {self.model_name}"):
+            return version in [str(entry.version) for entry in list_versions(self.client, self.model_name)]
 
     def versions_tagged(self, tag: str, value: str | None = None) -> list[str]:
         """The versions with that tag, and that value of it if one is given; oldest first."""
@@ -111,9 +113,9 @@ class Slots(ABC):
                 raise
 
     def _versions(self) -> list[ModelVersion]:
+        """With their tags, oldest first."""
         with explained(f"list the versions of {self.model_name}"):
-            versions = list(self.client.search_model_versions(f"name = '{self.model_name}'"))
-        return sorted(versions, key=lambda version: int(version.version))
+            return all_versions(self.client, self.model_name)[::-1]
 
 
 class AliasSlots(Slots):
@@ -192,7 +194,12 @@ class StageSlots(Slots):
 
 
 def open_slots(client: MlflowClient, model_name: str) -> Slots:
-    """The slots of a registered model, as the setting `WORKSHOP_SLOTS` says: aliases, or stages."""
+    """The slots of a registered model, as the setting `WORKSHOP_SLOTS` says: aliases, or stages.
+
+    Raises:
+        WorkshopError: the registry has no slots of that kind, or no models of such a name.
+    """
+    require_fitting(model_name)
     kind = AliasSlots if current_settings().slots == "alias" else StageSlots
     return kind(client, model_name)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import PurePosixPath
 
 import mlflow
 import requests
@@ -15,11 +16,17 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder
+from workshop.core.registries import is_databricks, open_client, registry_beside
 from workshop.core.settings import Settings, current_settings
 
 # A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
 # a value that a team has set itself stays.
-_HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+_HTTP_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "60",
+}
 _SECONDS_TO_ANSWER = 10
 _REFUSED: dict[int | None, str] = {
     HTTPStatus.UNAUTHORIZED: "its server does not know you: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
@@ -34,9 +41,23 @@ _registry_written_last = {"uri": ""}
 
 
 def tracking_uri(settings: Settings | None = None) -> str:
-    """Where runs and models are recorded: `MLFLOW_TRACKING_URI`, or the embedded SQLite file in the kit's home."""
+    """Where runs and models are recorded: `MLFLOW_TRACKING_URI`, or else the embedded SQLite file in the kit's home.
+
+    In a notebook on Databricks it is the workspace where nothing else is named: a file is not kept there.
+    """
     named = os.environ.get("MLFLOW_TRACKING_URI")
-    return named if named and named not in _written_by_us else embedded_uri(settings or current_settings())
+    if named and named not in _written_by_us:
+        return named
+    return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else embedded_uri(settings or current_settings())
+
+
+def experiment_name(name: str) -> str:
+    """The full name of an experiment: on Databricks a path in the workspace, which `WORKSHOP_EXPERIMENTS` begins."""
+    if not is_databricks(tracking_uri()):
+        return name
+    # MLflow on Databricks creates an experiment at /Workspace/… and does not find it there again (mlflow#11077).
+    folder = PurePosixPath("/", current_settings().experiments.strip("/").removeprefix("Workspace/"))
+    return str(folder / name)
 
 
 def embedded_uri(settings: Settings) -> str:
@@ -76,6 +97,8 @@ def connect() -> MlflowClient:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
+    if is_databricks(uri):
+        _require_workspace()
     advice = (
         f"restore {settings.home / 'mlflow.db'}, or start afresh with `workshop reset`"
         if is_embedded(settings)
@@ -83,14 +106,14 @@ def connect() -> MlflowClient:
     )
     # Two processes that both find no tables would both create them.
     with FileLock(settings.lock_file("mlflow-store")), explained("open its store", advice):
-        client = MlflowClient()
+        client = open_client()
         client.search_experiments(max_results=1)
     return client
 
 
 def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
     """Make the run name's experiment the current one, creating it if need be; returns its id."""
-    name = f"{model_name}/{run_name}"
+    name = experiment_name(f"{model_name}/{run_name}")
     ensure_experiment(client, name)
     with explained(f"use the experiment {name}"):
         return str(mlflow.set_experiment(name).experiment_id)
@@ -107,6 +130,8 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
             try:
                 return str(client.create_experiment(name, artifact_location=place))
             except MlflowException as error:
+                if _on_databricks():
+                    require_folder(name, error)
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             found = client.get_experiment_by_name(name)
@@ -138,11 +163,13 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
         status = error.response.status_code if error.response is not None else None
         said = without_credentials(first_sentence(error))
         raise WorkshopError(
-            f"MLflow could not {doing}: {_REFUSED[status]}."
+            f"MLflow could not {doing}: {_refused()[status]}."
             if status in _REFUSED
             else f"MLflow could not {doing}, its server does not answer: {said}{what_to_do}."
         ) from error
     except OSError as error:
+        if _on_databricks() and (known := known_refusal(error)):
+            raise WorkshopError(f"MLflow could not {doing}{known}.") from error
         raise explain_os_error(error) from error
 
 
@@ -151,16 +178,18 @@ def _registry_uri(tracking_uri: str) -> str:
     named = os.environ.get("MLFLOW_REGISTRY_URI")
     if named and named != _registry_written_last["uri"]:
         return named
-    _registry_written_last["uri"] = tracking_uri
-    return tracking_uri
+    _registry_written_last["uri"] = registry_beside(tracking_uri)
+    return _registry_written_last["uri"]
 
 
 def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str:
     said = without_credentials(first_sentence(error).split(" [SQL:")[0])
+    if _on_databricks() and (known := known_refusal(error)):
+        return f"MLflow could not {doing}{known}."
     if found := re.search(r"failed with error code (\d{3})", said):
         status = int(found[1])
         if status in _REFUSED:
-            return f"MLflow could not {doing}: {_REFUSED[status]}."
+            return f"MLflow could not {doing}: {_refused()[status]}."
         if status == HTTPStatus.NOT_FOUND:
             return (
                 f"MLflow could not {doing}: its server does not know that request, so it is of an older MLflow: update "
@@ -172,6 +201,35 @@ def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str
 def without_credentials(uri: str) -> str:
     """The URI as it may be shown: a user name and a password in it are nobody else's business."""
     return re.sub(r"(?<=://)[^/@]*@", "", uri)
+
+
+def _on_databricks() -> bool:
+    return is_databricks(tracking_uri())
+
+
+def _refused() -> dict[int | None, str]:
+    return REFUSED_BY_DATABRICKS if _on_databricks() else _REFUSED
+
+
+def _require_workspace() -> None:
+    """Look whether the workspace answers at all; MLflow's own way to find out takes five minutes.
+
+    Where the host is in a profile there is nothing to look at, and a notebook on Databricks is where it is.
+    """
+    host = os.environ.get("DATABRICKS_HOST", "").strip().rstrip("/")
+    if not host or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return
+    host = host if "://" in host else f"https://{host}"
+    shown = without_credentials(host)
+    advice = "correct DATABRICKS_HOST, or look at the network with `workshop doctor`"
+    try:
+        requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
+    except requests.Timeout as error:
+        raise WorkshopError(
+            f"The Databricks workspace at {shown} did not answer within {_SECONDS_TO_ANSWER} seconds: {advice}."
+        ) from error
+    except requests.RequestException as error:
+        raise WorkshopError(f"There is no Databricks workspace at {shown}: {advice}.") from error
 
 
 def _require_answer(uri: str) -> None:

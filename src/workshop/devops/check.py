@@ -18,6 +18,7 @@ _CHOICES: list[dict[str, str]] = [
     {},
     {"registry": "https://mlflow.example.com", "registryUser": "pipelines", "variableGroup": "a-group"},
     {"target": "databricks", "signIn": "federation"},
+    {"target": "databricks", "signIn": "oidc", "databricksGitUrl": "https://dev.azure.com/our-company/wine/_git/wine"},
     {"target": "databricks", "signIn": "secret", "variableGroup": "a-group"},
 ]
 """The settings that the files branch on: a mistake in a branch that this team does not take is one all the same."""

@@ -4,6 +4,10 @@ A KeyboardInterrupt that happens to be raised in a library's clean-up code is ig
 as if nobody had asked. So the wish is remembered, and the next cell does not start.
 """
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _asked = {"to stop": False}
@@ -32,3 +36,17 @@ def check() -> None:
 def heard() -> None:
     """The run is being ended: what ends it must not be stopped again."""
     _asked["to stop"] = False
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hear nobody who asks to stop while what was asked for is being done: a second Ctrl-C must not lose the first."""
+    if threading.current_thread() is not threading.main_thread():  # signals come to that one alone
+        yield
+        return
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,7 +1,9 @@
 """Running `workshop run --target databricks` against the stand-in of a workspace."""
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def run(*arguments: str) -> Finished:
 def small_notebook(*cells: str) -> bytes:
     """A notebook of these cells, as bytes."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    return nbformat.writes(notebook).encode("utf-8")
+    return str(nbformat.writes(notebook)).encode("utf-8")
 
 
 def summaries(home: Path) -> list[dict[str, Any]]:
@@ -60,3 +62,35 @@ def without_times_and_places(summary: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in summary.items() if name not in differ}
     kept["notebooks"] = [{name: each[name] for name in ("name", "status", "error")} for each in summary["notebooks"]]
     return kept
+
+
+def nothing_is_left(workspace: Workspace) -> None:
+    """No run goes on, no code lies there, and nothing was asked that the service does not have."""
+    assert workspace.active_runs() == []
+    assert left_in(workspace) == []
+    assert workspace.unknown == []
+
+
+def looks(workspace: Workspace) -> int:
+    """How often the run was looked at."""
+    return sum(request == "GET /api/2.2/jobs/runs/get" for request in workspace.requests)
+
+
+@contextmanager
+def when(condition: Callable[[], bool], action: Callable[..., object], *arguments: object) -> Iterator[None]:
+    """Do something as soon as something is so, while the test goes on."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            if condition():
+                action(*arguments)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -27,7 +27,7 @@ FILE = PACKAGE.parents[1] / "databricks.yml"
 COMMIT = "c0ffee" * 6 + "c0ff"
 PLACE = "/Workspace/Shared/workshop/code/here"
 WHEEL = f"{PLACE}/workshop-0.1.0-py3-none-any.whl"
-PINS = code._pins(PACKAGE.parents[1])
+PINS = code.pins(PACKAGE.parents[1])
 COMPUTES = [
     {},
     {"COMPUTE": "cluster", "CLUSTER_ID": "0101-x"},

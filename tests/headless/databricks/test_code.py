@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from workshop.core.errors import WorkshopError
+from workshop.core.settings import PACKAGE
 from workshop.headless.databricks import code
 from workshop.headless.databricks.settings import DatabricksSettings
 
@@ -30,13 +31,13 @@ def test_the_wheel_is_the_commits_package_with_a_version_of_its_own(commit: str,
     with zipfile.ZipFile(made.wheel) as wheel:
         names = wheel.namelist()
         packed = wheel.read("workshop/core/gate.py").decode()
-    assert packed == (code.PACKAGE / "core" / "gate.py").read_text(encoding="utf-8")
+    assert packed == (PACKAGE / "core" / "gate.py").read_text(encoding="utf-8")
     assert "workshop/data/winequality-red.csv" in names
 
 
 def test_the_notebooks_are_the_commits(commit: str, tmp_path: Path) -> None:
     notebooks = code.of_commit(commit, tmp_path).notebooks
-    assert set(notebooks) == {path.stem for path in (code.PACKAGE / "notebooks").glob("*.ipynb")}
+    assert set(notebooks) == {path.stem for path in (PACKAGE / "notebooks").glob("*.ipynb")}
     assert b"hand_over" in notebooks["part_1_3_evaluating"]
 
 

@@ -1,9 +1,6 @@
 """`workshop run --target databricks`, over real HTTP, where no task has to be executed: what fails, and how."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,38 +9,16 @@ from tests.headless.databricks.runs import (
     FIRST,
     SECOND,
     THIRD,
-    environment_of,
-    left_in,
+    looks,
+    nothing_is_left,
     run,
     submissions,
     summaries,
+    when,
 )
-from tests.servers import mlflow_server
-from tests.workspace import Workspace, running
+from tests.workspace import Workspace
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An MLflow server with nothing in it."""
-    with mlflow_server(tmp_path_factory.mktemp("mlflow"), hands_out_artifacts=False) as uri:
-        yield uri
-
-
-@pytest.fixture
-def workspace(served: str, tmp_path: Path, commit: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """A workspace in which a run may start, and an environment that says so."""
-    with running(tmp_path / "workspace", served) as workspace:
-        for name, value in environment_of(workspace, commit).items():
-            monkeypatch.setenv(name, value)
-        yield workspace
-
-
-def nothing_is_left(workspace: Workspace) -> None:
-    assert workspace.active_runs() == []
-    assert left_in(workspace) == []
-    assert workspace.unknown == []
 
 
 ENDS = {
@@ -149,28 +124,3 @@ def test_a_retry_starts_anew_what_has_failed(workspace: Workspace, monkeypatch: 
         assert ended.code == 1
         assert "started before" not in ended.out
         assert len(workspace.runs) == runs
-
-
-def looks(workspace: Workspace) -> int:
-    """How often the run was looked at."""
-    return sum(request == "GET /api/2.2/jobs/runs/get" for request in workspace.requests)
-
-
-@contextmanager
-def when(condition: Callable[[], bool], action: Callable[..., object], *arguments: object) -> Iterator[None]:
-    """Do something as soon as something is so, while the test goes on."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            if condition():
-                action(*arguments)
-                return
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import BadRequest, NotFound
+from databricks.sdk.errors import BadRequest, NotFound, ResourceConflict
 from databricks.sdk.service.workspace import ImportFormat, Language
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
@@ -24,6 +26,10 @@ _CHECKOUT = PACKAGE.parents[1]
 NOTEBOOKS = "src/workshop/notebooks"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+class OccupiedError(WorkshopError):
+    """Something of somebody else's stands where the code should go."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def of_commit(commit: str, folder: Path) -> Code:
         said = (done.stderr.strip().splitlines() or ["no wheel came of it"])[-1]
         raise WorkshopError(f"The package of the commit {commit[:12]} can't be built ({said}): run `make test` there.")
     notebooks = {path.stem: path.read_bytes() for path in sorted((source / NOTEBOOKS).glob("*.ipynb"))}
-    return Code(commit, wheels[0], notebooks, _pins(source))
+    return Code(commit, wheels[0], notebooks, pins(source))
 
 
 def place_of(settings: DatabricksSettings, commit: str, token: str) -> str:
@@ -112,10 +118,10 @@ def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) 
     with explained(f"put the code into {place}"):
         try:
             client.workspace.mkdirs(f"{place}/notebooks" if notebooks else place)
-        except BadRequest as error:
+        except (BadRequest, ResourceConflict) as error:
             if "ALREADY_EXISTS" not in str(error.error_code):
                 raise
-            raise WorkshopError(
+            raise OccupiedError(
                 f"Something that is no folder stands at {place} in the workspace: move it away, or set {PREFIX}FOLDER "
                 "to another folder."
             ) from error
@@ -150,13 +156,12 @@ def _give_it_a_version_of_its_own(project: Path, commit: str) -> None:
     project.write_text(re.sub(r'(?m)^(version = "[^"+]+)"', rf'\1+g{commit[:12]}"', text, count=1), encoding="utf-8")
 
 
-def _pins(source: Path) -> tuple[str, ...]:
+def pins(source: Path) -> tuple[str, ...]:
     """What the notebooks need, with the versions of the commit's own requirements.txt."""
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    versions = {
-        name.lower(): version for name, version in _PIN.findall((source / "requirements.txt").read_text("utf-8"))
-    }
-    wanted = [re.split(r"[\[<>=; ]", each)[0].lower() for each in project["dependencies"]]
+    known = _PIN.findall((source / "requirements.txt").read_text("utf-8"))
+    versions = {canonicalize_name(name): version for name, version in known}
+    wanted = [canonicalize_name(Requirement(each).name) for each in project["dependencies"]]
     return tuple(f"{name}=={versions[name]}" for name in wanted if name in versions)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from databricks.sdk.service import compute, jobs
 
+from workshop.core.settings import current_settings
 from workshop.headless.databricks.settings import DatabricksSettings
 
 _ENVIRONMENT = "workshop"
@@ -50,6 +51,33 @@ def job(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
         **clusters,
         **_shared(work, settings),
     }
+
+
+def registry_of(model_name: str) -> dict[str, str]:
+    """The environment variables by which runs are recorded in the workspace, and models in the registry of their name.
+
+    A name of three levels is Unity Catalog's, which has aliases; the workspace's own registry has stages.
+    """
+    in_unity_catalog = model_name.count(".") == 2
+    return {
+        "MLFLOW_TRACKING_URI": "databricks",
+        "MLFLOW_REGISTRY_URI": "databricks-uc" if in_unity_catalog else "databricks",
+        "WORKSHOP_SLOTS": "alias" if in_unity_catalog else "stage",
+    }
+
+
+def environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]:
+    """The environment variables that the notebooks get whoever starts them, besides those that say who and what."""
+    ours = current_settings()
+    rows = "" if ours.spark_rows is None else str(ours.spark_rows)
+    given = {
+        "WORKSHOP_HOME": settings.home,
+        "WORKSHOP_TABLES": ours.tables,
+        "WORKSHOP_EXPERIMENTS": ours.experiments,
+        "WORKSHOP_SPARK_ROWS": rows,
+        **registry_of(model_name),
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _shared(work: Work, settings: DatabricksSettings) -> dict[str, Any]:

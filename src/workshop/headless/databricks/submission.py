@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from databricks.sdk.errors import (
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
+from workshop.headless import interruption
 from workshop.headless.databricks import definition
 from workshop.headless.databricks.definition import Work
 from workshop.headless.databricks.settings import DatabricksSettings
@@ -90,7 +92,11 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     for attempt in _attempts(token):
         with explained("submit the run"):
             run_id, job_id = _start(client, replace(work, title=f"{work.title} {attempt}"[:4096]), settings, attempt)
+        deadline = time.monotonic() + settings.timeout_minutes * 60
         while (run := look_at(client, run_id)) is None:
+            interruption.check()
+            if time.monotonic() > deadline:
+                raise WorkshopError(f"The run {run_id} was submitted, and the workspace has not answered since.")
             Event().wait(settings.poll_seconds)
         earlier = run_parameters(run).get(RUN_ID) != next(iter(work.base_parameters.values()))[RUN_ID]
         submitted = Submitted(run_id, run.run_page_url or "", earlier, job_id)

@@ -10,14 +10,15 @@ from typing import Any
 from databricks.sdk import WorkspaceClient
 
 from workshop.core.errors import WorkshopError
+from workshop.core.files import write_whole
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
 from workshop.headless import interruption
-from workshop.headless.databricks import code, following, submission
+from workshop.headless.databricks import code, definition, following, submission
 from workshop.headless.databricks.definition import Work
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
-from workshop.headless.databricks.sign_in import require_service_principal, sign_in
+from workshop.headless.databricks.sign_in import explained, require_service_principal, sign_in
 from workshop.headless.databricks.sign_in import who as signed_in_as
 from workshop.headless.databricks.submission import Submitted
 from workshop.headless.databricks.watch import Watch
@@ -25,6 +26,8 @@ from workshop.headless.notebooks import RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.summary import NotebookResult
 
+RUN_ID_FILE = "databricks-run-id"
+"""In the run's folder: which run of the workspace it follows."""
 PLACE = "WORKSHOP_CODE"
 """The parameter of a run that says which folder of the workspace goes with it."""
 
@@ -40,7 +43,8 @@ class DatabricksTarget:
             )
         self.settings = databricks_settings()
         self._client: WorkspaceClient | None = None
-        point_mlflow_at_the_workspace(str(request.parameters.get("model_name", Parameters().model_name)))
+        self._model_name = str(request.parameters.get("model_name", Parameters().model_name))
+        point_mlflow_at_the_workspace(self._model_name)
 
     @property
     def client(self) -> WorkspaceClient:
@@ -61,6 +65,9 @@ class DatabricksTarget:
                 "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
             )
         require_service_principal(signed_in_as(self.client))
+        experiments = f"{current_settings().experiments}/{self._model_name}"
+        with explained(f"make the folder {experiments} for MLflow's experiments"):
+            self.client.workspace.mkdirs(experiments)
 
     def execute(self, plan: Plan, progress: Progress) -> Executed:
         """See `Target`."""
@@ -72,8 +79,11 @@ class DatabricksTarget:
             work = self._work(plan, place, title)
             submitted = submission.submit(self.client, work, self.settings, token)
         except KeyboardInterrupt:
-            interruption.heard()
-            executed = stopped(self.client, submission.find(self.client, title), plan)
+            with interruption.undisturbed():
+                interruption.heard()
+                executed = stopped(self.client, submission.find(self.client, title), plan)
+        except code.OccupiedError:
+            raise
         except WorkshopError:
             self._leave_nothing(title, place, progress)
             raise
@@ -95,7 +105,13 @@ class DatabricksTarget:
         with tempfile.TemporaryDirectory(prefix="workshop-code-") as folder:
             built = code.of_commit(plan.commit, Path(folder))
             wheel = code.upload(self.client, built, place, notebooks=not from_git)
-        environment = {**self._environment(plan), PLACE: place}
+        environment = {
+            **definition.environment(self.settings, plan.model_name),
+            "WORKSHOP_RUN_ID": plan.run_id,
+            "WORKSHOP_GIT_COMMIT": plan.commit,
+            "WORKSHOP_REQUESTED_FOR": who(),
+            PLACE: place,
+        }
         return Work(
             title=title,
             base_parameters={
@@ -107,32 +123,16 @@ class DatabricksTarget:
             commit=plan.commit,
         )
 
-    def _environment(self, plan: Plan) -> dict[str, str]:
-        """The environment variables of the notebooks."""
-        settings = current_settings()
-        given = {
-            "WORKSHOP_HOME": self.settings.home,
-            "WORKSHOP_TABLES": settings.tables,
-            "WORKSHOP_EXPERIMENTS": settings.experiments,
-            "WORKSHOP_SLOTS": settings.slots,
-            "WORKSHOP_RUN_ID": plan.run_id,
-            "WORKSHOP_GIT_COMMIT": plan.commit,
-            "WORKSHOP_REQUESTED_FOR": who(),
-            "MLFLOW_TRACKING_URI": "databricks",
-            "MLFLOW_REGISTRY_URI": os.environ["MLFLOW_REGISTRY_URI"],
-        }
-        return {name: value for name, value in given.items() if value}
-
 
 def point_mlflow_at_the_workspace(model_name: str) -> None:
-    """Let MLflow record runs in the workspace, and models in Unity Catalog if their name has its three levels.
+    """Let MLflow and our own settings here mean the registry that the notebooks use there.
 
-    The workspace's own registry has stages and no aliases; whatever a team has set itself stays.
+    What else the environment may name, a server for one, is none that a run on Databricks records in; `databricks://…`
+    is the same workspace by another profile.
     """
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "databricks")
-    in_unity_catalog = model_name.count(".") == 2
-    os.environ.setdefault("MLFLOW_REGISTRY_URI", "databricks-uc" if in_unity_catalog else "databricks")
-    os.environ.setdefault("WORKSHOP_SLOTS", "alias" if in_unity_catalog else "stage")
+    for name, value in definition.registry_of(model_name).items():
+        if not os.environ.get(name, "").startswith("databricks"):
+            os.environ[name] = value
 
 
 def bring_back(
@@ -148,13 +148,15 @@ def bring_back(
     if submitted.earlier:
         progress.said("This run has been started before: it is followed, and no second one is started.")
     progress.said(f"On Databricks: {submitted.page}")
+    write_whole(plan.folder / RUN_ID_FILE, f"{submitted.run_id}\n")
     watch = Watch(client, list(plan.parameters), plan.folder, progress)
     try:
         run = following.follow(client, submitted.run_id, settings, watch.look_at, progress.said)
         executed = watch.executed(run)
     except KeyboardInterrupt:
-        interruption.heard()
-        return stopped(client, submitted, plan, watch)
+        with interruption.undisturbed():
+            interruption.heard()
+            return stopped(client, submitted, plan, watch)
     except WorkshopError as error:
         raise WorkshopError(
             f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run --target "
