@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup cd test thorough lab bench lock clean
+.PHONY: help setup cd test thorough lab bench spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,17 @@ lab: $(READY) ## JupyterLab on the notebooks
 bench: $(READY) ## performance, as ratios against named peers
 	@$(BIN)/python -m bench
 
-lock: $(READY) ## compile requirements.txt again from pyproject.toml
+spark: $(READY) ## scoring with Spark: installs it (450 MB; Java 17 must be there), tests it and measures it
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
+	$(BIN)/pytest tests/core/test_spark_scoring.py
+	@$(BIN)/python -m bench spark
+
+lock: $(READY) ## compile requirements.txt and requirements-spark.txt again from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 		--all-extras --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--group spark --constraint requirements.txt --no-emit-index-url --custom-compile-command 'make lock' \
+		--output-file requirements-spark.txt
 
 clean: ## remove the environment; what runs have left is removed by `workshop reset`
 	rm -rf .venv

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import gate, run, scoring, serving, setup, swap
+from bench import gate, run, scoring, serving, setup, spark, swap
 from bench.measure import BrokenError
 
 WIDTH_OF_A_LOG = 140
@@ -24,6 +24,7 @@ class Benchmark(StrEnum):
     SCORING = "scoring"
     SERVING = "serving"
     SETUP = "setup"
+    SPARK = "spark"
     SWAP = "swap"
 
 
@@ -33,6 +34,7 @@ MEASURES = {
     Benchmark.SCORING: scoring.measure,
     Benchmark.SERVING: serving.measure,
     Benchmark.SETUP: setup.measure,
+    Benchmark.SPARK: spark.measure,
     Benchmark.SWAP: swap.measure,
 }
 
@@ -40,7 +42,7 @@ MEASURES = {
 def main(
     names: Annotated[
         list[Benchmark] | None,
-        typer.Argument(metavar="NAME", help="gate, run, scoring, serving, setup, swap; none for all."),
+        typer.Argument(metavar="NAME", help="gate, run, scoring, serving, setup, spark, swap; none for all."),
     ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="How often each is measured; the median is printed, with least and greatest.")
@@ -50,7 +52,8 @@ def main(
     out, err = Console(), Console(stderr=True)
     if not out.is_terminal:
         out.width = WIDTH_OF_A_LOG
-    for name in names or list(Benchmark):
+    without_spark = [each for each in Benchmark if each is not Benchmark.SPARK]
+    for name in names or (list(Benchmark) if spark.is_installed() else without_spark):
         busy, gibibytes = psutil.getloadavg()[0], psutil.virtual_memory().total / 2**30
         with err.status(f"{name} …") as status:
             try:

@@ -23,6 +23,7 @@ from workshop.core import data, promotion, scoring, store, tables
 from workshop.core.model import LoadedModel, log_candidate
 from workshop.core.parameters import DevopsAction, Parameters
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, TARGET, WINE_ID
+from workshop.core.settings import current_settings
 from workshop.core.slots import open_slots
 
 PARAMETERS = Parameters(run_name="bench", devops_action=DevopsAction.DEPLOYMENT)
@@ -66,7 +67,8 @@ def make_table(rows: int) -> dict[str, float]:
             drawn[WINE_ID] = np.arange(start, start + size)
             yield pa.RecordBatch.from_pandas(drawn, schema=schema, preserve_index=False)
 
-    write_deltalake(str(_wines(rows).path), pa.RecordBatchReader.from_batches(schema, chunks()))
+    place = current_settings().data / _wines(rows).name
+    write_deltalake(str(place), pa.RecordBatchReader.from_batches(schema, chunks()))
     return {}
 
 

@@ -46,7 +46,7 @@ def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: P
     assert {name: code for name, (_, code) in ended.items()} == {"dev-ana": 3, "dev-bob": 3}, ended
     assert production() == "1"
     for name in started:
-        assert tables.Table(name, home / "data" / "prepared" / name).open().version() == 0
+        assert tables.DeltaFolder(name, home / "data" / "prepared" / name).open().version() == 0
         (run,) = [folder for folder in (home / "runs").iterdir() if folder.name.endswith(name)]
         assert {path.name for path in run.iterdir()} == {
             "part_1_1_data_prep.ipynb",
@@ -62,7 +62,7 @@ def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: P
 def test_development_wines_with_a_renamed_column_end_the_run_in_one_sentence(home: Path) -> None:
     table = tables.development_table()
     wines = table.read().frame
-    shutil.rmtree(table.path)
+    shutil.rmtree(home / "data" / table.name)
     table.write(wines.rename(columns={"alcohol": "alc"}), {})
     refused = workshop_here("run")
     assert refused.code == 1

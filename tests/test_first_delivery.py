@@ -50,7 +50,7 @@ def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_
     assert Path(summary["report"]).is_file()
     decision = summary["outcome"]["decision"]
     assert (decision["difference"], decision["standard_error"]) == (0, 0)  # same seed, data and code: the same model
-    predictions = tables.Table("predictions", home / "data" / "predictions" / "no_name").read().frame
+    predictions = tables.DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
     assert (len(predictions), set(predictions["model_version"])) == (1064, {"1"})
 
     for place, was in zip(places, before, strict=True):

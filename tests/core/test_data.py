@@ -16,7 +16,7 @@ from workshop.core import tables as delta
 from workshop.core.errors import WorkshopError
 from workshop.core.schemas import FEATURES, TARGET, WINE_ID
 from workshop.core.settings import PACKAGE
-from workshop.core.tables import Table
+from workshop.core.tables import DeltaFolder, Table
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
 
@@ -304,17 +304,17 @@ def test_a_home_whose_name_delta_can_not_take_is_refused_before_it_does_harm(
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody has begun to make the tables with seed 1, and was stopped between the two."""
-    written: list[Table] = []
+    written: list[DeltaFolder] = []
 
-    def stop_before_the_second(table: Table, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
+    def stop_before_the_second(table: DeltaFolder, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
         if written:
             raise KeyboardInterrupt
         write(table, frame, commit_metadata)
         written.append(table)
 
-    write = Table.write
+    write = DeltaFolder.write
     with monkeypatch.context() as patch:
-        patch.setattr(Table, "write", stop_before_the_second)
+        patch.setattr(DeltaFolder, "write", stop_before_the_second)
         with pytest.raises(KeyboardInterrupt):
             data.create_datasets(seed=1)
     assert delta.development_table().exists() != delta.production_table().exists()
@@ -357,7 +357,7 @@ def test_a_table_that_nobody_has_made_is_refused(table: Callable[[], Table]) -> 
 def test_a_table_that_does_not_fit_is_refused(
     wine_tables: Path, home: Path, edit: Callable[[pd.DataFrame], pd.DataFrame], words: list[str]
 ) -> None:
-    good = Table("production", wine_tables / "production").read().frame
+    good = DeltaFolder("production", wine_tables / "production").read().frame
     delta.production_table().write(edit(good), {})
     with refusal("The table production", "mend the data", *words):
         data.load_wines(delta.production_table())

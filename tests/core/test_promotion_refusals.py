@@ -171,11 +171,11 @@ def test_production_wines_of_one_kind_can_not_tell(registry: MlflowClient, quali
     ids=["empty", "a column less", "another unit"],
 )
 def test_production_wines_that_do_not_fit_their_schema_are_refused(
-    champion: Slots, spoil: Callable[[pd.DataFrame], pd.DataFrame], words: str
+    champion: Slots, spoil: Callable[[pd.DataFrame], pd.DataFrame], words: str, home: Path
 ) -> None:
     table = tables.production_table()
     wines = spoil(table.read().frame)
-    shutil.rmtree(table.path)
+    shutil.rmtree(home / "data" / table.name)
     table.write(wines, {})
     outcome = run(BETTER)
     assert outcome.status == "refused"

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from workshop.core import scoring
 from workshop.core import tables as delta
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.schemas import TARGET, WINE_ID
+from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, open_slots
-from workshop.core.tables import Table
+from workshop.core.tables import DeltaFolder, Table
 
 
 @pytest.fixture
@@ -27,8 +29,8 @@ def predictions(home: Path) -> Table:
     return scoring.predictions_table("dev-ann")
 
 
-def table_of(wines: pd.DataFrame, name: str = "cellar") -> Table:
-    table = delta.named_table(name)
+def table_of(wines: pd.DataFrame, name: str = "cellar") -> DeltaFolder:
+    table = DeltaFolder(name, current_settings().data / name)
     table.write(wines, {})
     return table
 
@@ -265,7 +267,7 @@ def test_a_model_that_was_never_registered_holds_nothing(kind: str, empty_regist
 
 def test_a_table_in_partitions_is_scored_the_same(loaded: LoadedModel, predictions: Table, home: Path) -> None:
     wines = delta.production_table().read().frame
-    table = Table("cellar", home / "data" / "cellar")
+    table = DeltaFolder("cellar", home / "data" / "cellar")
     write_deltalake(table.uri, wines, partition_by=["is_red"])
     assert scoring.score(loaded, table, predictions).rows == len(wines)
     found = predictions.read().frame.set_index(WINE_ID)["probability"]
@@ -274,8 +276,28 @@ def test_a_table_in_partitions_is_scored_the_same(loaded: LoadedModel, predictio
 
 def test_wines_without_an_id_are_refused(loaded: LoadedModel, predictions: Table, home: Path) -> None:
     wines = delta.production_table().read().frame
-    table = Table("cellar", home / "data" / "cellar")
+    table = DeltaFolder("cellar", home / "data" / "cellar")
     write_deltalake(table.uri, wines.assign(**{WINE_ID: wines[WINE_ID].astype("Int64").mask(wines.index == 3)}))
     with refusal("cellar", f"no {WINE_ID}"):
         scoring.score(loaded, table, predictions)
     assert not predictions.exists()
+
+
+def test_a_table_whose_files_alone_would_give_wrong_rows_is_refused(
+    loaded: LoadedModel, predictions: Table, production: pd.DataFrame
+) -> None:
+    table, features = table_of(production), ["deletionVectors"]
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}
+    record = json.dumps({"protocol": protocol}) + "\n"
+    (table.path / "_delta_log" / "00000000000000000001.json").write_text(record, encoding="utf-8")
+    with refusal("cellar", "deletionVectors"):
+        scoring.score(loaded, table, predictions)
+
+
+def test_a_table_in_another_place_than_the_predictions_is_refused(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wines = delta.production_table()
+    monkeypatch.setenv("WORKSHOP_TABLES", "main.wines")
+    with refusal("production", "predictions/dev-ann", "same place"):
+        scoring.score(loaded, wines, scoring.predictions_table("dev-ann"))

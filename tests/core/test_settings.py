@@ -1,10 +1,13 @@
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from pydantic import ValidationError
 
 from tests.core.helpers import refusal
-from workshop.core.settings import current_settings
+from workshop.core.settings import current_settings, is_mounted
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -69,6 +72,43 @@ def test_a_lock_file_is_in_a_folder_that_exists(home: Path) -> None:
     lock = current_settings().lock_file("datasets")
     assert lock.is_relative_to(home)
     lock.touch()
+
+
+@pytest.mark.parametrize("mount", ["/Volumes/main/wines/kit", "/dbfs/kit"])
+def test_locks_are_this_machines_where_the_home_is_mounted(monkeypatch: pytest.MonkeyPatch, mount: str) -> None:
+    monkeypatch.setenv("WORKSHOP_HOME", mount)
+    lock = current_settings().lock_file("datasets")
+    monkeypatch.setenv("WORKSHOP_HOME", f"{mount}2")
+    other = current_settings().lock_file("datasets")
+    assert lock.parent.parent == other.parent.parent == Path(tempfile.gettempdir())
+    assert lock != other
+    with FileLock(lock, timeout=0), FileLock(other, timeout=0):
+        pass
+    for each in (lock, other):
+        shutil.rmtree(each.parent)
+
+
+@pytest.mark.parametrize(
+    ("path", "mounted"), [("/Volumes", True), ("/Volumes/a/b/c", True), ("/dbfs/x", True), ("/VolumesOfMine/a", False)]
+)
+def test_what_is_mounted_is_known_by_its_path(path: str, mounted: bool) -> None:
+    assert is_mounted(Path(path)) == mounted
+
+
+@pytest.mark.parametrize("place", ["main", "main.wines.production", "main.", "ma in.wines", "`main`.wines"])
+def test_a_place_for_tables_that_is_no_catalog_and_schema_is_refused(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("WORKSHOP_TABLES", place)
+    with refusal("WORKSHOP_TABLES", place, "main.wines"):
+        current_settings()
+
+
+def test_a_number_of_rows_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert current_settings().spark_rows is None
+    monkeypatch.setenv("WORKSHOP_SPARK_ROWS", "many")
+    with refusal("WORKSHOP_SPARK_ROWS", "many"):
+        current_settings()
 
 
 def test_a_file_where_the_home_should_be_is_explained(home: Path) -> None:

@@ -1,5 +1,8 @@
 import errno
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +11,30 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from tests.core.helpers import refusal
-from workshop.core import tables
-from workshop.core.tables import Table
+from workshop.core import settings, tables
+from workshop.core.tables import DeltaFolder
 
 ROWS = pd.DataFrame({"wine_id": [3, 1, 2], "name": ["Tinto", "Verde", "Rosé"]})
 
 
 @pytest.fixture
-def table(home: Path) -> Table:
+def table(home: Path) -> DeltaFolder:
     """A table that nobody has written yet."""
-    return Table("cellar", home / "data" / "cellar")
+    return DeltaFolder("cellar", home / "data" / "cellar")
 
 
-def test_what_is_written_is_read_in_the_same_order(table: Table) -> None:
+def test_what_is_written_is_read_in_the_same_order(table: DeltaFolder) -> None:
     table.write(ROWS.set_index(pd.Index([7, 8, 9])), {})
     pd.testing.assert_frame_equal(table.read().frame, ROWS, check_dtype=False)
 
 
-def test_a_table_exists_from_the_first_write_on(table: Table) -> None:
+def test_a_table_exists_from_the_first_write_on(table: DeltaFolder) -> None:
     assert not table.exists()
     table.write(ROWS, {})
     assert table.exists()
 
 
-def test_writing_again_makes_a_version_and_keeps_the_one_before(table: Table) -> None:
+def test_writing_again_makes_a_version_and_keeps_the_one_before(table: DeltaFolder) -> None:
     table.write(ROWS, {})
     table.write(ROWS.iloc[:1], {})
     now, before = table.read(), table.read(0)
@@ -39,14 +42,14 @@ def test_writing_again_makes_a_version_and_keeps_the_one_before(table: Table) ->
     assert (before.label, len(before.frame)) == ("cellar@0", 3)
 
 
-def test_each_version_says_what_it_was_made_from(table: Table) -> None:
+def test_each_version_says_what_it_was_made_from(table: DeltaFolder) -> None:
     table.write(ROWS, {"source": "vineyard@4"})
     table.write(ROWS, {"source": "vineyard@5"})
     table.write(ROWS, {})
     assert [table.read(version).source for version in (0, 1, 2)] == ["vineyard@4", "vineyard@5", ""]
 
 
-def test_a_version_is_found_by_what_was_said_of_it(table: Table) -> None:
+def test_a_version_is_found_by_what_was_said_of_it(table: DeltaFolder) -> None:
     for run_id in ("ann", "ben", "ann", "cid"):
         table.write(ROWS, {"run_id": run_id, "source": "vineyard@0"})
     assert table.version_of(run_id="ann") == 2
@@ -55,13 +58,13 @@ def test_a_version_is_found_by_what_was_said_of_it(table: Table) -> None:
     assert table.version_of(run_id="ann", source="vineyard@1") is None
 
 
-def test_the_newest_word_on_a_matter_counts(table: Table) -> None:
+def test_the_newest_word_on_a_matter_counts(table: DeltaFolder) -> None:
     table.write(ROWS, {"seed": "42"})
     table.write(ROWS, {"seed": "43"})
     assert table.said_of_it("seed") == {"seed": "43"}
 
 
-def test_a_table_that_somebody_else_wrote_has_nothing_said_of_it(table: Table) -> None:
+def test_a_table_that_somebody_else_wrote_has_nothing_said_of_it(table: DeltaFolder) -> None:
     write_deltalake(str(table.path), ROWS)
     assert table.said_of_it("seed") == {}
     assert table.read().source == ""
@@ -70,38 +73,38 @@ def test_a_table_that_somebody_else_wrote_has_nothing_said_of_it(table: Table) -
 
 @pytest.mark.parametrize("folder", ["a cellar", "Weinkeller für Müller", "100%"])
 def test_a_table_can_be_in_a_folder_with_spaces_and_umlauts(home: Path, folder: str) -> None:
-    table = Table("cellar", home / folder / "cellar")
+    table = DeltaFolder("cellar", home / folder / "cellar")
     table.write(ROWS, {})
     assert len(table.read().frame) == 3
     assert (table.path / "_delta_log").is_dir()
 
 
-def test_a_table_that_is_not_there_is_refused(table: Table) -> None:
+def test_a_table_that_is_not_there_is_refused(table: DeltaFolder) -> None:
     with refusal("cellar", "write it first"):
         table.read()
 
 
-def test_a_version_that_is_not_there_is_refused(table: Table) -> None:
+def test_a_version_that_is_not_there_is_refused(table: DeltaFolder) -> None:
     table.write(ROWS, {})
     with refusal("cellar", "7"):
         table.read(7)
 
 
-def test_rows_of_another_shape_are_refused_and_the_table_stays(table: Table) -> None:
+def test_rows_of_another_shape_are_refused_and_the_table_stays(table: DeltaFolder) -> None:
     table.write(ROWS, {})
     with refusal("cellar"):
         table.write(ROWS.assign(price=9.5), {})
     assert table.read().label == "cellar@0"
 
 
-def test_a_file_where_a_folder_is_needed_is_explained(home: Path, table: Table) -> None:
+def test_a_file_where_a_folder_is_needed_is_explained(home: Path, table: DeltaFolder) -> None:
     home.mkdir()
     (home / "data").write_text("not a folder")
     with refusal(str(home / "data")):
         table.write(ROWS, {})
 
 
-def test_a_full_disk_is_explained(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_explained(table: DeltaFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -111,7 +114,7 @@ def test_a_full_disk_is_explained(table: Table, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("damage", ["gone", "garbage"])
-def test_damaged_rows_are_explained(table: Table, damage: str) -> None:
+def test_damaged_rows_are_explained(table: DeltaFolder, damage: str) -> None:
     table.write(ROWS, {})
     (file,) = table.path.glob("*.parquet")
     if damage == "gone":
@@ -122,7 +125,7 @@ def test_damaged_rows_are_explained(table: Table, damage: str) -> None:
         table.read()
 
 
-def test_a_damaged_record_is_explained(table: Table) -> None:
+def test_a_damaged_record_is_explained(table: DeltaFolder) -> None:
     table.write(ROWS, {})
     (log,) = (table.path / "_delta_log").glob("*.json")
     log.write_text("this is not json")
@@ -130,6 +133,41 @@ def test_a_damaged_record_is_explained(table: Table) -> None:
         table.read()
 
 
-def test_others_can_read_the_table_without_the_kit(table: Table) -> None:
+def test_others_can_read_the_table_without_the_kit(table: DeltaFolder) -> None:
     table.write(ROWS, {"seed": "42"})
     assert DeltaTable(str(table.path)).to_pyarrow_table().num_rows == 3
+
+
+# Mounted cloud storage
+
+
+def test_a_table_on_mounted_storage_is_written_and_read(table: DeltaFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert table.storage_options is None
+    monkeypatch.setattr(settings, "MOUNTS", (table.path.parents[1],))
+    assert table.storage_options == {"allow_unsafe_rename": "true"}
+    assert not table.exists()
+    for run_id in ("ann", "ben"):
+        table.write(ROWS, {"run_id": run_id})
+    assert table.version_of(run_id="ann") == 0
+    pd.testing.assert_frame_equal(table.read(1).frame, ROWS, check_dtype=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("strace") is None, reason="strace shows it, and isn't here")
+@pytest.mark.parametrize("mounted", [True, False])
+def test_mounted_storage_is_never_asked_for_a_hard_link(tmp_path: Path, mounted: bool) -> None:
+    # It has none: there the library fails unless it is told to rename.
+    code = f"""
+from pathlib import Path
+import pandas as pd
+from workshop.core import settings, tables
+settings.MOUNTS = (Path({str(tmp_path)!r}),) if {mounted} else ()
+tables.DeltaFolder("cellar", Path({str(tmp_path)!r}) / "cellar").write(pd.DataFrame({{"wine_id": [1]}}), {{}})
+"""
+    traced = subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=link,linkat", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("00000000000000000000.json" in traced.stderr) != mounted
+    assert (tmp_path / "cellar" / "_delta_log" / "00000000000000000000.json").is_file()

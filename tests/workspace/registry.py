@@ -19,7 +19,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Registry:
         """Open what is kept between requests."""
         self._local = threading.local()
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer | None:
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
         """Answer a request whose sender has been let in, or None where it is about something else.
 
         Args:

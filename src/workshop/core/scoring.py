@@ -1,4 +1,8 @@
-"""Scoring a table of any size with the model that holds a slot, a batch of rows at a time."""
+"""Scoring a table of any size with the model that holds a slot, a batch of rows at a time.
+
+Where a Spark session is active and the table is too large for this machine's memory, or in Unity Catalog, Spark's
+workers do the same to the same rows; `workshop.core.spark_scoring` has that part.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -14,29 +18,19 @@ import pyarrow.parquet as pq
 from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from workshop.core import spark_scoring
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
-from workshop.core.guards import require_probabilities
 from workshop.core.model import LoadedModel, load_version
+from workshop.core.prediction_rows import COLUMNS, PREDICTIONS, predict, require_columns, require_ids, require_numbers
 from workshop.core.schemas import FEATURES, WINE_ID
 from workshop.core.slots import Slot, Slots
-from workshop.core.tables import Table, named_table
+from workshop.core.tables import DeltaFolder, Table, named_table
 
 ROWS_A_BATCH = 65_536
 HISTOGRAM_BINS = 33
 """Not a number that divides the probabilities that a forest of ten trees gives: those would lie on the bins' edges."""
-COLUMNS = [WINE_ID, *FEATURES]
-"""What is read of the table that is scored."""
 _BATCHES_AHEAD = 2
 _READ_AHEAD_BYTES = 65_536
-PREDICTIONS = pa.schema(
-    [
-        (WINE_ID, pa.int64()),
-        ("probability", pa.float64()),
-        ("model_version", pa.string()),
-        ("batch", pa.string()),
-    ]
-)
-"""One row a scored wine: who it is, what was said of it, by which version, and in which batch."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +72,51 @@ def load_slot(slots: Slots, slot: str = "") -> LoadedModel:
 def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: int = ROWS_A_BATCH) -> Scored:
     """Score every row of a table and append the predictions to another, in memory that does not grow with the rows.
 
-    Reading, predicting and writing overlap. The append is one commit: whoever reads the predictions sees the whole
-    batch or nothing of it.
+    The append is one commit: whoever reads the predictions sees the whole batch or nothing of it. The answers are the
+    same to the bit wherever they are computed, as long as the model's answer to a wine depends on that wine alone.
 
     Raises:
-        WorkshopError: a table or a column is missing, or the disk is full.
+        WorkshopError: a table or a column is missing, the model does not answer with probabilities, the disk is full,
+            or Spark fails.
     """
     batch = datetime.now(UTC).isoformat(timespec="milliseconds")
-    source = wines.open().to_pyarrow_dataset()
-    _require_numbers(source.schema, wines)
+    session = spark_scoring.session_for(wines)
+    if session is not None:
+        rows = spark_scoring.score(session, wines, predictions, spark_scoring.scorer(model, wines, batch, rows_a_batch))
+    elif isinstance(wines, DeltaFolder) and isinstance(predictions, DeltaFolder):
+        rows = _score_here(model, wines, predictions, batch, rows_a_batch)
+    else:
+        raise WorkshopError(
+            f"The table {wines.name} is in a folder and {predictions.name} is not: keep both in the same place."
+        )
+    return Scored(batch, rows, model.version, predictions)
+
+
+def batches_of(predictions: Table) -> list[str]:
+    """The batches that a predictions table holds, oldest first."""
+    if not isinstance(predictions, DeltaFolder):
+        return spark_scoring.batches_of(predictions)
+    found: set[str] = set()
+    for part in predictions.dataset().to_batches(columns=["batch"]):
+        found.update(part.column("batch").unique().to_pylist())
+    return sorted(found)
+
+
+def histogram(predictions: Table, batch: str) -> np.ndarray:
+    """How many predictions of a batch fall into each of `HISTOGRAM_BINS` equal parts of [0, 1]."""
+    if not isinstance(predictions, DeltaFolder):
+        return spark_scoring.histogram(predictions, batch, HISTOGRAM_BINS)
+    rows = predictions.dataset().to_batches(columns=["probability"], filter=pa.compute.field("batch") == batch)
+    counts = np.zeros(HISTOGRAM_BINS, dtype="int64")
+    for part in rows:
+        counts += np.histogram(part.column("probability"), bins=HISTOGRAM_BINS, range=(0, 1))[0]
+    return counts
+
+
+def _score_here(model: LoadedModel, wines: DeltaFolder, predictions: DeltaFolder, batch: str, rows_a_batch: int) -> int:
+    """Score in this process; reading, predicting and writing overlap. Returns the number of rows."""
+    source = wines.dataset()
+    require_numbers(source.schema, wines.name)
     stream = _Stream(_predicted(model, _read(source, wines, rows_a_batch), batch))
     try:
         predictions.path.mkdir(parents=True, exist_ok=True)
@@ -95,6 +125,7 @@ def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: in
             pa.RecordBatchReader.from_batches(PREDICTIONS, stream),
             mode="append",
             name=predictions.name,
+            storage_options=predictions.storage_options,
             writer_properties=WriterProperties(max_row_group_size=rows_a_batch),
         )
     except OSError as error:
@@ -105,37 +136,7 @@ def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: in
         raise WorkshopError(
             f"The predictions could not be written to {predictions.path}: {first_sentence(error)}."
         ) from error
-    return Scored(batch, stream.rows, model.version, predictions)
-
-
-def batches_of(predictions: Table) -> list[str]:
-    """The batches that a predictions table holds, oldest first."""
-    found: set[str] = set()
-    for part in predictions.open().to_pyarrow_dataset().to_batches(columns=["batch"]):
-        found.update(part.column("batch").unique().to_pylist())
-    return sorted(found)
-
-
-def histogram(predictions: Table, batch: str) -> np.ndarray:
-    """How many predictions of a batch fall into each of `HISTOGRAM_BINS` equal parts of [0, 1]."""
-    rows = (
-        predictions.open()
-        .to_pyarrow_dataset()
-        .to_batches(columns=["probability"], filter=pa.compute.field("batch") == batch)
-    )
-    counts = np.zeros(HISTOGRAM_BINS, dtype="int64")
-    for part in rows:
-        counts += np.histogram(part.column("probability"), bins=HISTOGRAM_BINS, range=(0, 1))[0]
-    return counts
-
-
-def _require_numbers(schema: pa.Schema, wines: Table) -> None:
-    for name in COLUMNS:
-        if name not in schema.names:
-            raise WorkshopError(f"The table {wines.name} lacks the column {name}: it can't be scored without it.")
-        kind = schema.field(name).type
-        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-            raise WorkshopError(f"The table {wines.name} has {kind} in the column {name}: it can only score numbers.")
+    return stream.rows
 
 
 def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[tuple[pa.Array, pd.DataFrame]]:
@@ -149,13 +150,9 @@ def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[tuple
             stored = [name for name in COLUMNS if name in parquet.schema_arrow.names]
             # What a table is partitioned by is in no file; it is the same for all rows of one.
             same_for_all = ds.get_partition_keys(fragment.partition_expression)
-            if unknown := [
-                name for name in COLUMNS if name not in stored and (name == WINE_ID or name not in same_for_all)
-            ]:
-                raise WorkshopError(f"Some rows of the table {wines.name} have no {unknown[0]}: fill the column in.")
+            require_columns(stored, same_for_all, wines.name)
             for rows in parquet.iter_batches(rows_a_batch, columns=stored, use_threads=False):
-                if rows.column(WINE_ID).null_count:
-                    raise WorkshopError(f"Some rows of the table {wines.name} have no {WINE_ID}: fill the column in.")
+                require_ids(rows.column(WINE_ID), wines.name)
                 features = rows.select([name for name in FEATURES if name in stored]).to_pandas()
                 for name in set(FEATURES).difference(stored):
                     features[name] = float(same_for_all[name])
@@ -171,17 +168,10 @@ def _predicted(
     trip over. The library that writes asks for batches on a thread from which it can't be called again, so reading,
     which calls it, has a thread of its own as well.
     """
-
-    def predict(ids: pa.Array, features: pd.DataFrame) -> pa.RecordBatch:
-        probabilities = model.probabilities(features)
-        require_probabilities(probabilities, len(ids), f"model, version {model.version},")
-        who_and_when = [pa.repeat(model.version, len(ids)), pa.repeat(batch, len(ids))]
-        return pa.RecordBatch.from_arrays([ids, pa.array(probabilities), *who_and_when], schema=PREDICTIONS)
-
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as predictor:
         waiting: deque[Future[pa.RecordBatch]] = deque()
         while (rows := reader.submit(next, batches, None).result()) is not None:
-            waiting.append(predictor.submit(predict, *rows))
+            waiting.append(predictor.submit(predict, model, *rows, batch))
             if len(waiting) > _BATCHES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:

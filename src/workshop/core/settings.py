@@ -1,15 +1,20 @@
 """Where the kit keeps its state and how it is set: `WORKSHOP_…` environment variables."""
 
+import hashlib
 import re
+import tempfile
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError, field_validator
+from pydantic import NonNegativeInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workshop.core.errors import WorkshopError, explain_os_error
 
 _UNFIT_FOR_DELTA = re.compile(r"[#?\[\]^|\\]|%[0-9a-fA-F]{2}")
+_CATALOG_AND_SCHEMA = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+MOUNTS = (Path("/Volumes"), Path("/dbfs"))
+"""Where Databricks shows cloud storage as folders: without hard links and locks, and never a laptop's own."""
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -17,6 +22,11 @@ def _repository() -> Path:
     """The checkout that this package is installed from, or the current folder where there is none."""
     checkout = PACKAGE.parents[1]
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether a path leads into cloud storage that is mounted as a folder."""
+    return any(path.is_relative_to(mount) for mount in MOUNTS)
 
 
 class Settings(BaseSettings):
@@ -30,6 +40,14 @@ class Settings(BaseSettings):
     """The run that this process is part of; empty when a person works in Jupyter."""
     slots: Literal["alias", "stage"] = "alias"
     """How the registry names its slots: model aliases, or stages where a team's registry still uses them."""
+    experiments: str = "/Shared/workshop"
+    """The workspace folder of MLflow's experiments, where runs are recorded on Databricks."""
+    tables: str = ""
+    """The catalog and schema, as in `main.wines`, of Unity Catalog in which tables are kept; empty: folders below
+    `data`."""
+    spark_rows: NonNegativeInt | None = None
+    """From how many rows on a table is scored with Spark where a session is active; None: from where it would not fit
+    into the memory that is free."""
 
     @field_validator("home")
     @classmethod
@@ -44,6 +62,13 @@ class Settings(BaseSettings):
             )
         return home
 
+    @field_validator("tables")
+    @classmethod
+    def _catalog_and_schema(cls, tables: str) -> str:
+        if tables and not _CATALOG_AND_SCHEMA.fullmatch(tables):
+            raise ValueError("it names a catalog and a schema of Unity Catalog, as in main.wines")
+        return tables
+
     @property
     def data(self) -> Path:
         """The folder of the Delta tables."""
@@ -57,10 +82,16 @@ class Settings(BaseSettings):
     def lock_file(self, name: str) -> Path:
         """The path of the lock file `name`, in a folder that exists.
 
+        It is below the home, unless that is mounted cloud storage, which knows no locks. Then it is this machine's, and
+        keeps only its own processes apart.
+
         Raises:
             WorkshopError: the folder cannot be made.
         """
         locks = self.home / "locks"
+        if is_mounted(self.home):
+            digest = hashlib.sha256(self.home.as_posix().encode()).hexdigest()[:16]
+            locks = Path(tempfile.gettempdir()) / f"workshop-locks-{digest}"
         try:
             locks.mkdir(parents=True, exist_ok=True)
         except OSError as error:
