@@ -53,7 +53,16 @@ def test_every_dependency_is_pinned_and_every_pin_has_digests(file: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "environment.yml", "Makefile", "pyproject.toml", "README.md", ".ci/run"]
+    "name",
+    [
+        "requirements.txt",
+        "requirements-spark.txt",
+        "environment.yml",
+        "Makefile",
+        "pyproject.toml",
+        "README.md",
+        ".ci/run",
+    ],
 )
 def test_no_package_index_is_named(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
