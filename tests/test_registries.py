@@ -203,7 +203,7 @@ def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cl
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
     held_after_the_fault, held_after_the_next_run = set(), set()
-    tried = calls(2 if server_uri is None else 5 if "sqlite" in entry.model_name else 8, thorough)
+    tried = calls(5 if server_uri is None else 5 if "sqlite" in entry.model_name else 8, thorough)
     steps = 0
     for call in tried:
         slots = made_ready()

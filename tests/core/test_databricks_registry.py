@@ -183,6 +183,7 @@ def test_a_reason_that_is_longer_than_a_tag_in_unity_catalog_is_cut(workspace: W
     assert (len(value), value[-3:]) == (1000, "y …")
 
 
+@pytest.mark.thorough  # test_story promotes there for the first time
 def test_models_in_the_workspace_registry_are_delivered_with_stages(
     workspace: Workspace, split: data.Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:

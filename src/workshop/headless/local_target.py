@@ -22,6 +22,9 @@ class LocalTarget:
         """Kernels get warm while all else is prepared."""
         kernels.begin_warming()
 
+    def reach(self) -> None:
+        """See `Target`: here we are."""
+
     def get_ready(self) -> None:
         """See `Target`: the tables of wine are made on first use."""
         if not (tables.development_table().exists() and tables.production_table().exists()):

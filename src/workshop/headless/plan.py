@@ -77,11 +77,18 @@ class Progress(Protocol):
 class Target(Protocol):
     """Somewhere that notebooks can be executed."""
 
-    def get_ready(self) -> None:
-        """Make sure that a run can start; until then nothing of it exists.
+    def reach(self) -> None:
+        """Make sure that it is there and lets us in, before anything is asked of the registry.
 
         Raises:
-            WorkshopError: it can't.
+            WorkshopError: it is not, or does not.
+        """
+
+    def get_ready(self) -> None:
+        """Make there what a run needs; until then nothing of it exists.
+
+        Raises:
+            WorkshopError: it can't be made.
         """
 
     def execute(self, plan: Plan, progress: Progress) -> Executed:

@@ -69,6 +69,9 @@ class _Followed:
         self._place = place
         self._settings = settings
 
+    def reach(self) -> None:
+        """It was reached when it was looked for."""
+
     def get_ready(self) -> None:
         """It has started."""
 

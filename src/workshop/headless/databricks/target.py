@@ -53,8 +53,8 @@ class DatabricksTarget:
             self._client = sign_in(retry_seconds=self.settings.retry_seconds)
         return self._client
 
-    def get_ready(self) -> None:
-        """See `Target`."""
+    def reach(self) -> None:
+        """See `Target`: what can be wrong here is found before anybody signs in."""
         commit = git_commit()
         code.require_clean(commit)
         if self.settings.code == "git":
@@ -65,6 +65,9 @@ class DatabricksTarget:
                 "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
             )
         require_service_principal(signed_in_as(self.client))
+
+    def get_ready(self) -> None:
+        """See `Target`: MLflow keeps no experiment in a folder that is not there, and makes none."""
         experiments = f"{current_settings().experiments}/{self._model_name}"
         with explained(f"make the folder {experiments} for MLflow's experiments"):
             self.client.workspace.mkdirs(experiments)
