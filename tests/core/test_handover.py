@@ -1,6 +1,8 @@
+import base64
 import json
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from tests.core.test_notebook_task import Task
@@ -22,6 +24,12 @@ def test_a_job_gets_the_outcome_as_it_would_be_read_on_a_laptop(task: Task) -> N
     got = received("part_1_3_evaluating", task.ended_with[0])
     assert got.outcome == json.loads(json.dumps(made.as_dict()))
     assert got.data_version == {}
+
+
+def test_a_job_gets_the_picture_of_the_decision(task: Task) -> None:
+    hand_over(outcome("promoted"), plt.figure())
+    picture = base64.b64decode(received("part_1_3_evaluating", task.ended_with[0]).picture)
+    assert picture.startswith(b"\x89PNG")
 
 
 def test_a_job_gets_what_else_a_notebook_says_as_text(task: Task) -> None:

@@ -53,4 +53,4 @@ def test_a_task_ends_with_what_it_is_given(task: Task) -> None:
 def test_where_there_is_no_task_nothing_happens(shell: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
     assert notebook_task.widgets() == {}
-    notebook_task.end_with("a result")
+    assert not notebook_task.is_running()

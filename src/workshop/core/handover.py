@@ -1,7 +1,9 @@
 """What a notebook hands over to whatever runs it."""
 
+import base64
+import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 from pydantic import BaseModel, ValidationError
@@ -10,6 +12,9 @@ from workshop.core import notebook_task
 from workshop.core.errors import WorkshopError
 from workshop.core.outcome import Outcome
 from workshop.core.tables import development_table, production_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class HandedOver(BaseModel):
@@ -21,22 +26,26 @@ class HandedOver(BaseModel):
     """What else the notebook says of its work, as in `{"candidate": "3"}`."""
     data_version: dict[str, int]
     """The version of each table."""
+    picture: str = ""
+    """The decision, drawn: a PNG in base64."""
 
 
-def hand_over(outcome: Outcome | None = None, **said: object) -> None:
+def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, **said: object) -> None:
     """Show the outcome, if there is one; in a Databricks job, end the notebook with it and what else there is to say.
 
-    On a laptop the runner reads the outcome from what is shown. A job keeps nothing of that but a text of up to 5 MB.
+    On a laptop the runner reads the outcome, and the picture of it, from what is shown. A job keeps nothing of that but
+    a text of up to 5 MB.
     """
     if outcome is not None:
         display(outcome)  # type: ignore[no-untyped-call]
-    notebook_task.end_with(
-        HandedOver(
+    if notebook_task.is_running():
+        handed_over = HandedOver(
             outcome=json.loads(json.dumps(outcome.as_dict())) if outcome is not None else None,
             said={name: str(value) for name, value in said.items()},
             data_version=data_version(),
-        ).model_dump_json()
-    )
+            picture=_as_png(picture) if picture is not None else "",
+        )
+        notebook_task.end_with(handed_over.model_dump_json())
 
 
 def received(notebook: str, text: str) -> HandedOver:
@@ -58,3 +67,9 @@ def data_version() -> dict[str, int]:
     """The version of each table that runs start from; those that are not there yet are left out."""
     known = (development_table(), production_table())
     return {table.name: int(table.open().version()) for table in known if table.exists()}
+
+
+def _as_png(picture: "Figure") -> str:
+    content = io.BytesIO()
+    picture.savefig(content, format="png", bbox_inches="tight")
+    return base64.b64encode(content.getvalue()).decode("ascii")

@@ -24,6 +24,11 @@ serverless compute or on a cluster that exists has no other way to set one. No o
 say."""
 
 
+def is_running() -> bool:
+    """Whether a task runs this notebook."""
+    return _dbutils() is not None
+
+
 def widgets() -> dict[str, str]:
     """The widgets of the task, by name; nothing where no task runs this notebook."""
     dbutils = _dbutils()
@@ -36,10 +41,8 @@ def take_environment(given: dict[str, str]) -> None:
 
 
 def end_with(text: str) -> None:
-    """End the notebook here with `text` as its result; goes on where no task runs this notebook."""
-    dbutils = _dbutils()
-    if dbutils is not None:
-        dbutils.notebook.exit(text)
+    """End the notebook here with `text` as the result of its task."""
+    _dbutils().notebook.exit(text)
 
 
 def _dbutils() -> Any:

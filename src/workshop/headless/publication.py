@@ -12,8 +12,6 @@ from workshop.headless import report
 from workshop.headless.notebooks import RequestError
 from workshop.headless.summary import Summary
 
-_DECISION_NOTEBOOK = "part_1_3_evaluating"
-
 
 def check_folder(folder: Path) -> None:
     """Make sure that a run can be published there, before it starts.
@@ -110,8 +108,5 @@ def _plain(text: object) -> str:
 
 def _decision_picture(summary: Summary) -> str:
     """The first picture of 1_3, in base64; empty where it has drawn none."""
-    for result in summary.notebooks:
-        if result.name == _DECISION_NOTEBOOK and (notebook := report.executed_notebook(result)):
-            drawn = report.pictures(result.name, notebook)
-            return drawn[0].png if drawn else ""
-    return ""
+    drawn = report.decision_pictures(summary)
+    return drawn[0].png if drawn else ""

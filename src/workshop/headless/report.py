@@ -1,5 +1,6 @@
 """The run's report: one HTML file that needs no network; the decision first, then the pictures, then the notebooks."""
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from pygments.formatters import HtmlFormatter
 from workshop.core.auc import percent
 from workshop.headless.summary import NotebookResult, Summary
 
+DECISION_PICTURE = "decision.png"
+"""Beside the report, where the notebook that drew it is not here."""
 _EVALUATION = "part_1_3_evaluating"
 
 
@@ -56,7 +59,7 @@ def write(summary: Summary, path: Path) -> None:
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         decision=(summary.outcome or {}).get("decision"),
-        decision_pictures=[picture for picture in drawn if picture.notebook == _EVALUATION],
+        decision_pictures=decision_pictures(summary),
         pictures=[picture for picture in drawn if picture.notebook != _EVALUATION],
         sections=sections,
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
@@ -68,6 +71,17 @@ def executed_notebook(result: NotebookResult) -> nbformat.NotebookNode | None:
     """The executed notebook, where it is here; Databricks gives a page instead."""
     path = Path(result.output or "")
     return nbformat.read(path, as_version=4) if path.suffix == ".ipynb" and path.is_file() else None
+
+
+def decision_pictures(summary: Summary) -> list[Picture]:
+    """What 1_3 has drawn: of the executed notebook, or, where that is not here, the one that it has handed over."""
+    for result in summary.notebooks:
+        if result.name == _EVALUATION and (notebook := executed_notebook(result)):
+            return pictures(result.name, notebook)
+    path = Path(summary.report).with_name(DECISION_PICTURE)
+    if not path.is_file():
+        return []
+    return [Picture(_EVALUATION, "The decision", base64.b64encode(path.read_bytes()).decode("ascii"))]
 
 
 def _page(result: NotebookResult) -> str:

@@ -24,6 +24,8 @@ def test_a_deployment_is_the_same_there_as_on_a_laptop(
     assert there["git_commit"] == commit
     assert without_times_and_places(there) == {**without_times_and_places(here), "git_commit": commit}
     assert (tmp_path / "published" / "decision.md").exists()
+    assert (tmp_path / "published" / "decision.png").read_bytes().startswith(b"\x89PNG")
+    assert "data:image/png;base64," in (tmp_path / "published" / "report.html").read_text(encoding="utf-8")
     assert all((tmp_path / "published" / f"{each['name']}.html").exists() for each in there["notebooks"])
 
     # The original starts a cluster for each notebook.

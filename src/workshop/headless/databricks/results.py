@@ -1,5 +1,6 @@
 """What came of the tasks of a run, as the results of notebooks: how each ended, why, and what it handed over."""
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from databricks.sdk.service import jobs
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.handover import HandedOver, received
 from workshop.headless.databricks.sign_in import explained
+from workshop.headless.report import DECISION_PICTURE
 from workshop.headless.summary import Failure, NotebookResult
 
 DECIDES = "part_1_3_evaluating"
@@ -60,6 +62,8 @@ def of_task(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> TaskRe
                 status, problem = "failed", str(error)
         else:
             problem, place = _why(task, output), where(output.error_trace if output else None)
+    if handed_over is not None and handed_over.picture:
+        _keep(folder / DECISION_PICTURE, base64.b64decode(handed_over.picture))
     failure = Failure(notebook=task.task_key, cell=0, source=place, message=problem) if status == "failed" else None
     return TaskResult(
         NotebookResult(
@@ -186,9 +190,12 @@ def _page(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> str | No
     content = views[0].content if views else None
     if not content:
         return None
-    path = folder / f"{task.task_key}.html"
+    return _keep(folder / f"{task.task_key}.html", content.encode("utf-8"))
+
+
+def _keep(path: Path, content: bytes) -> str:
     try:
-        path.write_text(content, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise explain_os_error(error) from error
     return str(path)
