@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.test_outcome import outcome
 from tests.headless.databricks.runs import (
     FIRST,
     SECOND,
@@ -17,6 +18,8 @@ from tests.headless.databricks.runs import (
     when,
 )
 from tests.workspace import Workspace
+from workshop.core.handover import HandedOver
+from workshop.core.outcome import Status
 
 pytestmark = pytest.mark.integration
 
@@ -30,15 +33,15 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("outcome", ENDS)
-def test_a_run_is_green_only_if_each_task_has_succeeded(workspace: Workspace, outcome: str, home: Path) -> None:
-    workspace.outcomes[FIRST] = outcome
+@pytest.mark.parametrize("ends_as", ENDS)
+def test_a_run_is_green_only_if_each_task_has_succeeded(workspace: Workspace, ends_as: str, home: Path) -> None:
+    workspace.outcomes[FIRST] = ends_as
     ended = run()
     assert ended.code == 1, ended.out
     (made,) = workspace.runs.values()
-    assert made.life_cycle_state == "TERMINATED" or outcome == "INTERNAL_ERROR", "all that the original might look at"
+    assert made.life_cycle_state == "TERMINATED" or ends_as == "INTERNAL_ERROR", "all that the original might look at"
     (summary,) = summaries(home)
-    assert re.match(ENDS[outcome], summary["sentence"]), summary["sentence"]
+    assert re.match(ENDS[ends_as], summary["sentence"]), summary["sentence"]
     assert summary["sentence"] in ended.out
     assert [each["name"] for each in summary["notebooks"]] == [FIRST, SECOND, THIRD]
     assert [each["status"] for each in summary["notebooks"]][1:] == ["not run", "not run"]
@@ -124,3 +127,52 @@ def test_a_retry_starts_anew_what_has_failed(workspace: Workspace, monkeypatch: 
         assert ended.code == 1
         assert "started before" not in ended.out
         assert len(workspace.runs) == runs
+
+
+def every_task_succeeds(workspace: Workspace, status: Status) -> None:
+    """As if the notebooks had run and 1_3 had decided so."""
+    decided = outcome(status, f"So it is: {status}.").as_dict()
+    said = HandedOver(outcome=None, said={}, data_version={"production": 0})
+    workspace.outcomes.update({FIRST: "SUCCESS", SECOND: "SUCCESS", THIRD: "SUCCESS"})
+    workspace.results.update(
+        {
+            FIRST: said.model_dump_json(),
+            SECOND: said.model_copy(update={"said": {"candidate": "3"}}).model_dump_json(),
+            THIRD: said.model_copy(update={"outcome": decided}).model_dump_json(),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"), [("promoted", 0), ("compared", 0), ("not better", 3), ("vetoed", 3), ("refused", 1)]
+)
+def test_the_decision_that_comes_back_is_the_exit_code(
+    workspace: Workspace, status: Status, exit_code: int, home: Path
+) -> None:
+    every_task_succeeds(workspace, status)
+    ended = run("--action", "deployment")
+    assert ended.code == exit_code, ended.out + ended.err
+    (summary,) = summaries(home)
+    assert (summary["status"], summary["sentence"]) == (status, f"So it is: {status}.")
+    assert summary["outcome"] == outcome(status, f"So it is: {status}.").as_dict()
+    assert "SUCCESS, candidate 3" in ended.out
+
+
+@pytest.mark.parametrize("way", ["secret", "the pipeline's own identity"])
+def test_who_signs_in_by_something_else_than_a_token_leaves_no_secret(
+    workspace: Workspace, way: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    monkeypatch.setenv("DATABRICKS_CLIENT_ID", workspace.client_id)
+    if way == "secret":
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", workspace.client_secret)
+    else:
+        monkeypatch.setenv("DATABRICKS_AUTH_TYPE", "azure-devops-oidc")
+        for name, value in workspace.azure_devops_environment().items():
+            monkeypatch.setenv(name, value)
+    every_task_succeeds(workspace, "promoted")
+    ended = run()
+    assert ended.code == 0, ended.out + ended.err
+    files = [path for path in [*home.rglob("*"), *workspace.root.rglob("*")] if path.is_file()]
+    said = [ended.out, ended.err, *(path.read_text("utf-8", "replace") for path in files)]
+    assert [secret for secret in workspace.secrets if any(secret in text for text in said)] == []
