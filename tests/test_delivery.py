@@ -98,7 +98,7 @@ def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run
         "not run",
     ]
     assert production() == "1"
-    if signum == signal.SIGTERM:
+    if signum == signal.SIGINT:  # `make thorough` has the time
         assert workshop("run", "--notebooks", "1_2,1_3", "--action", "deployment").code == 3
 
 
