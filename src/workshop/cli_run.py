@@ -93,7 +93,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, interruption.ask)
     try:
-        if target is Target.LOCAL:
+        if target is Target.LOCAL and follow is None:
             # Whatever kernels need is imported in another process while this one imports what it needs itself.
             from workshop.headless import kernels
 
@@ -119,7 +119,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     )
     try:
         with shown_on(out) as progress:
-            summary = _followed(follow, target, progress) if follow is not None else runner.run(request, progress)
+            summary = _followed(follow, progress) if follow is not None else runner.run(request, progress)
     except KeyboardInterrupt:
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
     if publish is not None:
@@ -128,11 +128,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     raise typer.Exit(summary.exit_code)
 
 
-def _followed(run_id: int, target: Target, progress: Any) -> Any:
-    if target is not Target.DATABRICKS:
-        raise typer.BadParameter(
-            "Only a run on Databricks can be followed: add --target databricks.", param_hint="--follow"
-        )
+def _followed(run_id: int, progress: Any) -> Any:
     from workshop.headless.databricks.follow_up import follow_run
 
     return follow_run(run_id, progress)

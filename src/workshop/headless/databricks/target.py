@@ -162,8 +162,8 @@ def bring_back(
             return stopped(client, submitted, plan, watch)
     except WorkshopError as error:
         raise WorkshopError(
-            f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run --target "
-            f"databricks --follow {submitted.run_id}` follows it again."
+            f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run "
+            f"--follow {submitted.run_id}` follows it again."
         ) from error
     if submitted.earlier and executed.outcome is not None:
         return replace(executed, slots_before=executed.outcome["slots_before"])
