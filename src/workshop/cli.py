@@ -20,7 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account.",
+    help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account, or in a "
+    "Databricks workspace.",
 )
 app.add_typer(cli_run.app)
 app.add_typer(cli_registry.app)

@@ -18,7 +18,7 @@ def _checked(model: str) -> str:
 @app.command()
 def bundle(
     model: Annotated[
-        str, typer.Option(help="The registered model; main.wine.wine_quality unless you say.", callback=_checked)
+        str, typer.Option(help="The registered model; main.workshop.wine_quality unless you say.", callback=_checked)
     ] = "",
     scoring: Annotated[
         bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
@@ -31,7 +31,7 @@ def bundle(
 
     The settings are those of `workshop run --target databricks`: WORKSHOP_DATABRICKS_COMPUTE says on what it runs.
 
-    For example: `workshop databricks bundle --model main.wine.wine_quality`, then `databricks bundle deploy`.
+    For example: `workshop databricks bundle --model main.workshop.wine_quality`, then `databricks bundle deploy`.
     """
     from workshop.headless.databricks import bundle as bundles  # noqa: PLC0415  # the SDK takes a second to import
     from workshop.headless.databricks.settings import databricks_settings  # noqa: PLC0415
@@ -54,4 +54,4 @@ def cancel() -> None:
     with shown_on(out) as progress:
         count = abandoned.cancel(progress)
     if not count:
-        out.print("Nothing of this machine's runs on Databricks.")
+        out.print("This home has left nothing on Databricks that nobody follows.")

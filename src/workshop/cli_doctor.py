@@ -40,12 +40,12 @@ def doctor(
     ] = None,
     model: Annotated[str, typer.Option(help="The registered model.", callback=_checked)] = "wine_quality",
     federation: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="ORGANIZATION/PROJECT/NAME",
             help="Print what to create so that this pipeline, or this service connection, signs in without a secret.",
         ),
-    ] = "",
+    ] = None,
     organization_id: Annotated[
         str, typer.Option(metavar="ID", help="The organization's id, for --federation: $(System.CollectionId).")
     ] = "",
@@ -56,12 +56,12 @@ def doctor(
     Nothing is run or submitted. In a workspace, the folders for code and experiments are made where they are missing.
     Ends with 1 when something does not hold, else with 0.
 
-    For example: `workshop doctor --target databricks --model main.wine.wine_quality`.
+    For example: `workshop doctor --target databricks --model main.workshop.wine_quality`.
     """
     from workshop.headless.doctor import federation as trust  # noqa: PLC0415
     from workshop.headless.doctor import report as reports  # noqa: PLC0415
 
-    if federation:
+    if federation is not None:
         where = trust.place(federation, organization_id)
         print(json.dumps(trust.as_json(where), indent=2) if as_json else trust.explain(where))
         return

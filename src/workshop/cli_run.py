@@ -146,7 +146,7 @@ def _named_values(pairs: list[str]) -> dict[str, str]:
 
 def _print_summary(summary: Any) -> None:
     for result in summary.notebooks:
-        if result.error is not None:
+        if result.error is not None and result.error.cell:
             out.print(f"\n[bold]{result.error.notebook}, {result.error.place}:[/]")
             source = "\n".join(f"    {line}" for line in result.error.source.splitlines())
             out.print(source, markup=False, highlight=False, soft_wrap=True)
@@ -156,6 +156,10 @@ def _print_summary(summary: Any) -> None:
         for said in (summary.outcome["decision"]["reason"], *summary.outcome["decision"]["notes"]):
             out.print(escape(said), soft_wrap=True, highlight=False)
     out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
+    if summary.run_page and summary.outcome is not None:
+        stages = "" if summary.model.count(".") == 2 else "WORKSHOP_SLOTS=stage "
+        command = f"MLFLOW_TRACKING_URI=databricks {stages}workshop status --model {summary.model}"
+        out.print(f"Who holds what now: {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _short(path: Path) -> Path:

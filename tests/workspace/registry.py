@@ -121,6 +121,10 @@ class Registry:
             if name == "registered-models/alias":
                 raise _RefusedError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {parts.path[8:]}'")
             self._require_plain_name(name, given.get("name") or query.get("name") or "")
+        if parts.path.endswith("/databricks/registered-models/get"):
+            found = self._ask("GET", "registered-models/get", {"name": query.get("name", "")})["registered_model"]
+            described = {"name": found["name"], "id": found["name"], "permission_level": "CAN_MANAGE"}
+            return _json({"registered_model_databricks": described})
         if name == "model-versions/list-artifacts":
             return self._list_artifacts(query)
         if name == "model-versions/get-signed-download-uri":

@@ -181,8 +181,8 @@ def _test_part(prepared: Snapshot) -> Snapshot:
 def _existing(table: Table) -> Table:
     if not table.exists():
         raise WorkshopError(
-            f"There is no {table.name} table yet: run the notebook part_0_create_datasets first "
-            "(`workshop run` does it by itself)."
+            f"There is no {table.name} table yet: run the notebook part_0_create_datasets first (`workshop run` does "
+            "it by itself; on Databricks it is `workshop run --target databricks --notebooks 0`, once)."
         )
     return table
 

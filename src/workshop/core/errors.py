@@ -14,7 +14,17 @@ class WorkshopError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
-_LONGEST_QUOTE = 300
+LONGEST_QUOTE = 300
+"""Characters that a sentence of ours takes from somebody else's text."""
+# ECMA-48: control sequences; strings for the terminal, such as its title, which end with ST or BEL; any other.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_LOGGING_COMMAND = re.compile(r"#(?=#(?:vso)?\[)", re.IGNORECASE)
 _CHOOSE = "choose a folder that you may write to with WORKSHOP_HOME=/path/to/folder"
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, then run it again",
@@ -28,11 +38,27 @@ _ADVICE = {
 }
 
 
+def printable(text: str) -> str:
+    """What others have written, so that it does nothing where it is shown: on a terminal, in an agent's log, in a file.
+
+    Its lines stay. No control character is left, no escape sequence and no character that turns the direction of
+    writing around or is not seen at all; no half of a surrogate pair, which can't be written; and no beginning of a
+    logging command of Azure Pipelines, which the agent carries out wherever in a line it finds one.
+    """
+    lines = [_UNSEEN.sub("", _ESCAPES.sub("", line)).replace("\t", " ") for line in text.splitlines()]
+    return _LOGGING_COMMAND.sub("# ", _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines)))
+
+
+def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """At most that many characters of it, and a sign where there are more."""
+    return text if len(text) <= longest else f"{text[:longest]} …"
+
+
 def first_sentence(error: BaseException) -> str:
     """What another library's error says, cut down to what fits into a sentence of ours."""
-    said = re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+    said = re.sub(r"\s+", " ", printable(str(error))).strip() or type(error).__name__
     first = re.split(r"(?<=\w)[.:] (?:Detail|Detailed message|Traceback)\b", said)[0]
-    return (first if len(first) <= _LONGEST_QUOTE else f"{first[:_LONGEST_QUOTE]} …").rstrip(" .")
+    return shortened(first).rstrip(" .")
 
 
 def explain_os_error(error: OSError) -> WorkshopError:

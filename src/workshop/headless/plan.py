@@ -54,6 +54,10 @@ class Executed:
     sentence: str
     outcome: dict[str, Any] | None
     data_version: dict[str, int]
+    run_page: str = ""
+    """Where a person sees it, if it is not on this machine."""
+    over: bool = True
+    """Whether nothing of it runs any more."""
     slots_before: dict[str, str | None] | None = None
     """Who held the slots before it began, where it began before this process did."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from workshop.headless.plan import Progress
@@ -22,8 +22,7 @@ def shown_on(console: Console) -> Iterator[Progress]:
     bars = Bars(
         TextColumn("{task.fields[mark]} {task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("cell"),
-        MofNCompleteColumn(separator=" of "),
+        TextColumn("{task.fields[cells]}"),
         TimeElapsedColumn(),
         console=console,
     )
@@ -37,6 +36,7 @@ class LiveProgress:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task = TaskID(0)
+        self._total: int | None = 0
 
     def said(self, sentence: str) -> None:
         """See `Progress`."""
@@ -44,11 +44,12 @@ class LiveProgress:
 
     def notebook_started(self, name: str, cells: int | None) -> None:
         """See `Progress`."""
-        self._task = self._bars.add_task(f"{name:<24}", total=cells, mark="[cyan]▸")
+        self._total = cells
+        self._task = self._bars.add_task(f"{name:<24}", total=cells, mark="[cyan]▸", cells=self._cells(0))
 
     def cell_started(self, number: int) -> None:
         """See `Progress`."""
-        self._bars.update(self._task, completed=number)
+        self._bars.update(self._task, completed=number, cells=self._cells(number))
 
     def notebook_ended(self, result: NotebookResult) -> None:
         """See `Progress`."""
@@ -57,6 +58,9 @@ class LiveProgress:
             self._bars.update(self._task, total=1, completed=1)
         self._bars.update(self._task, mark=_MARKS[result.status])
         self._bars.stop_task(self._task)
+
+    def _cells(self, number: int) -> str:
+        return "on Databricks" if self._total is None else f"cell {number} of {self._total}"
 
 
 class PlainProgress:

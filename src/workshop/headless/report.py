@@ -64,7 +64,7 @@ def write(summary: Summary, path: Path) -> None:
         sections=sections,
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8", errors="replace")  # an output may hold half of a surrogate pair
 
 
 def executed_notebook(result: NotebookResult) -> nbformat.NotebookNode | None:

@@ -11,7 +11,7 @@ from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
 from workshop.core.provenance import git_commit
 from workshop.core.settings import Settings, current_settings
 from workshop.core.slots import Slots, open_slots
-from workshop.headless import notebooks, report
+from workshop.headless import interruption, notebooks, report
 from workshop.headless.local_target import LocalTarget
 from workshop.headless.notebooks import Notebook, RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request, Target
@@ -52,16 +52,28 @@ def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
     """Do what has been checked and prepared, and write down what came of it; see `run`."""
     started, clock = datetime.now(UTC), time.monotonic()
     before = slots.holders()
-    run_name = safe_run_name(request.run_name)
-    folder = _make_folder(current_settings(), started, run_name)
+    folder = _make_folder(current_settings(), started, safe_run_name(request.run_name))
     plan = Plan(request, chosen, parameters, slots.model_name, commit, folder)
     executed = target.execute(plan, progress)
+    with interruption.undisturbed():  # what has been done is written down, whoever is in a hurry
+        return _write_down(plan, executed, slots, before, started, clock)
+
+
+def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
+    plan: Plan,
+    executed: Executed,
+    slots: Slots,
+    before: dict[str, str | None],
+    started: datetime,
+    clock: float,
+) -> Summary:
+    request, folder = plan.request, plan.folder
     before = executed.slots_before or before
-    after = _holders_or(before, slots)
+    after = _holders_or(before, slots) if executed.over else before
     status, sentence = _what_came_of_it(executed, before, after)
     summary = Summary(
         run_id=folder.name,
-        run_name=run_name,
+        run_name=safe_run_name(request.run_name),
         action=request.action.value,
         target=request.target,
         model=slots.model_name,
@@ -70,13 +82,14 @@ def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
         exit_code=EXIT_CODES[status],
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 2),
-        git_commit=commit,
+        git_commit=plan.commit,
         data_version=executed.data_version,
         notebooks=executed.results,
         outcome=executed.outcome,
         slots_before=before,
         slots_after=after,
         report=str(folder / "report.html"),
+        run_page=executed.run_page,
     )
     try:
         report.write(summary, Path(summary.report))

@@ -76,6 +76,8 @@ class Summary(BaseModel):
     slots_before: dict[str, str | None]
     slots_after: dict[str, str | None]
     report: str
+    run_page: str = ""
+    """The run's page on Databricks; empty for a run on this machine."""
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""

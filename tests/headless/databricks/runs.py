@@ -58,7 +58,7 @@ def submissions(workspace: Workspace) -> int:
 
 def without_times_and_places(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What of a summary must be the same wherever the notebooks ran."""
-    differ = ("started", "seconds", "report", "run_id", "target")
+    differ = ("started", "seconds", "report", "run_id", "run_page", "target")
     kept = {name: value for name, value in summary.items() if name not in differ}
     kept["notebooks"] = [{name: each[name] for name in ("name", "status", "error")} for each in summary["notebooks"]]
     return kept

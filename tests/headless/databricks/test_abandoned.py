@@ -1,74 +1,97 @@
 """What this machine has started on Databricks, and nobody follows any more, is ended there."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.service import jobs, workspace
 from rich.console import Console
 
-from tests.headless.databricks.runs import environment_of, left_in, small_notebook
-from tests.workspace import Workspace, running
-from workshop.headless.databricks import abandoned
-from workshop.headless.databricks.target import PLACE
+from tests.headless.databricks.runs import FIRST, left_in, looks, run, when
+from tests.workspace import Workspace
+from workshop.headless.databricks import abandoned, following, target, trail
 from workshop.headless.progress import PlainProgress
 
 pytestmark = pytest.mark.integration
-MINE, DONE, ANOTHERS = "20261125T100000Z-main", "20261125T090000Z-main", "20261125T100000Z-dev-ana"
-TASK = "part_1_1_data_prep"
+
+
+class KilledError(BaseException):
+    """What a process that is killed never gets to handle."""
 
 
 @pytest.fixture
-def there(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """A workspace, and a home with one run that has a summary and one that has none."""
-    for name in (MINE, DONE):
-        (home / "runs" / name).mkdir(parents=True)
-    (home / "runs" / DONE / "summary.json").write_text("{}")
-    with running(tmp_path / "workspace") as stand_in:
-        for name, value in environment_of(stand_in, "c0ffee" * 6 + "c0ff").items():
-            monkeypatch.setenv(name, value)
-        stand_in.hold(TASK)
-        yield stand_in
+def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace with a run whose client was killed while it followed."""
 
+    def die(*_: object) -> None:
+        raise KilledError
 
-def started(of: str) -> int:
-    """A run with that id in its name, which waits, with its code in a folder of its own."""
-    client = WorkspaceClient()
-    place = f"/Workspace/Shared/workshop/code/{of}"
-    client.workspace.mkdirs(place)
-    client.workspace.upload(
-        f"{place}/{TASK}", io.BytesIO(small_notebook("1")), format=workspace.ImportFormat.JUPYTER,
-        language=workspace.Language.PYTHON,
-    )  # fmt: skip
-    notebook = jobs.NotebookTask(f"{place}/{TASK}", {PLACE: place}, source=jobs.Source.WORKSPACE)
-    submitted = client.jobs.submit(
-        run_name=f"workshop Deployment wine_quality {of} 0123456789abcdef",
-        tasks=[jobs.SubmitTask(TASK, notebook_task=notebook)],
-    )
-    return int(submitted.run_id)
+    workspace.hold(FIRST)
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "bring_back", die)
+        patch.setattr(target.DatabricksTarget, "_end_what_runs", die)
+        with pytest.raises(KilledError):
+            run()
+    assert len(workspace.active_runs()) == 1
+    return workspace
 
 
 def cancelled() -> tuple[int, str]:
-    """How many runs were cancelled, and what was said."""
+    """How many runs were seen to, and what was said."""
     out = io.StringIO()
     return abandoned.cancel(PlainProgress(Console(file=out, width=200))), out.getvalue()
 
 
-def test_only_a_run_of_this_home_that_has_no_summary_is_ended(there: Workspace) -> None:
-    mine, done, anothers = (started(of) for of in (MINE, DONE, ANOTHERS))
+def test_the_run_of_a_killed_client_is_ended_and_its_code_removed(killed: Workspace) -> None:
     count, said = cancelled()
-    assert count == 1
-    assert said.startswith(f"Cancelled on Databricks: {there.host}")
-    assert there.runs[mine].result_state == "CANCELED"
-    assert {run.run_id for run in there.active_runs()} == {done, anothers}
-    assert left_in(there) == sorted([DONE, ANOTHERS])
-
-
-def test_where_every_run_has_its_summary_nobody_signs_in(there: Workspace, home: Path) -> None:
-    started(MINE)
-    (home / "runs" / MINE / "summary.json").write_text("{}")
-    before = len(there.requests)
+    assert (count, said.startswith(f"Cancelled on Databricks: {killed.host}")) == (1, True)
+    assert (killed.active_runs(), left_in(killed)) == ([], [])
     assert cancelled() == (0, "")
-    assert len(there.requests) == before
+
+
+def test_the_code_of_a_run_that_has_ended_meanwhile_is_removed(killed: Workspace) -> None:
+    (made,) = killed.active_runs()
+    killed.outcomes[FIRST] = "FAILED"
+    killed.release(FIRST)
+    killed.wait_for(made.run_id)
+    assert cancelled() == (1, "")
+    assert left_in(killed) == []
+
+
+def test_another_home_ends_nothing(killed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path / "another"))
+    before = len(killed.requests)
+    assert cancelled() == (0, "")
+    assert (len(killed.active_runs()), len(killed.requests)) == (1, before)
+
+
+def test_a_run_that_is_followed_is_left_alone(workspace: Workspace) -> None:
+    workspace.hold(FIRST)
+    workspace.outcomes[FIRST] = "FAILED"
+    said: list[tuple[int, str]] = []
+
+    def try_to_cancel() -> None:
+        said.append(cancelled())
+        workspace.release(FIRST)
+
+    with when(lambda: looks(workspace) > 2, try_to_cancel):
+        assert run().code == 1
+    assert said == [(0, "")]
+    assert next(iter(workspace.runs.values())).result_state == "FAILED"
+
+
+def test_a_run_that_could_not_be_cancelled_can_be_later(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.hold(FIRST)
+    real = following.follow
+
+    def stopped_after_a_look(*arguments: object) -> None:
+        monkeypatch.setattr(following, "follow", real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following, "follow", stopped_after_a_look)
+    workspace.fail_next("POST /api/2.2/jobs/runs/cancel", status=403, error_code="PERMISSION_DENIED", message="no")
+    ended = run()
+    assert ended.code == 1
+    assert "the run on Databricks may go on" in ended.out
+    assert len(workspace.active_runs()) == len(trail.folders()) == 1
+    assert cancelled()[0] == 1
+    assert (workspace.active_runs(), left_in(workspace)) == ([], [])

@@ -108,8 +108,8 @@ def with_one_name(job: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("settings", "model", "scoring"),
     [
-        (COMPUTES[0], "main.wine.wine_quality", False),
-        (COMPUTES[1], "main.wine.wine_quality", True),
+        (COMPUTES[0], "main.workshop.wine_quality", False),
+        (COMPUTES[1], "main.workshop.wine_quality", True),
         (COMPUTES[2], "wine_quality", True),
     ],
     ids=IDS,

@@ -84,6 +84,13 @@ def test_the_command_for_programs() -> None:
     assert re.match("Not tried", found["not verified"])
 
 
+def test_a_place_that_is_empty_is_a_wrong_command_line() -> None:
+    done = CliRunner().invoke(cli_doctor.app, ["--federation", "", "--json"])
+    assert isinstance(done.exception, RequestError)
+    assert "give ORGANIZATION/PROJECT/NAME" in str(done.exception)
+    assert done.output == ""
+
+
 def test_outside_a_pipeline_there_is_no_token_to_look_at() -> None:
     assert federation.of_this_job() is None
 

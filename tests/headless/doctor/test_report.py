@@ -1,5 +1,7 @@
 """Findings: which mark each gets, and what depends on what."""
 
+import errno
+
 import pytest
 
 from workshop.core.errors import WorkshopError
@@ -44,6 +46,16 @@ def test_a_note_is_ground_enough() -> None:
     report = Report()
     report.check("ground", lambda: Note("thin"))
     assert report.check("house", lambda: "stands", needs=["ground"])
+
+
+def test_what_the_operating_system_refuses_fails_one_line() -> None:
+    def full() -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/home")
+
+    report = Report()
+    assert not report.check("one", full)
+    assert report.check("two", lambda: "well")
+    assert report.findings[0].line.startswith("✗ one: Cannot write or read at /home: the disk is full")
 
 
 def test_other_errors_are_not_findings() -> None:

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from databricks.sdk.service import ml
+from databricks.sdk.clock import RealClock
+from databricks.sdk.service import compute, ml
 from typer.testing import CliRunner
 
 from tests import workspace as stand_in
@@ -274,6 +275,39 @@ def test_what_is_broken_is_named_with_what_to_do(
     # A catalog that is not there has no models either.
     assert fails == ([check, "model"] if check in ("catalog", "schema") else [check])
     assert [secret for secret in good.secrets if secret in json.dumps(findings)] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"status": 500}, "could not look at the rights on the catalog main, the service itself has failed"),
+        ({"status": 429}, "it asks again and again to come back later (429)"),
+        ({"status": 401}, "it does not accept the credentials"),
+        ({"drop": True}, "does not answer: correct DATABRICKS_HOST"),
+    ],
+)
+def test_rights_that_nobody_can_ask_for_fail_their_own_lines(
+    fault: dict[str, Any], words: str, good: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: None)
+    good.fail_next("effective-permissions", times=100_000, **fault)
+    code, findings = doctor()
+    assert code == 1
+    assert tuple(findings) == CHECKS
+    assert {name: finding["mark"] for name, finding in findings.items() if finding["mark"] != "holds"} == {
+        **{"catalog": "fails", "model": "fails"},
+        **dict.fromkeys(["schema", "volume", "tables"], "not checked"),
+    }
+    assert words in findings["catalog"]["text"]
+    assert "Config: " not in json.dumps(findings) and "DATABRICKS_TOKEN" not in json.dumps(findings)
+
+
+def test_an_answer_of_another_shape_fails_one_line(good: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute.ClustersAPI, "get", lambda *_: [])
+    code, findings = doctor()
+    assert (code, tuple(findings)) == (1, CHECKS)
+    assert [name for name, finding in findings.items() if finding["mark"] != "holds"] == ["compute"]
+    assert "what answers is not what Databricks answers" in findings["compute"]["text"]
 
 
 @pytest.mark.parametrize("missing", ["sign-in", "settings"])

@@ -1,67 +1,44 @@
 """Ends what this machine has started in a workspace and nobody here follows any more.
 
 A cancelled pipeline does not always tell its script: the task AzureCLI@2 passes no signal on to it, and then `workshop
-run` is killed before it can end its run on Databricks. So a later step of the same job does.
+run` is killed before it can end its run on Databricks. So a later step of the same job does, by the trail that it left.
 """
 
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.service import jobs
+from pathlib import Path
 
-from workshop.core.errors import explain_os_error
-from workshop.core.settings import current_settings
-from workshop.headless.databricks import following, submission
-from workshop.headless.databricks.settings import databricks_settings
-from workshop.headless.databricks.sign_in import explained, sign_in
-from workshop.headless.databricks.submission import Submitted
-from workshop.headless.databricks.target import PLACE, RUN_ID_FILE, tidy_up
+from databricks.sdk import WorkspaceClient
+
+from workshop.core.errors import WorkshopError
+from workshop.headless.databricks import following, submission, trail
+from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
+from workshop.headless.databricks.sign_in import sign_in
+from workshop.headless.databricks.target import tidy_up
 from workshop.headless.plan import Progress
 
 
 def cancel(progress: Progress) -> int:
-    """Cancel the active runs of this home that have no summary yet, and remove their code; returns how many there were.
+    """Cancel the runs of this home that no process of it follows, and remove what they have left; returns how many.
 
     Raises:
-        WorkshopError: the workspace does not answer, or there is no right to.
+        WorkshopError: the workspace does not answer, there is no right to, or a run does not end.
     """
-    unfinished, followed = _unfinished()
-    if not unfinished:
+    folders = trail.folders()
+    if not folders:
         return 0
-    client = sign_in(retry_seconds=databricks_settings().retry_seconds)
-    with explained("list the active runs"):
-        found = [run for run in client.jobs.list_runs(active_only=True) if _is_among(run, unfinished, followed)]
-    for run in found:
-        _end(client, int(run.run_id or 0), progress)
-    return len(found)
+    settings = databricks_settings()
+    client = sign_in(retry_seconds=settings.retry_seconds)
+    return sum(_end(client, folder, settings, progress) for folder in folders)
 
 
-def _unfinished() -> tuple[set[str], set[str]]:
-    """The runs of this home that have left no summary: their ids, and those of the runs there that they follow."""
-    folder = current_settings().runs
-    try:
-        every = list(folder.iterdir()) if folder.is_dir() else []
-        left = [run for run in every if not (run / "summary.json").exists()]
-        known = [run / RUN_ID_FILE for run in left]
-        return {run.name for run in left}, {file.read_text("utf-8").strip() for file in known if file.exists()}
-    except OSError as error:
-        raise explain_os_error(error) from error
-
-
-def _is_among(run: jobs.BaseRun, ids: set[str], followed: set[str]) -> bool:
-    """Whether a run of the workspace is followed by one of ours, or has one's id in its name, as all of ours do."""
-    return str(run.run_id) in followed or not ids.isdisjoint((run.run_name or "").split())
-
-
-def _end(client: WorkspaceClient, run_id: int, progress: Progress) -> None:
-    with explained(f"look at the run {run_id}"):
-        run = client.jobs.get_run(run_id)
-    page = run.run_page_url or ""
-    job_id = run.job_id if run.run_type == jobs.RunType.JOB_RUN else None
-    ended = following.cancel(client, run_id)
-    progress.said(
-        f"Cancelled on Databricks: {page}"
-        if ended is not None
-        else f"The run on Databricks was told to end and has not yet: see {page}."
-    )
-    place = submission.run_parameters(run).get(PLACE, "")
-    if place and ended is not None:
-        tidy_up(client, place, Submitted(run_id, page, earlier=True, job_id=job_id), progress)
+def _end(client: WorkspaceClient, folder: Path, settings: DatabricksSettings, progress: Progress) -> bool:
+    with trail.taken_up(folder) as found:
+        if found is None:
+            return False
+        for run in submission.find(client, found.token):
+            if following.cancel(client, run.run_id) is None:
+                raise WorkshopError(f"The run on Databricks was told to end and has not yet: see {run.page}.")
+            submission.forget_job(client, run.job_id)
+            progress.said(f"Cancelled on Databricks: {run.page}")
+        if tidy_up(client, found.place, None, settings, progress):
+            trail.gone_cold(folder)
+        return True

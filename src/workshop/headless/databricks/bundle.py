@@ -19,7 +19,7 @@ from workshop.headless.databricks.definition import Work
 from workshop.headless.databricks.settings import DatabricksSettings
 
 FILE = "databricks.yml"
-MODEL = "main.wine.wine_quality"
+MODEL = "main.workshop.wine_quality"
 """The registered model of a bundle for which nobody has named one."""
 _CHECKOUT = PACKAGE.parents[1]
 _HOME = "A folder in a volume, as in /Volumes/catalog/schema/volume."
@@ -187,7 +187,7 @@ def _variables(settings: DatabricksSettings, model_name: str, scoring: bool) -> 
         "action": ("What a run is for: Integration or Deployment.", None),
         "run_name": ("Keeps one person's files, experiment and candidates apart from another's.", None),
         "model_name": ("The registered model; make the file anew for one in the other registry.", model_name),
-        **({"home": (_HOME, settings.home or None)} if _needs_home(settings) else {}),
+        **({"home": (_HOME, None)} if _needs_home(settings) else {}),
         **({"tables": ("The catalog and schema of the tables.", tables)} if tables else {}),
         **({"slot": ("The slot that 1_4 scores with; empty for whichever there is.", None)} if scoring else {}),
         "experiments": ("The workspace folder of MLflow's experiments.", current_settings().experiments),

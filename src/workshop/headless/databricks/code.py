@@ -21,6 +21,7 @@ from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
 from workshop.headless.databricks.sign_in import explained
+from workshop.headless.databricks.submission import patiently
 
 _CHECKOUT = PACKAGE.parents[1]
 NOTEBOOKS = "src/workshop/notebooks"
@@ -125,27 +126,23 @@ def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) 
                 f"Something that is no folder stands at {place} in the workspace: move it away, or set {PREFIX}FOLDER "
                 "to another folder."
             ) from error
-        client.workspace.upload(wheel, io.BytesIO(code.wheel.read_bytes()), format=ImportFormat.AUTO, overwrite=True)
+        _put(client, wheel, code.wheel.read_bytes(), ImportFormat.AUTO)
         for name, content in code.notebooks.items() if notebooks else ():
-            client.workspace.upload(
-                f"{place}/notebooks/{name}",
-                io.BytesIO(content),
-                format=ImportFormat.JUPYTER,
-                language=Language.PYTHON,
-                overwrite=True,
-            )
+            _put(client, f"{place}/notebooks/{name}", content, ImportFormat.JUPYTER)
     return wheel
 
 
-def remove(client: WorkspaceClient, place: str) -> None:
+def remove(client: WorkspaceClient, place: str, settings: DatabricksSettings) -> None:
     """Remove a run's code from the workspace, if it is there.
 
     Raises:
-        WorkshopError: there is no right to, or the service does not answer.
+        WorkshopError: that is no place for a run's code, there is no right to, or the service does not answer.
     """
+    if not re.fullmatch(re.escape(f"{settings.folder}/code/") + r"[0-9a-f]{40}-[0-9a-f]{12}", place):
+        raise WorkshopError(f"{place} is no folder that a run's code is put into, so it is left alone.")
     with explained(f"remove {place} from the workspace"):
         try:
-            client.workspace.delete(place, recursive=True)
+            patiently(client, lambda: client.workspace.delete(place, recursive=True))
         except NotFound:
             return
 
@@ -154,6 +151,14 @@ def _give_it_a_version_of_its_own(project: Path, commit: str) -> None:
     """A cluster that has one commit's package installed would take another's of the same version for installed too."""
     text = project.read_text(encoding="utf-8")
     project.write_text(re.sub(r'(?m)^(version = "[^"+]+)"', rf'\1+g{commit[:12]}"', text, count=1), encoding="utf-8")
+
+
+def _put(client: WorkspaceClient, path: str, content: bytes, kind: ImportFormat) -> None:
+    language = Language.PYTHON if kind is ImportFormat.JUPYTER else None
+    patiently(
+        client,
+        lambda: client.workspace.upload(path, io.BytesIO(content), format=kind, language=language, overwrite=True),
+    )
 
 
 def pins(source: Path) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What the SDK, the network or the service raises, as one sentence, and without anybody's secret in it."""
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from databricks.sdk.config import Config
 from databricks.sdk.errors import platform
 from databricks.sdk.errors.base import DatabricksError
 
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence, printable
 
 _SECRET_VARIABLES = (
     "SYSTEM_ACCESSTOKEN",
@@ -24,6 +25,8 @@ _SECRET_SHAPES = re.compile(
 )
 _SETTINGS_OF_THE_SDK = re.compile(r"\.? ?\b(Config: |Env: [A-Z]).*", re.DOTALL)
 _REQUEST_LOG_OF_THE_SDK = re.compile(r"\.? ?This is likely a bug in the Databricks SDK.*", re.DOTALL)
+_OF_ANOTHER_SHAPE = (KeyError, IndexError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError)
+"""What the SDK fails with where an answer is no JSON, or a list where an object is expected, or lacks a field."""
 _SHORTEST_SECRET = 6
 _known_secrets: set[str] = set()
 
@@ -36,7 +39,8 @@ def explained(doing: str) -> Iterator[None]:
         doing: what was being done, as in `submit the run`.
 
     Raises:
-        WorkshopError: instead of the SDK's or requests' own error, a ValueError of the SDK's settings, or an OSError.
+        WorkshopError: instead of the SDK's or requests' own error, a ValueError of the SDK's settings, an OSError, or
+            what the SDK stumbles over in an answer that is none of the service.
     """
     try:
         yield
@@ -50,6 +54,11 @@ def explained(doing: str) -> Iterator[None]:
         if error.errno is None:  # the Azure CLI's and the Databricks CLI's complaints arrive so
             raise WorkshopError(f"Databricks could not {doing}: {quoted(error)}.") from error
         raise explain_os_error(error) from error
+    except _OF_ANOTHER_SHAPE as error:
+        raise WorkshopError(
+            f"Databricks could not {doing}, what answers is not what Databricks answers: correct DATABRICKS_HOST, or "
+            "run it again."
+        ) from error
     except (ValueError, NotImplementedError) as error:
         raise WorkshopError(f"Databricks could not {doing}: {quoted(error)}.") from error
 
@@ -69,9 +78,15 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def harmless(text: str) -> str:
+    """The text of somebody else, as it may be shown: without a secret, and without anything that does something."""
+    # Before, since a secret may hold what must not be shown; and after, since that may stand within one.
+    return without_secrets(printable(without_secrets(text)))
+
+
 def quoted(error: BaseException) -> str:
     """What an error says, as a sentence of ours may quote it."""
-    said = _REQUEST_LOG_OF_THE_SDK.sub("", without_secrets(re.sub(r"\s+", " ", str(error)))).strip()
+    said = _REQUEST_LOG_OF_THE_SDK.sub("", harmless(re.sub(r"\s+", " ", str(error)))).strip()
     return first_sentence(Exception(said or type(error).__name__))
 
 
@@ -97,6 +112,8 @@ def of_the_network(error: requests.RequestException, doing: str) -> str:
 def _given_up(error: TimeoutError, doing: str) -> str:
     """The SDK has tried again for as long as it may; say what stood in the way the last time."""
     last = error.__cause__
+    while isinstance(last, TimeoutError):  # of the SDK's own attempts, within ours
+        last = last.__cause__
     if isinstance(last, platform.TooManyRequests):
         return (
             f"Databricks could not {doing}, it asks again and again to come back later (429): too many requests reach "

@@ -5,12 +5,12 @@ from databricks.sdk.service import jobs
 
 from workshop.core import store
 from workshop.core.errors import WorkshopError
-from workshop.core.parameters import DevopsAction, Parameters
+from workshop.core.parameters import DevopsAction, Parameters, check_parameter
 from workshop.core.slots import open_slots
-from workshop.headless import notebooks
+from workshop.headless import interruption, notebooks
 from workshop.headless.databricks import submission
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
-from workshop.headless.databricks.sign_in import explained, sign_in
+from workshop.headless.databricks.sign_in import explained, sign_in, who
 from workshop.headless.databricks.submission import Submitted
 from workshop.headless.databricks.target import PLACE, bring_back, point_mlflow_at_the_workspace, tidy_up
 from workshop.headless.plan import Executed, Plan, Progress, Request
@@ -31,10 +31,11 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
     given = submission.run_parameters(run)
     if submission.RUN_ID not in given:
         raise WorkshopError(f"The run {run_id} is none that `workshop run` has submitted: look at {run.run_page_url}.")
-    model_name = given.get("model_name", Parameters().model_name)
+    model_name = str(check_parameter("model_name", given.get("model_name", Parameters().model_name), str))
+    action = check_parameter("devops_action", given.get("devops_action", DevopsAction.INTEGRATION), str)
     point_mlflow_at_the_workspace(model_name)
     request = Request(
-        action=DevopsAction(given.get("devops_action", DevopsAction.INTEGRATION)),
+        action=DevopsAction(action),
         run_name=given.get("run_name", ""),
         compare_only=given.get("compare_only") == "true",
         target="databricks",
@@ -77,14 +78,15 @@ class _Followed:
 
     def execute(self, plan: Plan, progress: Progress) -> Executed:
         """See `Target`."""
-        has_a_job_of_its_own = self._run.run_type == jobs.RunType.JOB_RUN
         submitted = Submitted(
             int(self._run.run_id or 0),
             self._run.run_page_url or "",
             earlier=True,
-            job_id=self._run.job_id if has_a_job_of_its_own else None,
+            job_id=submission.job_of(self._run),
         )
         executed = bring_back(self._client, submitted, plan, self._settings, progress)
-        if self._place:
-            tidy_up(self._client, self._place, submitted, progress)
+        # What somebody else's run says of folders and jobs is not for us to act on; a bundle's job stays, too.
+        if executed.over and self._place and self._run.creator_user_name == who(self._client).principal:
+            with interruption.undisturbed():
+                tidy_up(self._client, self._place, submitted, self._settings, progress)
         return executed

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from threading import Event
 
 from databricks.sdk import WorkspaceClient
@@ -11,7 +12,7 @@ from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
 from workshop.headless.databricks.sign_in import explained
-from workshop.headless.databricks.submission import ENDED, look_at
+from workshop.headless.databricks.submission import ENDED, look_at, patiently
 
 _GRACE = 120
 """Seconds that the service gets, beyond the run's own limit, to end the run itself."""
@@ -42,14 +43,16 @@ def follow(
         WorkshopError: it can no longer be looked at, or has run longer than it may, and was told to end.
         KeyboardInterrupt: somebody wants to stop.
     """
-    deadline = time.monotonic() + settings.timeout_minutes * 60 + _GRACE
+    patience = settings.timeout_minutes * 60 + _GRACE
+    deadline = time.monotonic() + patience
+    until = f"{datetime.now() + timedelta(seconds=patience):%H:%M}"
     lost = False
     while True:
         run = look_at(client, run_id)
         if (run is None) != lost:
             lost = not lost
             say(
-                "The workspace does not answer; the run goes on there, and is looked for again."
+                f"The workspace does not answer; the run goes on there, and is looked for again until {until}."
                 if lost
                 else "The workspace answers again."
             )
@@ -74,13 +77,13 @@ def cancel(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
         WorkshopError: there is no telling it, since the workspace does not answer or there is no right to.
     """
     with explained(f"cancel the run {run_id}"):
-        client.jobs.cancel_run(run_id)
-        deadline = time.monotonic() + _TO_CANCEL
-        while time.monotonic() < deadline:
-            run = client.jobs.get_run(run_id)
-            if has_ended(run):
-                return run
-            Event().wait(0.5)
+        patiently(client, lambda: client.jobs.cancel_run(run_id))
+    deadline = time.monotonic() + _TO_CANCEL
+    while time.monotonic() < deadline:
+        run = look_at(client, run_id)
+        if run is not None and has_ended(run):
+            return run
+        Event().wait(0.2)
     return None
 
 

@@ -3,26 +3,34 @@
 import base64
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service import jobs
 
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.errors import WorkshopError, shortened
 from workshop.core.handover import HandedOver, received
-from workshop.headless.databricks.sign_in import explained
+from workshop.headless.databricks.errors import explained, harmless
+from workshop.headless.databricks.submission import patiently
 from workshop.headless.report import DECISION_PICTURE
 from workshop.headless.summary import Failure, NotebookResult
 
 DECIDES = "part_1_3_evaluating"
+HANDS_NOTHING_OVER = "part_0_create_datasets"
+_LONGEST_TEXT = 100_000
+"""Characters of an error or a traceback, which a notebook can make as long as it likes, that are looked at."""
+_LONGEST_SENTENCE = 1_000
+"""Characters; ours quote others."""
+_NAME_ALONE = re.compile(r"([\w.]+(?:Error|Exception|Interrupt|Exit)|[\w.]+(?=:)):?")
 _OURS = re.compile(r"^(?:[\w.]+\.)?WorkshopError: ")
 _NO_SUCH_WIDGET = re.compile(
     r"(?:InputWidgetNotDefined|No input widget named)\D*?['\"]?(?:named )?['\"]?(\w+)['\"]? is"
 )
 _RAISED_AT = re.compile(r"File [\"']?([^\"',:\s]+)[\"']?(?:,? line |:)(\d+)(?:, in ([\w.<>]+))?")
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _RESULT = jobs.RunResultState
 _NOT_RUN = (_RESULT.UPSTREAM_FAILED, _RESULT.UPSTREAM_CANCELED, _RESULT.EXCLUDED, _RESULT.DISABLED)
 _WHY: Mapping[_RESULT | None, str] = {
@@ -45,23 +53,22 @@ class TaskResult:
 
 
 def of_task(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> TaskResult:
-    """Fetch what there is of a task that has ended, and write its page into the folder.
+    """Fetch what there is of a task that has ended, and write its page, and the picture it has drawn, into the folder.
 
-    Raises:
-        WorkshopError: the workspace does not answer, or the folder can't be written to.
+    What can't be fetched of it is a failure of this task, and no error here: whoever follows the run goes on. A page or
+    a picture that can't be had is neither.
     """
-    state = _state_of(task)
-    status = _status(task)
-    handed_over, problem, place = None, "", ""
+    status, problem, place = _status(task), "", ""
+    handed_over: HandedOver | None = None
     if status != "not run":
-        output = _output(client, task)
-        if status == "succeeded":
-            try:
+        try:
+            output = _output(client, task)
+            if status == "succeeded":
                 handed_over = _handed_over(task.task_key, output)
-            except WorkshopError as error:
-                status, problem = "failed", str(error)
-        else:
-            problem, place = _why(task, output), where(output.error_trace if output else None)
+            else:
+                problem, place = _why(task, output), where(output.error_trace if output else None)
+        except WorkshopError as error:
+            status, problem = "failed" if status == "succeeded" else status, str(error)
     if handed_over is not None and handed_over.picture:
         _keep(folder / DECISION_PICTURE, base64.b64decode(handed_over.picture))
     failure = Failure(notebook=task.task_key, cell=0, source=place, message=problem) if status == "failed" else None
@@ -73,32 +80,39 @@ def of_task(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> TaskRe
             output=_page(client, task, folder) if status != "not run" else None,
             error=failure,
         ),
-        state,
+        _state_of(task),
         handed_over,
     )
 
 
 def in_one_sentence(error: str) -> str:
     """What a notebook's error says: our own sentence where it ended in one, else the error's name and first line."""
-    said = [line for line in _ANSI.sub("", error).strip().splitlines() if line.strip()]
-    first = said[0].strip() if said else "it does not say why"
-    if found := _NO_SUCH_WIDGET.search(first):
+    lines = [line.strip() for line in harmless(error[:_LONGEST_TEXT]).splitlines() if line.strip()]
+    if not lines:
+        return "it does not say why"
+    first = lines[0]
+    if alone := _NAME_ALONE.fullmatch(first):
+        if len(lines) == 1:
+            return f"it was ended by {alone[1]}, which says nothing more: see its page"
+        first = f"{alone[1]}: {lines[1]}"
+    if found := _NO_SUCH_WIDGET.search(first[:_LONGEST_SENTENCE]):
         return (
             f"it asks for the widget {found[1]}, which nobody passes: declare {found[1]} in its parameters cell, and "
             "read it with read_parameters"
         )
-    return _OURS.sub("", first)
+    ours = _OURS.match(first)
+    return shortened(first[ours.end() :], _LONGEST_SENTENCE) if ours else shortened(first)
 
 
 def where(trace: str | None) -> str:
     """Where an error was raised, from its traceback, in one sentence; empty where it does not say."""
-    found = _RAISED_AT.findall(_ANSI.sub("", trace or ""))
+    found = _RAISED_AT.findall(harmless((trace or "")[-_LONGEST_TEXT:]))
     if not found:
         return ""
     path, line, function = found[-1]
     if "/workshop/" in path:
         path = f"workshop/{path.rpartition('/workshop/')[2]}"
-    return f"Raised in {function + ' of ' if function else ''}{path}, line {line}."
+    return f"Raised in {shortened(function + ' of ' if function else '')}{shortened(path)}, line {line}."
 
 
 def has_ended(task: jobs.RunTask) -> bool:
@@ -131,11 +145,12 @@ def _status(task: jobs.RunTask) -> str:
 
 def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | None:
     """What the workspace keeps of a task; nothing where it did not get as far as having any."""
-    if task.run_id is None:
+    run_id = task.run_id
+    if run_id is None:
         return None
     with explained(f"fetch what {task.task_key} ended with"):
         try:
-            return client.jobs.get_run_output(task.run_id)
+            return patiently(client, lambda: client.jobs.get_run_output(run_id))
         except DatabricksError as error:
             if _status(task) == "succeeded" or error.error_code not in ("INVALID_PARAMETER_VALUE", "INVALID_STATE"):
                 raise
@@ -143,19 +158,29 @@ def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | Non
 
 
 def _handed_over(name: str, output: jobs.RunOutput | None) -> HandedOver | None:
+    """What a notebook has handed over that has succeeded, as the workspace says.
+
+    Raises:
+        WorkshopError: it has not, or not what is its to hand over: something has ended it before its last cell.
+    """
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:
         raise WorkshopError(
             f"{name} ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write what "
             "is large into a table or a file."
         )
-    if result is None or not result.result:
-        if name == DECIDES:
-            raise WorkshopError(
-                f"{name} ended without handing over its decision: leave the call of hand_over in its last cell."
-            )
+    got = received(name, result.result, harmless) if result is not None and result.result else None
+    if name == HANDS_NOTHING_OVER and got is None:
         return None
-    return received(name, result.result)
+    if got is None or (name == DECIDES and got.outcome is None):
+        raise WorkshopError(
+            f"{name} ended without handing over {'its decision' if name == DECIDES else 'anything'}, so something has "
+            "ended it before its last cell, or hand_over is not called there: leave that call in, and nothing that "
+            "ends the notebook before it."
+        )
+    if name != DECIDES and got.outcome is not None:
+        raise WorkshopError(f"{name} hands over a decision, which only {DECIDES} makes: take it out of its hand_over.")
+    return got
 
 
 def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:
@@ -165,8 +190,8 @@ def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:
     known = _WHY.get(state.result_state if state is not None else None, "")
     message = (state.state_message if state is not None else None) or ""
     details = task.status.termination_details if task.status is not None else None
-    said = (message or (details.message if details is not None else None) or "").strip().rstrip(".")
-    first_line = said.splitlines()[0] if said else ""
+    said = harmless((message or (details.message if details is not None else None) or "")[:_LONGEST_TEXT]).strip()
+    first_line = shortened(said.splitlines()[0]).rstrip(" .") if said else ""
     return known or f"{first_line or 'the workspace does not say why'}: see its page"
 
 
@@ -177,25 +202,23 @@ def _seconds(task: jobs.RunTask) -> float | None:
 
 
 def _page(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> str | None:
-    """The executed notebook as the workspace gives it, an HTML page, beside the report; None where there is none."""
-    if task.run_id is None:
+    """The executed notebook as the workspace gives it, an HTML page, beside the report; None where it can't be had."""
+    run_id = task.run_id
+    if run_id is None:
         return None
-    with explained(f"fetch the executed {task.task_key}"):
-        try:
-            views = client.jobs.export_run(task.run_id, views_to_export=jobs.ViewsToExport.CODE).views or []
-        except DatabricksError as error:
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST"):
-                raise
-            return None
-    content = views[0].content if views else None
-    if not content:
-        return None
-    return _keep(folder / f"{task.task_key}.html", content.encode("utf-8"))
+    export = partial(client.jobs.export_run, run_id, views_to_export=jobs.ViewsToExport.CODE)
+    with suppress(WorkshopError), explained(f"fetch the executed {task.task_key}"):
+        views = patiently(client, export).views or []
+        content = views[0].content if views else None
+        if content:
+            return _keep(folder / f"{task.task_key}.html", content.encode("utf-8", "replace"))
+    return None
 
 
-def _keep(path: Path, content: bytes) -> str:
+def _keep(path: Path, content: bytes) -> str | None:
+    """Write a file, and say where it is; None where it can't be written, and then the report can't either."""
     try:
         path.write_bytes(content)
-    except OSError as error:
-        raise explain_os_error(error) from error
+    except OSError:
+        return None
     return str(path)

@@ -4,10 +4,12 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from threading import Event
+from typing import TypeVar
 
 import requests
 from databricks.sdk import WorkspaceClient
@@ -18,6 +20,7 @@ from databricks.sdk.errors import (
     TemporarilyUnavailable,
     TooManyRequests,
 )
+from databricks.sdk.retries import retried
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
@@ -28,8 +31,10 @@ from workshop.headless.databricks.settings import DatabricksSettings
 from workshop.headless.databricks.sign_in import explained
 
 RUN_ID = "WORKSHOP_RUN_ID"
+SUBMISSION = "WORKSHOP_SUBMISSION"
+"""The parameter of a run that says which call has started it; run ids of two machines may be the same."""
 ENDED = (jobs.RunLifeCycleState.TERMINATED, jobs.RunLifeCycleState.SKIPPED, jobs.RunLifeCycleState.INTERNAL_ERROR)
-_LOST = (
+LOST = (
     requests.ConnectionError,
     requests.Timeout,
     TimeoutError,
@@ -49,7 +54,9 @@ _A_PIPELINES_RUN = (
 )
 _LONGEST_TOKEN = 64
 """Characters, in the service."""
+_LONGEST_NAME = 4096
 _MOST_ATTEMPTS = 50
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Submitted:
     page: str
     """Its page, for a person."""
     earlier: bool
-    """Whether it was there already: somebody has submitted it with this token before."""
+    """Whether it was there already: another call has started it, with this token."""
     job_id: int | None
     """The job that was made for it, and goes with it."""
 
@@ -70,15 +77,15 @@ def token(settings: DatabricksSettings, what: str) -> str:
 
     Args:
         settings: which may name one.
-        what: is run, in one line, since one job of a pipeline may run several things.
+        what: is run, with everything that it is told: two things are two runs, whatever else is the same.
     """
     if settings.idempotency_token:
-        given = settings.idempotency_token
+        given = [settings.idempotency_token]
     elif os.environ.get("BUILD_BUILDID"):
-        given = "\n".join([*(os.environ.get(name, "") for name in _A_PIPELINES_RUN), what])
+        given = [os.environ.get(name, "") for name in _A_PIPELINES_RUN]
     else:
-        given = uuid.uuid4().hex
-    return hashlib.sha256(given.encode("utf-8")).hexdigest()[:40]
+        given = [uuid.uuid4().hex]
+    return hashlib.sha256("\n".join([*given, what]).encode("utf-8")).hexdigest()[:40]
 
 
 def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> Submitted:
@@ -91,14 +98,9 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     """
     for attempt in _attempts(token):
         with explained("submit the run"):
-            run_id, job_id = _start(client, replace(work, title=f"{work.title} {attempt}"[:4096]), settings, attempt)
-        deadline = time.monotonic() + settings.timeout_minutes * 60
-        while (run := look_at(client, run_id)) is None:
-            interruption.check()
-            if time.monotonic() > deadline:
-                raise WorkshopError(f"The run {run_id} was submitted, and the workspace has not answered since.")
-            Event().wait(settings.poll_seconds)
-        earlier = run_parameters(run).get(RUN_ID) != next(iter(work.base_parameters.values()))[RUN_ID]
+            run_id, job_id = _start(client, work, settings, attempt)
+        run = _first_look_at(client, run_id, settings)
+        earlier = run_parameters(run).get(SUBMISSION) != next(iter(work.base_parameters.values()))[SUBMISSION]
         submitted = Submitted(run_id, run.run_page_url or "", earlier, job_id)
         if not earlier or not has_failed(run):
             return submitted
@@ -109,24 +111,51 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     )
 
 
-def find(client: WorkspaceClient, title: str) -> Submitted | None:
-    """The active run with that title, if there is one: somebody has stopped us while it was being submitted.
+def find(client: WorkspaceClient, token: str) -> list[Submitted]:
+    """The active runs that were started with that token, by whichever call.
 
     Raises:
         WorkshopError: the workspace does not answer.
     """
-    with explained("look for the run that has just been submitted"):
-        for run in client.jobs.list_runs(active_only=True):
-            if run.run_id is not None and (run.run_name or "").startswith(title):
-                return Submitted(run.run_id, run.run_page_url or "", False, None)
-    return None
+    with explained("look for runs that are still active"):
+        every = patiently(client, lambda: list(client.jobs.list_runs(active_only=True)))
+        return [
+            Submitted(run.run_id, run.run_page_url or "", True, job_of(run))
+            for run in every
+            if run.run_id is not None and any(word.startswith(token) for word in (run.run_name or "").split())
+        ]
+
+
+def is_of(client: WorkspaceClient, run_id: int, submission: str) -> bool:
+    """Whether that very call has started the run.
+
+    Raises:
+        WorkshopError: the workspace does not answer.
+    """
+    with explained(f"look at the run {run_id}"):
+        return run_parameters(patiently(client, lambda: client.jobs.get_run(run_id))).get(SUBMISSION) == submission
+
+
+def job_of(run: jobs.Run | jobs.BaseRun) -> int | None:
+    """The job that was made for a run of ours; None where it needed none."""
+    return run.job_id if run.run_type == jobs.RunType.JOB_RUN else None
 
 
 def forget_job(client: WorkspaceClient, job_id: int | None) -> None:
     """Remove the job that was made for a run; the run and its page stay."""
     if job_id is not None:
         with explained(f"remove the job {job_id}"), suppress(NotFound):
-            client.jobs.delete(job_id)
+            patiently(client, lambda: client.jobs.delete(job_id))
+
+
+def patiently(client: WorkspaceClient, call: Callable[[], T]) -> T:
+    """Call again, for as long as the client may, what has failed because the service or the way to it was out of order.
+
+    The SDK does so by itself for some failures and not for others: not for an error 500, nor for an upload.
+    """
+    seconds = timedelta(seconds=client.config.retry_timeout_seconds or 300)
+    again: Callable[[], T] = retried(on=LOST, timeout=seconds)(call)
+    return again()
 
 
 def look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
@@ -138,7 +167,7 @@ def look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
     with explained(f"look at the run {run_id}"):
         try:
             return client.jobs.get_run(run_id)
-        except _LOST:
+        except LOST:
             return None
 
 
@@ -166,12 +195,29 @@ def _attempts(token: str) -> Iterator[str]:
 def _start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> tuple[int, int | None]:
     """The ids of the run and of the job that was made for it, if one had to be."""
     if settings.compute != "job_cluster":
-        return int(client.jobs.submit(idempotency_token=token, **definition.submission(work, settings)).run_id), None
-    # A run without a job starts a cluster for each notebook. The token is in the title, by which a retry finds the job.
-    job = next(iter(client.jobs.list(name=work.title)), None)
-    job_id = job.job_id if job is not None else client.jobs.create(**definition.job(work, settings)).job_id
+        named = replace(work, title=f"{work.title} {token}"[-_LONGEST_NAME:])
+        submission = definition.submission(named, settings)
+        return int(patiently(client, lambda: client.jobs.submit(idempotency_token=token, **submission).run_id)), None
+    # A run without a job starts a cluster for each notebook. The job is named by the token, so that a retry finds it.
+    named = replace(work, title=f"workshop {token}")
+    job = next(iter(client.jobs.list(name=named.title)), None)
+    job_id = job.job_id if job is not None else client.jobs.create(**definition.job(named, settings)).job_id
     if job_id is None:
-        raise WorkshopError(
-            "The workspace has made a job and does not say which: look for it under Jobs, and remove it."
-        )
-    return int(client.jobs.run_now(job_id, idempotency_token=token).run_id), job_id
+        raise WorkshopError("The workspace has made a job and does not say which: look under Jobs, and remove it.")
+    try:
+        return int(patiently(client, lambda: client.jobs.run_now(job_id, idempotency_token=token).run_id)), job_id
+    except BaseException:
+        if job is None:
+            with suppress(WorkshopError):  # what is about to be raised says what is wrong
+                forget_job(client, job_id)
+        raise
+
+
+def _first_look_at(client: WorkspaceClient, run_id: int, settings: DatabricksSettings) -> jobs.Run:
+    deadline = time.monotonic() + settings.timeout_minutes * 60
+    while (run := look_at(client, run_id)) is None:
+        interruption.check()
+        if time.monotonic() > deadline:
+            raise WorkshopError(f"The run {run_id} was submitted, and the workspace has not answered since.")
+        Event().wait(settings.poll_seconds)
+    return run

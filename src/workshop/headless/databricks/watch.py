@@ -5,6 +5,7 @@ from pathlib import Path
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
+from workshop.core.errors import printable
 from workshop.headless.databricks import results
 from workshop.headless.plan import Executed, Progress
 from workshop.headless.summary import NotebookResult, RunStatus
@@ -39,25 +40,33 @@ class Watch:
                     "  " + ", ".join([ended.state, *(f"{name} {value}" for name, value in said.items())])
                 )
 
-    def results(self) -> dict[str, NotebookResult]:
-        """What came of the notebooks that have ended so far."""
-        return {name: ended.notebook for name, ended in self._ended.items()}
+    def results_so_far(self) -> list[NotebookResult]:
+        """What came of the notebooks, where somebody stops the run now."""
+        return [
+            self._ended[name].notebook
+            if name in self._ended
+            else NotebookResult(name=name, status="interrupted" if name in self._started else "not run")
+            for name in self._names
+        ]
 
     def executed(self, run: jobs.Run) -> Executed:
         """What came of the run, which has ended."""
         every = [self._ended[task.task_key] for task in self._in_order(run) if task.task_key in self._ended]
         handed_over = [each.handed_over for each in every if each.handed_over is not None]
-        status, sentence = _what_came_of_it(run, every)
+        status, sentence = _what_came_of_it(run, every, self._names)
         return Executed(
             results=[each.notebook for each in every],
             status=status,
             sentence=sentence,
-            outcome=next((each.outcome for each in handed_over if each.outcome is not None), None),
+            outcome=next((each.handed_over.outcome for each in every if _decides(each) and each.handed_over), None),
             data_version=handed_over[-1].data_version if handed_over else {},
         )
 
     def _in_order(self, run: jobs.Run) -> list[jobs.RunTask]:
-        return sorted((task for task in run.tasks or []), key=lambda task: self._names.index(task.task_key))
+        return sorted((task for task in run.tasks or [] if task.task_key in self._names), key=self._place_of)
+
+    def _place_of(self, task: jobs.RunTask) -> int:
+        return self._names.index(task.task_key)
 
     def _start(self, name: str) -> None:
         if name not in self._started:
@@ -75,7 +84,11 @@ class Watch:
             self._progress.said(waits)
 
 
-def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult]) -> tuple[RunStatus, str]:
+def _decides(each: results.TaskResult) -> bool:
+    return each.notebook.name == results.DECIDES
+
+
+def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult], names: list[str]) -> tuple[RunStatus, str]:
     """Whether each task has succeeded, which is not what the state of the run says, and one sentence."""
     for each in every:
         if each.notebook.error is not None:
@@ -83,7 +96,9 @@ def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult]) -> tuple[Ru
             return "failed", f"{each.notebook.name}, on Databricks: {each.notebook.error.message.rstrip('.')}.{where}"
     if stopped := next((each for each in every if each.notebook.status == "interrupted"), None):
         return "interrupted", f"{stopped.notebook.name} was cancelled in the workspace; run it again when you like."
-    if every and all(each.notebook.status == "succeeded" for each in every) and len(every) == len(run.tasks or []):
+    if [each.notebook.name for each in every if each.notebook.status == "succeeded"] == names:
         return "done", f"{', '.join(each.notebook.name for each in every)} ran to the end."
-    message = (run.state.state_message if run.state is not None else None) or "the workspace does not say why"
+    states = [state for state in (run.state, *(task.state for task in run.tasks or [])) if state is not None]
+    said = [printable(state.state_message) for state in states if state.state_message]
+    message = said[0] if said else "the workspace does not say why"
     return "failed", f"Not all notebooks ran on Databricks: {message.strip().rstrip('.')}; see {run.run_page_url}."

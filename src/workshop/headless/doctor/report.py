@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import WorkshopError, explain_os_error
 
 Mark = Literal["holds", "fails", "note", "not checked"]
 SIGNS: dict[Mark, str] = {"holds": "✓", "fails": "✗", "note": "!", "not checked": "·"}
@@ -44,7 +44,8 @@ class Report:
 
         Args:
             name: what it is, in a word or two.
-            look: says what holds, as a `Note` where there is something to know; raises WorkshopError for what fails.
+            look: says what holds, as a `Note` where there is something to know; raises WorkshopError for what fails, or
+                an OSError that it does not know about.
             needs: the checks without which it says nothing: if one of them fails, this one is left out.
 
         Returns:
@@ -59,6 +60,9 @@ class Report:
             said = look()
         except WorkshopError as error:
             self.findings.append(Finding(name, "fails", str(error)))
+            return False
+        except OSError as error:  # of one check; the others still say something
+            self.findings.append(Finding(name, "fails", str(explain_os_error(error))))
             return False
         self.findings.append(Finding(name, "note" if isinstance(said, Note) else "holds", str(said)))
         return True

@@ -30,22 +30,26 @@ class Rights:
         """Make sure of privileges on a catalog, a schema, a volume, or a function (which a registered model is).
 
         Raises:
-            WorkshopError: one is missing; the sentence has the statement that grants it.
+            WorkshopError: one is missing, and the sentence has the statement that grants it; or the workspace does not
+                answer.
         """
-        try:
-            held = self._held(kind, name)
-            missing = [each for each in privileges if not _covers(held, each)]
-            if missing and not self.owns(kind, name):
-                raise WorkshopError(f"{self._who} lacks {self._listed(missing)}: {self._grant(missing, kind, name)}.")
-        except NotFound as error:
-            raise WorkshopError(
-                f"there is no {kind} {name}, or {self._who} may not even see it: correct the name, or "
-                f"{self._grant(privileges, kind, name)}."
-            ) from error
-        except PermissionDenied as error:
-            raise WorkshopError(
-                f"{self._who} may not see the rights on the {kind} {name}: {self._grant(privileges, kind, name)}."
-            ) from error
+        with explained(f"look at the rights on the {kind} {name}"):
+            try:
+                held = self._held(kind, name)
+                missing = [each for each in privileges if not _covers(held, each)]
+                if missing and not self.owns(kind, name):
+                    raise WorkshopError(
+                        f"{self._who} lacks {self._listed(missing)}: {self._grant(missing, kind, name)}."
+                    )
+            except NotFound as error:
+                raise WorkshopError(
+                    f"there is no {kind} {name}, or {self._who} may not even see it: correct the name, or "
+                    f"{self._grant(privileges, kind, name)}."
+                ) from error
+            except PermissionDenied as error:
+                raise WorkshopError(
+                    f"{self._who} may not see the rights on the {kind} {name}: {self._grant(privileges, kind, name)}."
+                ) from error
 
     def owns(self, kind: str, name: str) -> bool:
         """Whether the identity, or a group that it is in, owns a thing; and so may do everything with it."""
@@ -53,8 +57,13 @@ class Rights:
             return self._owner[kind](name) in self._names
 
     def may_manage(self, kind: str, name: str) -> bool:
-        """Whether it owns a thing or has been given MANAGE on it."""
-        return "MANAGE" in self._held(kind, name) or self.owns(kind, name)
+        """Whether it owns a thing or has been given MANAGE on it.
+
+        Raises:
+            WorkshopError: the workspace does not say.
+        """
+        with explained(f"look at the rights on the {kind} {name}"):
+            return "MANAGE" in self._held(kind, name) or self.owns(kind, name)
 
     @property
     def _who(self) -> str:

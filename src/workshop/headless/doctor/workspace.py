@@ -3,8 +3,9 @@
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -36,20 +37,30 @@ def examine(report: Report, model: str) -> None:
     """Look at everything that a run of the notebooks there needs, with the registered model of that name."""
     visit = _Visit(model)
     signed_in = ["settings", "sign-in"]
-    report.check("versions", versions)
-    report.check("settings", visit.read_settings)
-    report.check("clock", visit.clock)
-    report.check("sign-in", visit.sign_in)
-    report.check("service principal", visit.service_principal, needs=["sign-in"])
-    report.check("compute", visit.compute, needs=signed_in)
-    report.check("code", visit.code, needs=signed_in)
-    report.check("workspace folder", visit.folder, needs=signed_in)
-    report.check("experiments", visit.experiments, needs=signed_in)
-    report.check("catalog", visit.catalog, needs=signed_in)
-    report.check("schema", visit.schema, needs=[*signed_in, "catalog"])
-    report.check("volume", visit.volume, needs=[*signed_in, "catalog", "schema"])
-    report.check("tables", visit.tables, needs=[*signed_in, "catalog", "schema"])
-    report.check("model", visit.registered_model, needs=signed_in)
+
+    def check(name: str, look: Callable[[], str], needs: Iterable[str] = ()) -> None:
+        report.check(name, partial(_explained, name, look), needs=needs)
+
+    check("versions", versions)
+    check("settings", visit.read_settings)
+    check("clock", visit.clock)
+    check("sign-in", visit.sign_in)
+    check("service principal", visit.service_principal, needs=["sign-in"])
+    check("compute", visit.compute, needs=signed_in)
+    check("code", visit.code, needs=signed_in)
+    check("workspace folder", visit.folder, needs=signed_in)
+    check("experiments", visit.experiments, needs=signed_in)
+    check("catalog", visit.catalog, needs=signed_in)
+    check("schema", visit.schema, needs=[*signed_in, "catalog"])
+    check("volume", visit.volume, needs=[*signed_in, "catalog", "schema"])
+    check("tables", visit.tables, needs=[*signed_in, "catalog", "schema"])
+    check("model", visit.registered_model, needs=signed_in)
+
+
+def _explained(name: str, look: Callable[[], str]) -> str:
+    """What a check says, and a sentence where the service, the network or an answer of another shape stops it."""
+    with explained(f"be asked about the {name}"):
+        return look()
 
 
 def versions() -> str:
@@ -213,12 +224,11 @@ class _Visit:
         if known is None:
             self._rights.require("schema", schema, "CREATE_MODEL")
             return f"{self._model} is not there yet; CREATE MODEL on {schema}, and whoever creates it owns it"
-        with explained(f"look at the rights on the model {self._model}"):
-            if not self._rights.may_manage("function", self._model):
-                raise WorkshopError(
-                    f"the model {self._model} belongs to {known.owner}, and only its owner registers versions and "
-                    f"moves aliases: let {known.owner} give {self._me.name} MANAGE on it, in Catalog Explorer."
-                )
+        if not self._rights.may_manage("function", self._model):
+            raise WorkshopError(
+                f"the model {self._model} belongs to {known.owner}, and only its owner registers versions and "
+                f"moves aliases: let {known.owner} give {self._me.name} MANAGE on it, in Catalog Explorer."
+            )
         return f"{self._model} can be registered, loaded and aliased"
 
     def _model_of_the_workspace(self) -> str:

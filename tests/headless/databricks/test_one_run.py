@@ -1,0 +1,147 @@
+"""One run for one token, and nothing left of it in the workspace, whoever does what at whichever moment."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from databricks.sdk import WorkspaceClient
+
+from tests.headless.databricks.runs import FIRST, left_in, nothing_is_left, run, summaries
+from tests.workspace import Workspace
+from workshop.headless.databricks import code, submission, target, watch
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def in_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One job of one pipeline's run."""
+    monkeypatch.setenv("BUILD_BUILDID", "17")
+    monkeypatch.setenv("SYSTEM_JOBNAME", "deliver")
+
+
+def test_two_things_that_one_job_of_a_pipeline_runs_are_two_runs(workspace: Workspace, in_a_pipeline: None) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    for more in (["-p", "seed=1"], ["-p", "seed=2"], ["--run-name", "another"], ["--notebooks", "1_1"]):
+        assert "started before" not in run(*more).out
+    assert len({made.name for made in workspace.runs.values()}) == 4
+
+
+def test_a_second_client_that_is_refused_leaves_the_run_of_the_first_and_its_code(
+    workspace: Workspace, in_a_pipeline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.hold(FIRST)
+
+    def die(*_: object) -> None:
+        raise SystemError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "bring_back", die)
+        patch.setattr(target.DatabricksTarget, "_end_what_runs", die)
+        with pytest.raises(SystemError):
+            run()
+    there = left_in(workspace)
+    workspace.fail_next("POST /api/2.2/jobs/runs/submit", status=403, error_code="PERMISSION_DENIED", message="no")
+    assert run().code == 1
+    assert (len(workspace.active_runs()), left_in(workspace)) == (1, there)
+
+    monkeypatch.setattr(code, "of_commit", interrupt)
+    stopped = run()
+    assert "a run that was started earlier with the same token goes on" in stopped.out
+    assert (len(workspace.active_runs()), left_in(workspace)) == (1, there)
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["submission.submit", "Watch"])
+def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
+    workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.hold(FIRST)
+    if where == "Watch":
+        monkeypatch.setattr(target, "Watch", interrupt)
+    else:
+        real = submission.submit
+
+        def submitted_and_stopped(*arguments: Any) -> None:
+            real(*arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(submission, "submit", submitted_and_stopped)
+    assert run().code == 1
+    assert summaries(home)[0]["status"] == "interrupted"
+    assert [made.result_state for made in workspace.runs.values()] == ["CANCELED"]
+    nothing_is_left(workspace)
+
+
+def test_who_is_stopped_while_nothing_answers_says_that_a_run_may_go_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "submit", interrupt)
+    workspace.fail_next("GET /api/2.2/jobs/runs/list", status=403, error_code="PERMISSION_DENIED", message="no")
+    assert "`workshop databricks cancel` looks for it and ends it" in run().out
+
+
+def test_an_error_of_our_own_leaves_nothing_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.hold(FIRST)
+
+    def broken(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(watch.Watch, "look_at", broken)
+    assert run().code == 1
+    nothing_is_left(workspace)
+
+
+def test_what_the_service_could_not_do_at_once_is_asked_again(workspace: Workspace) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    workspace.fail_next("POST /api/2.0/workspace/import", status=503, error_code="TEMPORARILY_UNAVAILABLE")
+    workspace.fail_next("POST /api/2.2/jobs/runs/submit", status=500, error_code="INTERNAL_ERROR")
+    workspace.fail_next("POST /api/2.0/workspace/delete", status=500, error_code="INTERNAL_ERROR")
+    assert run().code == 1
+    assert len(workspace.runs) == 1
+    nothing_is_left(workspace)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_job_that_was_made_for_a_run_goes_with_it(
+    workspace: Workspace, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")
+    workspace.outcomes[FIRST] = "FAILED"
+    if refused:
+        workspace.fail_next("POST /api/2.2/jobs/run-now", status=403, error_code="PERMISSION_DENIED", message="no")
+    assert run().code == 1
+    assert list(WorkspaceClient().jobs.list()) == []
+    assert len(workspace.runs) == (0 if refused else 1)
+    nothing_is_left(workspace)
+
+
+def test_following_a_run_removes_no_folder_that_is_none_of_a_runs_code(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    monkeypatch.setattr(code, "place_of", lambda *_: "/Workspace/Shared/precious")
+    assert "is no folder that a run's code is put into, so it is left alone" in run().out
+    (made,) = workspace.runs
+    assert "is no folder that a run's code is put into, so it is left alone" in run("--follow", str(made)).out
+    assert (workspace.root / "Workspace" / "Shared" / "precious").is_dir()
+
+
+def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    real = target.tidy_up
+
+    def in_a_hurry(*arguments: Any) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(target, "tidy_up", in_a_hurry)
+    assert run().code == 1
+    assert summaries(home)[0]["status"] == "failed"
