@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
 
 from tests.core.test_notebook_task import Task
 from tests.core.test_outcome import outcome
@@ -24,20 +24,20 @@ def task(monkeypatch: pytest.MonkeyPatch, home: Path) -> Task:
 def test_a_job_gets_the_outcome_as_it_would_be_read_on_a_laptop(task: Task) -> None:
     made = outcome("promoted")
     hand_over(made)
-    got = received("part_1_3_evaluating", task.ended_with[0])
+    got = received(task.ended_with[0])
     assert got.outcome == json.loads(json.dumps(made.as_dict()))
     assert got.data_version == {}
 
 
 def test_a_job_gets_the_picture_of_the_decision(task: Task) -> None:
-    hand_over(outcome("promoted"), plt.figure())
-    picture = base64.b64decode(received("part_1_3_evaluating", task.ended_with[0]).picture)
+    hand_over(outcome("promoted"), Figure())
+    picture = base64.b64decode(received(task.ended_with[0]).picture)
     assert picture.startswith(b"\x89PNG")
 
 
 def test_a_job_gets_what_else_a_notebook_says_as_text(task: Task) -> None:
     hand_over(candidate="3", rows=1064)
-    got = received("part_1_2_training", task.ended_with[0])
+    got = received(task.ended_with[0])
     assert (got.outcome, got.said) == (None, {"candidate": "3", "rows": "1064"})
 
 
@@ -48,13 +48,13 @@ def test_jupyter_shows_the_outcome_and_goes_on(capsys: pytest.CaptureFixture[str
 
 def test_a_figure_that_is_none_arrives_as_it_is(task: Task) -> None:
     hand_over(replace(outcome("promoted"), drift={"alcohol": math.nan}))
-    got = received("part_1_3_evaluating", task.ended_with[0]).outcome
+    got = received(task.ended_with[0]).outcome
     assert got is not None and math.isnan(got["drift"]["alcohol"])
 
 
 def test_a_text_that_no_file_takes_arrives_as_one_that_it_does(task: Task) -> None:
     hand_over(of="half \ud800 – Ü")
-    assert received("part_1_2_training", task.ended_with[0]).said == {"of": "half \ufffd – Ü"}
+    assert received(task.ended_with[0]).said == {"of": "half \ufffd – Ü"}
 
 
 def text_of(decided: object, **others: Any) -> str:
@@ -76,16 +76,16 @@ def text_of(decided: object, **others: Any) -> str:
     ],
 )
 def test_anything_else_is_one_sentence(text: str) -> None:
-    with pytest.raises(WorkshopError, match="What part_1_2_training ended with is not what the workshop's notebooks"):
-        received("part_1_2_training", text)
+    with pytest.raises(WorkshopError, match="what it ended with is not what the workshop's notebooks"):
+        received(text)
 
 
 @pytest.mark.parametrize("missing", [each for each in outcome().as_dict() if each != "drift"])
 def test_an_outcome_that_lacks_something_is_none(missing: str) -> None:
     made = outcome().as_dict()
     del made[missing]
-    with pytest.raises(WorkshopError, match="What x ended with is not"):
-        received("x", text_of(made))
+    with pytest.raises(WorkshopError, match="what it ended with is not"):
+        received(text_of(made))
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,15 @@ def test_an_outcome_of_another_shape_is_none(where: tuple[str | int, ...], value
     for step in where[:-1]:
         inner = inner[step]
     inner[where[-1]] = value
-    with pytest.raises(WorkshopError, match="What x ended with is not"):
-        received("x", text_of(made))
+    with pytest.raises(WorkshopError, match="what it ended with is not"):
+        received(text_of(made))
 
 
 def test_no_text_of_it_does_anything_where_it_is_shown() -> None:
     made: Any = outcome("promoted", "All is \x1b[31mwell. ##vso[task.complete result=Succeeded]").as_dict()
     made["decision"]["notes"] = ["one\x07", "half \ud800"]
     made["slots_after"]["\x1b[2Jproduction"] = "##[error]2"
-    got = received("x", text_of(made, said={"rows\x00": "\x9b3J1 \udfff"}))
+    got = received(text_of(made, said={"rows\x00": "\x9b3J1 \udfff"}))
     assert got.outcome is not None
     assert got.outcome["sentence"] == "All is well. # #vso[task.complete result=Succeeded]"
     assert got.outcome["decision"]["notes"] == ["one", "half \ufffd"]
@@ -129,11 +129,11 @@ def test_no_text_of_it_does_anything_where_it_is_shown() -> None:
 
 
 def test_whoever_reads_it_may_hide_more() -> None:
-    got = received("x", text_of(outcome().as_dict(), said={"a": "hush"}), lambda text: text.replace("hush", "***"))
+    got = received(text_of(outcome().as_dict(), said={"a": "hush"}), lambda text: text.replace("hush", "***"))
     assert got == HandedOver(outcome=outcome().as_dict(), said={"a": "***"}, data_version={})
 
 
 def test_what_is_said_is_short() -> None:
-    got = received("x", text_of(outcome("promoted", "s" * 5000).as_dict(), said={"a": "v" * 5000}))
+    got = received(text_of(outcome("promoted", "s" * 5000).as_dict(), said={"a": "v" * 5000}))
     assert got.outcome is not None
     assert (len(got.outcome["sentence"]), len(got.said["a"])) == (1002, 302)

@@ -20,6 +20,7 @@ FIELDS = {
     "slots_before": {"production": None, "staging": None, "previous": None},
     "slots_after": {"production": None, "staging": None, "previous": None},
     "report": "report.html",
+    "run_page": "",
 }
 
 

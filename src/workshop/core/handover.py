@@ -53,12 +53,11 @@ def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, *
         notebook_task.end_with(json.dumps(handed_over.model_dump()))
 
 
-def received(notebook: str, text: str, harmless: Callable[[str], str] = printable) -> HandedOver:
+def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOver:
     """Read what a notebook has handed over, whoever has written it.
 
     Args:
-        notebook: its name.
-        text: what it has ended with.
+        text: what the notebook has ended with.
         harmless: is what each text of it, name or value, goes through, so that it can be shown.
 
     Raises:
@@ -76,8 +75,8 @@ def received(notebook: str, text: str, harmless: Callable[[str], str] = printabl
             raise ValueError("its picture is none")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WorkshopError(
-            f"What {notebook} ended with is not what the workshop's notebooks hand over: leave the call of hand_over "
-            "in its last cell, and no dbutils.notebook.exit before it."
+            "what it ended with is not what the workshop's notebooks hand over: leave the call of hand_over in its "
+            "last cell, and no dbutils.notebook.exit before it."
         ) from error
     return got.model_copy(update={"said": {name: shortened(value) for name, value in got.said.items()}})
 

@@ -28,6 +28,7 @@ COMMIT = "c0ffee" * 6 + "c0ff"
 PLACE = "/Workspace/Shared/workshop/code/here"
 WHEEL = f"{PLACE}/workshop-0.1.0-py3-none-any.whl"
 PINS = code.pins(PACKAGE.parents[1])
+HOME = "/Volumes/main/wine/workshop"
 COMPUTES = [
     {},
     {"COMPUTE": "cluster", "CLUSTER_ID": "0101-x"},
@@ -47,7 +48,7 @@ class StopHereError(Exception):
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DatabricksSettings:
     """What the environment says of the workspace."""
-    for name, value in {"HOME": "/Volumes/main/wine/workshop", **getattr(request, "param", {})}.items():
+    for name, value in {"HOME": HOME, **getattr(request, "param", {})}.items():
         monkeypatch.setenv(f"WORKSHOP_DATABRICKS_{name}", value)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "WORKSHOP_SLOTS"):
         monkeypatch.setenv(name, "")  # so that what the target sets is taken back
@@ -85,9 +86,9 @@ def resolved(value: Any, values: dict[str, str]) -> Any:
 
 
 def deployed(made: dict[str, Any], goal: str, run_id: str) -> Any:
-    """The job that `databricks bundle deploy --target GOAL` makes: variables resolved, files uploaded to `PLACE`."""
+    """The job that `databricks bundle deploy --target GOAL --var home=HOME` makes, with its files at `PLACE`."""
     defaults = {name: each["default"] for name, each in made["variables"].items() if "default" in each}
-    variables = {**defaults, **made["targets"][goal]["variables"]}
+    variables = {**defaults, **made["targets"][goal]["variables"], "home": HOME}
     values = {
         **{f"var.{name}": value for name, value in variables.items()},
         "bundle.git.commit": COMMIT,
@@ -99,9 +100,10 @@ def deployed(made: dict[str, Any], goal: str, run_id: str) -> Any:
 
 
 def with_one_name(job: dict[str, Any]) -> dict[str, Any]:
-    """A job without what is a run's alone: its name, and where its code is, since that is removed with its end."""
+    """A job without what is a run's alone: its name, its nonce, and where its code is, which goes when it ends."""
     for task in job["tasks"]:
-        task["notebook_task"]["base_parameters"].pop(target.PLACE, None)
+        for of_the_run in (target.PLACE, submission.SUBMISSION):
+            task["notebook_task"]["base_parameters"].pop(of_the_run, None)
     return {**job, "name": ""}
 
 

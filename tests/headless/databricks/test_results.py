@@ -155,7 +155,7 @@ def test_a_notebook_that_ends_before_its_last_cell_has_failed(text: str | None, 
 
 
 def test_only_1_3_decides_and_it_has_to(tasks: Tasks) -> None:
-    assert f"{DECIDES} ended without handing over its decision" in tasks.problem(DECIDES, SAID.model_dump_json())
+    assert "it ended without handing over its decision" in tasks.problem(DECIDES, SAID.model_dump_json())
     drawn = DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json()
     assert f"hands over a decision, which only {DECIDES} makes" in tasks.problem(PREPARES, drawn)
     assert not (tasks.folder / DECISION_PICTURE).exists()

@@ -166,20 +166,20 @@ def _handed_over(name: str, output: jobs.RunOutput | None) -> HandedOver | None:
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:
         raise WorkshopError(
-            f"{name} ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write what "
-            "is large into a table or a file."
+            "it ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write what is "
+            "large into a table or a file."
         )
-    got = received(name, result.result, harmless) if result is not None and result.result else None
+    got = received(result.result, harmless) if result is not None and result.result else None
     if name == HANDS_NOTHING_OVER and got is None:
         return None
     if got is None or (name == DECIDES and got.outcome is None):
         raise WorkshopError(
-            f"{name} ended without handing over {'its decision' if name == DECIDES else 'anything'}, so something has "
+            f"it ended without handing over {'its decision' if name == DECIDES else 'anything'}, so something has "
             "ended it before its last cell, or hand_over is not called there: leave that call in, and nothing that "
             "ends the notebook before it."
         )
     if name != DECIDES and got.outcome is not None:
-        raise WorkshopError(f"{name} hands over a decision, which only {DECIDES} makes: take it out of its hand_over.")
+        raise WorkshopError(f"it hands over a decision, which only {DECIDES} makes: take it out of its hand_over.")
     return got
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
-from workshop.core.errors import printable
 from workshop.headless.databricks import results
+from workshop.headless.databricks.errors import harmless
 from workshop.headless.plan import Executed, Progress
 from workshop.headless.summary import NotebookResult, RunStatus
 
@@ -99,6 +99,6 @@ def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult], names: list
     if [each.notebook.name for each in every if each.notebook.status == "succeeded"] == names:
         return "done", f"{', '.join(each.notebook.name for each in every)} ran to the end."
     states = [state for state in (run.state, *(task.state for task in run.tasks or [])) if state is not None]
-    said = [printable(state.state_message) for state in states if state.state_message]
+    said = [harmless(state.state_message) for state in states if state.state_message]
     message = said[0] if said else "the workspace does not say why"
     return "failed", f"Not all notebooks ran on Databricks: {message.strip().rstrip('.')}; see {run.run_page_url}."
