@@ -118,6 +118,7 @@ def test_ctrl_c_on_the_terminal_while_a_run_is_still_importing_is_no_traceback(h
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.thorough  # as the one before, which is asked to end
 def test_a_run_that_is_killed_leaves_no_process_and_production_as_it_was(home: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "workshop", "run", "--action", "deployment"],

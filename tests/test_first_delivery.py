@@ -74,6 +74,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.thorough  # test_swap fills one in the middle of a swap
 def test_a_full_disk_is_one_sentence_and_with_space_the_same_home_works(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,6 +198,9 @@ def test_promote_reject_roll_back_override_and_replay(
     assert [replay(client, entry.model_name, event) for event in events if event.decision] == [[], [], []]
 
 
+@pytest.mark.parametrize(
+    "server_uri", [pytest.param(EMBEDDED, marks=pytest.mark.thorough), SQLITE, POSTGRESQL], indirect=True
+)
 def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
     server_uri: str | None, nursery: Nursery, entry: Entry, judgement: Judgement, thorough: bool
 ) -> None:
@@ -290,7 +293,7 @@ def test_long_reasons_fill_no_column_of_a_database_that_counts(server_uri: str, 
     assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
 
 
-# A server that asks who you are, and one that is too old
+# A server that asks who you are, and ones that let nobody in
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +315,7 @@ def guarded(
         yield server
 
 
+@pytest.mark.thorough  # such a server takes its time for every request
 def test_somebody_without_rights_gets_one_sentence_and_production_stays(
     guarded: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,11 +332,13 @@ def test_somebody_without_rights_gets_one_sentence_and_production_stays(
     assert open_slots(store.connect(), MODEL).holder(Slot.PRODUCTION) == "1"
 
 
-class FromBeforeAliases(BaseHTTPRequestHandler):
-    """A server that is there, and knows nothing of what it is asked."""
+class Refusing(BaseHTTPRequestHandler):
+    """A server that is there, and answers whatever it is asked with the same status."""
+
+    status: int
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/health" else 404)
+        self.send_response(200 if self.path == "/health" else self.status)
         self.end_headers()
 
     do_POST = do_GET  # noqa: N815  # the library's
@@ -341,13 +347,23 @@ class FromBeforeAliases(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-def test_a_server_of_an_older_mlflow_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FromBeforeAliases)
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, ["does not know you", "MLFLOW_TRACKING_USERNAME"]),
+        (403, ["does not let you", "ask whoever runs it"]),
+        (404, ["older MLflow", "update it"]),
+    ],
+)
+def test_a_server_that_answers_nothing_else_is_one_sentence(
+    status: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Refusing,), {"status": status}))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
-        with refusal("older MLflow", "update it"):
+        with refusal(*said):
             store.connect()
     finally:
         server.shutdown()

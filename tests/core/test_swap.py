@@ -186,7 +186,7 @@ def test_a_fault_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
     how: How,
     request: pytest.FixtureRequest,
 ) -> None:
-    stride = 1 if request.config.getoption("--thorough") else 2
+    stride = 1 if request.config.getoption("--thorough") else 3
     tally = interrupt_at_every_call(operation, how, made_ready, stride)
     print(f"{operation.__name__}, {how}: interrupted at {tally.steps} calls, one of {stride}")
     assert tally.steps > 12 / stride  # there is that much to interrupt
