@@ -1,9 +1,10 @@
 """Unity Catalog: what there is, who may do what with it, and the folders behind its volumes.
 
 Paths, fields and that privileges are inherited from the catalog and the schema: the SDK's docstrings of
-`CatalogsAPI`, `SchemasAPI`, `VolumesAPI`, `RegisteredModelsAPI` and `GrantsAPI`. The error codes … _DOES_NOT_EXIST
-with 404, and that what gives no privilege is 403: our reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for whoever
-may read the volume, and no path at all for anybody else (our reading of Databricks' documentation on volumes).
+`CatalogsAPI`, `SchemasAPI`, `VolumesAPI`, `TablesAPI`, `FilesAPI`, `RegisteredModelsAPI` and `GrantsAPI`. The error
+codes … _DOES_NOT_EXIST with 404, that what gives no privilege is 403, and that a table of no schema is 404: our
+reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for whoever may read the volume, and no path at all for anybody
+else (our reading of Databricks' documentation on volumes).
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tests.workspace.answers import Principal, Refused, Request, Route, invalid
+from tests.workspace.answers import Answer, Principal, Refused, Request, Route, invalid
 
 _SECURABLES = {"catalogs": "CATALOG", "schemas": "SCHEMA", "volumes": "VOLUME", "models": "MODEL"}
 _LEVELS = {"CATALOG": 1, "SCHEMA": 2, "VOLUME": 3, "MODEL": 3}
@@ -41,6 +42,8 @@ class Catalog:
         self._principals = {each.user_name for each in principals}
         self.no_volume = root / "no such volume"
         """Where paths of volumes lead that are not there: a file, so that nothing can be made below it."""
+        self.tables: set[str] = set()
+        """Those with three levels; nothing of theirs is here but their names."""
         self.has_model: Callable[[str], bool] = lambda name: False
         """Whether a model of that name has been registered."""
         root.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,8 @@ class Catalog:
         base = r"/api/2\.1/unity-catalog"
         return [
             ("GET", rf"{base}/(?P<kind>catalogs|schemas|volumes|models)/(?P<name>[^/]+)", self._get),
+            ("GET", rf"{base}/tables/(?P<name>[^/]+)/exists", self._table_exists),
+            ("HEAD", r"/api/2\.0/fs/directories(?P<path>/Volumes/.+)", self._directory),
             ("GET", rf"{base}/effective-permissions/(?P<kind>[^/]+)/(?P<name>[^/]+)", self._effective),
         ]
 
@@ -135,6 +140,17 @@ class Catalog:
         if kind == "VOLUME":
             told.update(volume_type="MANAGED", volume_id="b1c2d3e4-0000-4000-8000-000000000001")
         return told
+
+    def _table_exists(self, request: Request, match: "re.Match[str]") -> dict[str, Any]:
+        catalog, _, schema = match["name"].rpartition(".")[0].partition(".")
+        self._require("CATALOG", catalog)
+        self._require("SCHEMA", f"{catalog}.{schema}")
+        return {"table_exists": match["name"] in self.tables}
+
+    def _directory(self, request: Request, match: "re.Match[str]") -> Answer:
+        if not self.place(match["path"]).is_dir():
+            raise Refused(404, "NOT_FOUND", "The directory being accessed is not found.")
+        return Answer(body=b"", headers={})
 
     def _effective(self, request: Request, match: "re.Match[str]") -> dict[str, Any]:
         kind = match["kind"].upper()

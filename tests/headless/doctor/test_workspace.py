@@ -27,7 +27,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = "main.workshop.wine_quality"
 CHECKS = (
     *("databricks-sdk", "versions", "settings", "clock", "sign-in", "service principal", "compute", "code"),
-    *("workspace folder", "experiments", "catalog", "schema", "volume", "tables", "model"),
+    *("workspace folder", "experiments", "catalog", "schema", "volume", "tables", "wines", "model"),
 )
 
 
@@ -49,6 +49,7 @@ def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]
             "WORKSHOP_DATABRICKS_CLUSTER_ID": "0923-1",
         }.items():
             monkeypatch.setenv(name, value)
+        there.catalog.tables.update({"main.workshop.development", "main.workshop.production"})
         monkeypatch.setattr(workspace, "_SECONDS_TO_RETRY", 1)
         yield there
 
@@ -80,7 +81,7 @@ def test_for_a_person_each_finding_is_one_line(good: Workspace, monkeypatch: pyt
     done = CliRunner().invoke(cli_doctor.app, ["--target", "databricks", "--model", MODEL])
     assert done.exit_code == 1
     lines = done.output.splitlines()
-    assert [line[0] for line in lines] == ["✓"] * 8 + ["✗"] * 2 + ["✓"] * 5
+    assert [line[0] for line in lines] == ["✓"] * 8 + ["✗"] * 2 + ["✓"] * 6
     assert lines[8].startswith("✗ workspace folder: workshop-cd may not write to /Workspace/Shared/workshop (")
 
 
@@ -296,7 +297,7 @@ def test_rights_that_nobody_can_ask_for_fail_their_own_lines(
     assert tuple(findings) == CHECKS
     assert {name: finding["mark"] for name, finding in findings.items() if finding["mark"] != "holds"} == {
         **{"catalog": "fails", "model": "fails"},
-        **dict.fromkeys(["schema", "volume", "tables"], "not checked"),
+        **dict.fromkeys(["schema", "volume", "tables", "wines"], "not checked"),
     }
     assert words in findings["catalog"]["text"]
     assert "Config: " not in json.dumps(findings) and "DATABRICKS_TOKEN" not in json.dumps(findings)
@@ -317,7 +318,7 @@ def test_what_stands_on_something_broken_is_not_checked(
     (expired if missing == "sign-in" else wrong_setting)(good, monkeypatch)
     _, findings = doctor()
     unchecked = [name for name, finding in findings.items() if finding["mark"] == "not checked"]
-    on_both = ["compute", "code", "workspace folder", "experiments", "catalog", "schema", "volume", "tables", "model"]
+    on_both = list(CHECKS[CHECKS.index("compute") :])
     assert unchecked == (["service principal", *on_both] if missing == "sign-in" else on_both)
     assert {findings[name]["text"] for name in unchecked} == {f"not checked, as long as {missing} does not hold"}
 
@@ -326,10 +327,11 @@ def test_what_is_worth_knowing_does_not_fail(good: Workspace, monkeypatch: pytes
     monkeypatch.setenv("DATABRICKS_TOKEN", good.person_token)
     monkeypatch.delenv("WORKSHOP_TABLES")
     good.clusters["0923-1"]["state"] = "TERMINATED"
+    good.fail_next("registered-models/get", status=404)  # there is no such model
     code, findings = doctor(model="wine_quality")
     notes = {name: finding["text"] for name, finding in findings.items() if finding["mark"] == "note"}
     assert code == 0
-    assert list(notes) == ["service principal", "compute", "tables"]
+    assert list(notes) == ["service principal", "compute", "tables", "wines"]
     assert "the cluster shared is TERMINATED: the run starts it, about five minutes" in notes["compute"]
     assert "Ada Lovelace is a person" in notes["service principal"]
 
@@ -361,6 +363,31 @@ def test_what_of_unity_catalog_is_used_is_looked_at(good: Workspace, monkeypatch
     code, findings = doctor(model="main.models.wine_quality")
     assert (code, findings["volume"]["mark"]) == (0, "note")
     assert findings["schema"]["text"] == "USE SCHEMA on main.models, main.workshop"
+
+
+@pytest.mark.parametrize(
+    ("there", "mark", "said"),
+    [
+        (["development", "production"], "holds", "the tables development and production are there"),
+        (["development"], "note", "there is no table production yet: make them once, by `workshop run"),
+        ([], "note", "there is no table development and none production yet: make them once, by `workshop run"),
+    ],
+)
+def test_wines_in_the_volume_are_looked_for(
+    there: list[str], mark: str, said: str, good: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WORKSHOP_TABLES")
+    for name in there:
+        (good.root / f"{good.home}/wine/data/{name}/_delta_log".lstrip("/")).mkdir(parents=True)
+    code, findings = doctor()
+    assert (code, findings["wines"]["mark"]) == (0, mark)
+    assert findings["wines"]["text"].startswith(said)
+
+
+def test_a_404_of_something_else_than_the_service_is_not_taken_for_an_answer(good: Workspace) -> None:
+    good.fail_next("unity-catalog/tables/", status=404, error_code="ENDPOINT_NOT_FOUND")
+    code, findings = doctor()
+    assert (code, findings["wines"]["mark"]) == (1, "fails")
 
 
 def test_a_model_that_is_there_may_be_managed(good: Workspace) -> None:

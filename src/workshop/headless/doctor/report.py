@@ -88,5 +88,5 @@ def require_sdk() -> str:
         WorkshopError: it is not.
     """
     if importlib.util.find_spec("databricks") is None or importlib.util.find_spec("databricks.sdk") is None:
-        raise WorkshopError("it is not installed: run `pip install 'workshop[databricks]'`.")
+        raise WorkshopError("it is not installed: run `pip install 'workshop[laptop]'`, or `make setup` in a clone.")
     return f"{importlib.metadata.version('databricks-sdk')} is installed"

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from functools import partial
 from importlib.metadata import version
-from typing import TypeVar
 
 import requests
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied
+from databricks.sdk.errors import PermissionDenied
 from databricks.sdk.service.compute import State
 
 from workshop.core.errors import WorkshopError
@@ -23,14 +22,12 @@ from workshop.headless.databricks.errors import explained, quoted
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
 from workshop.headless.databricks.sign_in import Identity, check_host, require_service_principal, sign_in, who
 from workshop.headless.doctor import federation
+from workshop.headless.doctor.holdings import Holdings, or_none
 from workshop.headless.doctor.report import Note, Report
-from workshop.headless.doctor.rights import Rights
 
 _SECONDS_TO_RETRY = 20
 _SECONDS_TO_ANSWER = 20
 _MOST_SECONDS_OFF = 300
-_MANAGING = ("CAN_MANAGE", "CAN_MANAGE_PRODUCTION_VERSIONS")
-T = TypeVar("T")
 
 
 def examine(report: Report, model: str) -> None:
@@ -41,6 +38,9 @@ def examine(report: Report, model: str) -> None:
     def check(name: str, look: Callable[[], str], needs: Iterable[str] = ()) -> None:
         report.check(name, partial(_explained, name, look), needs=needs)
 
+    def of(look: Callable[[Holdings], str]) -> Callable[[], str]:
+        return lambda: look(visit.holdings)
+
     check("versions", versions)
     check("settings", visit.read_settings)
     check("clock", visit.clock)
@@ -50,11 +50,12 @@ def examine(report: Report, model: str) -> None:
     check("code", visit.code, needs=signed_in)
     check("workspace folder", visit.folder, needs=signed_in)
     check("experiments", visit.experiments, needs=signed_in)
-    check("catalog", visit.catalog, needs=signed_in)
-    check("schema", visit.schema, needs=[*signed_in, "catalog"])
-    check("volume", visit.volume, needs=[*signed_in, "catalog", "schema"])
-    check("tables", visit.tables, needs=[*signed_in, "catalog", "schema"])
-    check("model", visit.registered_model, needs=signed_in)
+    check("catalog", of(Holdings.catalog), needs=signed_in)
+    check("schema", of(Holdings.schema), needs=[*signed_in, "catalog"])
+    check("volume", of(Holdings.volume), needs=[*signed_in, "catalog", "schema"])
+    check("tables", of(Holdings.tables), needs=[*signed_in, "catalog", "schema"])
+    check("wines", of(Holdings.wines), needs=[*signed_in, "catalog", "schema", "volume", "tables"])
+    check("model", of(Holdings.registered_model), needs=signed_in)
 
 
 def _explained(name: str, look: Callable[[], str]) -> str:
@@ -137,7 +138,7 @@ class _Visit:
     def _cluster(self, cluster_id: str) -> str:
         with explained(f"use the cluster {cluster_id}"):
             try:
-                cluster = _or_none(lambda: self._here.clusters.get(cluster_id))
+                cluster = or_none(lambda: self._here.clusters.get(cluster_id))
             except PermissionDenied as error:
                 raise WorkshopError(
                     f"{self._me.name} may not use the cluster {cluster_id} ({quoted(error)}): let whoever manages it "
@@ -189,67 +190,10 @@ class _Visit:
                 ) from error
         return f"{folder} takes folders"
 
-    def catalog(self) -> str:
-        names = {path.split(".")[0] for path in self._schemas}
-        for name in sorted(names):
-            self._rights.require("catalog", name, "USE_CATALOG")
-        return f"USE CATALOG on {', '.join(sorted(names))}" if names else Note("nothing of Unity Catalog is used")
-
-    def schema(self) -> str:
-        for name in self._schemas:
-            self._rights.require("schema", name, "USE_SCHEMA")
-        return f"USE SCHEMA on {', '.join(self._schemas)}" if self._schemas else Note("none is used")
-
-    def volume(self) -> str:
-        if not self._set.home:
-            return Note("none is used")
-        name = ".".join(self._set.home.split("/")[2:5])
-        self._rights.require("volume", name, "READ_VOLUME", "WRITE_VOLUME")
-        return f"{self._set.home} can be read and written"
-
-    def tables(self) -> str:
-        if not self._tables:
-            return Note(f"kept in {self._set.home}: none in Unity Catalog")
-        self._rights.require("schema", self._tables, "SELECT", "MODIFY", "CREATE_TABLE")
-        return f"tables in {self._tables} can be made, read and written"
-
-    def registered_model(self) -> str:
-        if self._model.count(".") != 2:
-            return self._model_of_the_workspace()
-        schema = self._model.rpartition(".")[0]
-        self._rights.require("catalog", schema.partition(".")[0], "USE_CATALOG")
-        self._rights.require("schema", schema, "USE_SCHEMA")
-        with explained(f"look for the model {self._model}"):
-            known = _or_none(lambda: self._here.registered_models.get(self._model))
-        if known is None:
-            self._rights.require("schema", schema, "CREATE_MODEL")
-            return f"{self._model} is not there yet; CREATE MODEL on {schema}, and whoever creates it owns it"
-        if not self._rights.may_manage("function", self._model):
-            raise WorkshopError(
-                f"the model {self._model} belongs to {known.owner}, and only its owner registers versions and "
-                f"moves aliases: let {known.owner} give {self._me.name} MANAGE on it, in Catalog Explorer."
-            )
-        return f"{self._model} can be registered, loaded and aliased"
-
-    def _model_of_the_workspace(self) -> str:
-        with explained(f"look for the model {self._model}"):
-            known = _or_none(lambda: self._here.model_registry.get_model(self._model).registered_model_databricks)
-        if known is None:
-            return f"{self._model} is not there yet, in the workspace's own registry; whoever registers it manages it"
-        level = known.permission_level.value if known.permission_level is not None else "none"
-        if level not in _MANAGING:
-            raise WorkshopError(
-                f"{self._me.name} has {level} on the model {self._model}, and moving stages takes CAN MANAGE: let "
-                "whoever manages it (Models > the model > Permissions) give that."
-            )
-        return f"{self._model} can be registered and moved between stages"
-
     @property
-    def _schemas(self) -> list[str]:
-        """The schemas of the volume, of the tables and of the model."""
-        of_the_volume = ".".join(self._set.home.split("/")[2:4])
-        of_the_model = self._model.rpartition(".")[0] if self._model.count(".") == 2 else ""
-        return sorted({of_the_volume, self._tables, of_the_model} - {""})
+    def holdings(self) -> Holdings:
+        """What is kept there for a run."""
+        return Holdings(self._here, self._me, self._set.home, self._tables, self._model)
 
     @property
     def _here(self) -> WorkspaceClient:
@@ -266,22 +210,6 @@ class _Visit:
         assert self._settings is not None, "a check that needs the settings says so"
         return self._settings
 
-    @property
-    def _rights(self) -> Rights:
-        return Rights(self._here, self._me)
-
 
 def _now() -> float:
     return time.time()
-
-
-def _or_none(find: Callable[[], T]) -> T | None:
-    """What is there, or None where the service says that it is not."""
-    try:
-        return find()
-    except NotFound:
-        return None
-    except BadRequest as error:
-        if "does not exist" in str(error):
-            return None
-        raise
