@@ -28,7 +28,7 @@ def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     workspace.hold(FIRST)
     with monkeypatch.context() as patch:
         patch.setattr(target, "bring_back", die)
-        patch.setattr(target.DatabricksTarget, "_end_what_runs", die)
+        patch.setattr(target, "end_what_runs", die)
         with pytest.raises(KilledError):
             run()
     assert len(workspace.active_runs()) == 1

@@ -10,7 +10,7 @@ from databricks.sdk import WorkspaceClient
 
 from tests.headless.databricks.runs import FIRST, left_in, nothing_is_left, run, summaries
 from tests.workspace import Workspace
-from workshop.headless.databricks import code, submission, target, watch
+from workshop.headless.databricks import code, ending, submission, target, watch
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ def test_a_second_client_that_is_refused_leaves_the_run_of_the_first_and_its_cod
 
     with monkeypatch.context() as patch:
         patch.setattr(target, "bring_back", die)
-        patch.setattr(target.DatabricksTarget, "_end_what_runs", die)
+        patch.setattr(target, "end_what_runs", die)
         with pytest.raises(SystemError):
             run()
     there = left_in(workspace)
@@ -63,7 +63,7 @@ def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
 ) -> None:
     workspace.hold(FIRST)
     if where == "Watch":
-        monkeypatch.setattr(target, "Watch", interrupt)
+        monkeypatch.setattr(ending, "Watch", interrupt)
     else:
         real = submission.submit
 
@@ -136,7 +136,7 @@ def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
-    real = target.tidy_up
+    real = ending.tidy_up
 
     def in_a_hurry(*arguments: Any) -> bool:
         os.kill(os.getpid(), signal.SIGINT)

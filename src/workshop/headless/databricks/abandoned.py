@@ -10,9 +10,9 @@ from databricks.sdk import WorkspaceClient
 
 from workshop.core.errors import WorkshopError
 from workshop.headless.databricks import following, submission, trail
+from workshop.headless.databricks.ending import tidy_up
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.headless.databricks.sign_in import sign_in
-from workshop.headless.databricks.target import tidy_up
 from workshop.headless.plan import Progress
 
 

@@ -9,10 +9,12 @@ from workshop.core.parameters import DevopsAction, Parameters, check_parameter
 from workshop.core.slots import open_slots
 from workshop.headless import interruption, notebooks
 from workshop.headless.databricks import submission
+from workshop.headless.databricks.ending import bring_back, tidy_up
+from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
-from workshop.headless.databricks.sign_in import explained, sign_in, who
+from workshop.headless.databricks.sign_in import sign_in, who
 from workshop.headless.databricks.submission import Submitted
-from workshop.headless.databricks.target import PLACE, bring_back, point_mlflow_at_the_workspace, tidy_up
+from workshop.headless.databricks.target import PLACE, point_mlflow_at_the_workspace
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.run import carry_out
 from workshop.headless.summary import Summary

@@ -10,8 +10,8 @@ from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
+from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
-from workshop.headless.databricks.sign_in import explained
 from workshop.headless.databricks.submission import ENDED, look_at, patiently
 
 _GRACE = 120

@@ -27,8 +27,8 @@ from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
 from workshop.headless.databricks import definition
 from workshop.headless.databricks.definition import Work
+from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import DatabricksSettings
-from workshop.headless.databricks.sign_in import explained
 
 RUN_ID = "WORKSHOP_RUN_ID"
 SUBMISSION = "WORKSHOP_SUBMISSION"

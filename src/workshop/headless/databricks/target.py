@@ -5,7 +5,6 @@ import os
 import tempfile
 import uuid
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,19 @@ from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
 from workshop.headless import interruption
-from workshop.headless.databricks import code, definition, following, submission, trail
+from workshop.headless.databricks import code, definition, submission, trail
 from workshop.headless.databricks.definition import Work
-from workshop.headless.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
-from workshop.headless.databricks.sign_in import explained, require_service_principal, sign_in
+from workshop.headless.databricks.ending import Attempt, bring_back, end_what_runs, tidy_up
+from workshop.headless.databricks.errors import explained
+from workshop.headless.databricks.settings import PREFIX, databricks_settings
+from workshop.headless.databricks.sign_in import require_service_principal, sign_in
 from workshop.headless.databricks.sign_in import who as signed_in_as
 from workshop.headless.databricks.submission import Submitted
 from workshop.headless.databricks.trail import Trail
-from workshop.headless.databricks.watch import Watch
 from workshop.headless.notebooks import RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.summary import NotebookResult
 
-_SECONDS_TO_STOP = 30
-"""How long a call is tried again when somebody waits for this to stop."""
 PLACE = "WORKSHOP_CODE"
 """The parameter of a run that says which folder of the workspace goes with it."""
 
@@ -76,40 +74,38 @@ class DatabricksTarget:
 
     def execute(self, plan: Plan, progress: Progress) -> Executed:
         """See `Target`. Whatever happens, nothing is left running that nobody follows, as far as that can be done."""
-        submission_id = uuid.uuid4().hex
         given = {**definition.environment(self.settings, plan.model_name), **plan.parameters}
         token = submission.token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str))
         place = code.place_of(self.settings, plan.commit, token)
+        attempt = Attempt(plan.folder, token, place, submission_id=uuid.uuid4().hex)
         submitted: Submitted | None = None
         with trail.left_by(plan.folder, Trail(token=token, place=place)):
             try:
-                work = self._work(plan, place, submission_id)
+                work = self._work(plan, attempt)
                 submitted = submission.submit(self.client, work, self.settings, token)
                 executed = bring_back(self.client, submitted, plan, self.settings, progress)
             except KeyboardInterrupt:
                 with interruption.undisturbed():
                     interruption.heard()
-                    return self._stopped_early(plan, token, place, submission_id, progress)
+                    return self._stopped_early(plan, attempt, progress)
             except code.OccupiedError:
                 trail.gone_cold(plan.folder)
                 raise
             except BaseException:
-                with (
-                    interruption.undisturbed(),
-                    suppress(WorkshopError),
-                ):  # what is about to be raised says what is wrong
-                    self._end_what_runs(plan, token, place, submission_id, submitted, progress)
+                # What is about to be raised says what is wrong.
+                with interruption.undisturbed(), suppress(WorkshopError):
+                    end_what_runs(self.client, attempt, submitted, self.settings, progress)
                 raise
             with interruption.undisturbed():
                 if executed.over and tidy_up(self.client, place, submitted, self.settings, progress):
                     trail.gone_cold(plan.folder)
             return executed
 
-    def _stopped_early(self, plan: Plan, token: str, place: str, submission_id: str, progress: Progress) -> Executed:
+    def _stopped_early(self, plan: Plan, attempt: Attempt, progress: Progress) -> Executed:
         """Somebody has stopped us before we knew which run is ours."""
         sentence = "Stopped before the run was started on Databricks; run it again when you like."
         try:
-            others = self._end_what_runs(plan, token, place, submission_id, None, progress)
+            others = end_what_runs(self.client, attempt, None, self.settings, progress)
             if others:
                 sentence = f"Stopped; a run that was started earlier with the same token goes on: {others[0].page}."
         except WorkshopError as error:
@@ -120,49 +116,18 @@ class DatabricksTarget:
         not_run = [NotebookResult(name=name, status="not run") for name in plan.parameters]
         return Executed(not_run, "interrupted", sentence, None, {})
 
-    def _end_what_runs(  # noqa: PLR0913, PLR0917  # all that a run goes by
-        self,
-        plan: Plan,
-        token: str,
-        place: str,
-        submission_id: str,
-        submitted: Submitted | None,
-        progress: Progress,
-    ) -> list[Submitted]:
-        """End our own run, if there is one, and tidy up after it; gives the runs of others with the same token.
-
-        Raises:
-            WorkshopError: the workspace does not answer, or the run does not end.
-        """
-        active = submission.find(self.client, token)
-        ours = [
-            run
-            for run in active
-            if (submitted is not None and run.run_id == submitted.run_id)
-            or submission.is_of(self.client, run.run_id, submission_id)
-        ]
-        for run in ours:
-            if following.cancel(self.client, run.run_id) is None:
-                raise WorkshopError(f"The run {run.run_id} was told to end and has not yet: see {run.page}.")
-            submission.forget_job(self.client, run.job_id)
-        others = [run for run in active if run not in ours]
-        # Another process of the same token runs on the same code.
-        if others or tidy_up(self.client, place, submitted, self.settings, progress):
-            trail.gone_cold(plan.folder)
-        return others
-
-    def _work(self, plan: Plan, place: str, submission_id: str) -> Work:
+    def _work(self, plan: Plan, attempt: Attempt) -> Work:
         from_git = self.settings.code == "git"
         with tempfile.TemporaryDirectory(prefix="workshop-code-") as folder:
             built = code.of_commit(plan.commit, Path(folder))
-            wheel = code.upload(self.client, built, place, notebooks=not from_git)
+            wheel = code.upload(self.client, built, attempt.place, notebooks=not from_git)
         environment = {
             **definition.environment(self.settings, plan.model_name),
             "WORKSHOP_RUN_ID": plan.run_id,
             "WORKSHOP_GIT_COMMIT": plan.commit,
             "WORKSHOP_REQUESTED_FOR": who(),
-            submission.SUBMISSION: submission_id,
-            PLACE: place,
+            submission.SUBMISSION: attempt.submission_id,
+            PLACE: attempt.place,
         }
         return Work(
             title=f"workshop {plan.request.action.value} {plan.model_name} {plan.run_id}",
@@ -170,7 +135,7 @@ class DatabricksTarget:
                 name: {**environment, **{key: _as_text(value) for key, value in given.items()}}
                 for name, given in plan.parameters.items()
             },
-            notebook_folder=code.NOTEBOOKS if from_git else f"{place}/notebooks",
+            notebook_folder=code.NOTEBOOKS if from_git else f"{attempt.place}/notebooks",
             requirements=(wheel, *built.pins),
             commit=plan.commit,
         )
@@ -185,78 +150,6 @@ def point_mlflow_at_the_workspace(model_name: str) -> None:
     for name, value in definition.registry_of(model_name).items():
         if not os.environ.get(name, "").startswith("databricks"):
             os.environ[name] = value
-
-
-def bring_back(
-    client: WorkspaceClient, submitted: Submitted, plan: Plan, settings: DatabricksSettings, progress: Progress
-) -> Executed:
-    """Follow a run to its end, and make of its tasks what a run on a laptop makes of its notebooks.
-
-    Somebody who stops it, stops it in the workspace.
-
-    Raises:
-        WorkshopError: the workspace can't be asked any more; the run may go on.
-    """
-    watch = Watch(client, list(plan.parameters), plan.folder, progress)
-    try:
-        if submitted.earlier:
-            progress.said("This run has been started before: it is followed, and no second one is started.")
-        progress.said(f"On Databricks: {submitted.page}")
-        run = following.follow(client, submitted.run_id, settings, watch.look_at, progress.said)
-        executed = watch.executed(run)
-    except KeyboardInterrupt:
-        with interruption.undisturbed():
-            interruption.heard()
-            progress.said("Stopping: the run on Databricks is being cancelled.")
-            client.config.retry_timeout_seconds = min(_SECONDS_TO_STOP, settings.retry_seconds)
-            return _stopped(client, submitted, watch)
-    except WorkshopError as error:
-        raise WorkshopError(
-            f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run --follow "
-            f"{submitted.run_id}` follows it again."
-        ) from error
-    if submitted.earlier and executed.outcome is not None:
-        executed = replace(executed, slots_before=executed.outcome["slots_before"])
-    return replace(executed, run_page=submitted.page)
-
-
-def _stopped(client: WorkspaceClient, submitted: Submitted, watch: Watch) -> Executed:
-    """End the run in the workspace too, since nobody here waits for it any more."""
-    page, over = submitted.page, False
-    try:
-        over = following.cancel(client, submitted.run_id) is not None
-        sentence = (
-            f"Stopped, and the run on Databricks was cancelled ({page}); run it again when you like."
-            if over
-            else f"Stopped; the run on Databricks was told to end and has not yet: see {page}."
-        )
-    except WorkshopError as error:
-        sentence = (
-            f"Stopped, but the run on Databricks may go on ({str(error).rstrip('.')}): cancel it on its page, {page}, "
-            "or with `workshop databricks cancel`."
-        )
-    return Executed(watch.results_so_far(), "interrupted", sentence, None, {}, over=over, run_page=page)
-
-
-def tidy_up(
-    client: WorkspaceClient,
-    place: str,
-    submitted: Submitted | None,
-    settings: DatabricksSettings,
-    progress: Progress,
-) -> bool:
-    """Remove from the workspace what the run has left there, now that it has ended; whether that was possible.
-
-    What can't be removed must not turn a run red that has delivered: then the progress says so.
-    """
-    try:
-        if submitted is not None:
-            submission.forget_job(client, submitted.job_id)
-        code.remove(client, place, settings)
-    except WorkshopError as error:
-        progress.said(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
-        return False
-    return True
 
 
 def _as_text(value: Any) -> str:
