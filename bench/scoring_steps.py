@@ -20,6 +20,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bench.measure import BrokenError
 from workshop.core import data, promotion, scoring, store, tables
+from workshop.core.delta_table import Table
 from workshop.core.model import LoadedModel, log_candidate
 from workshop.core.parameters import DevopsAction, Parameters
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, TARGET, WINE_ID
@@ -121,11 +122,11 @@ def _production_model() -> LoadedModel:
     return scoring.load_slot(open_slots(store.connect(), PARAMETERS.model_name), "production")
 
 
-def _wines(rows: int) -> tables.Table:
+def _wines(rows: int) -> Table:
     return tables.named_table(f"wines_{rows}")
 
 
-def _predictions(rows: int) -> tables.Table:
+def _predictions(rows: int) -> Table:
     return scoring.predictions_table(f"wines_{rows}")
 
 

@@ -12,10 +12,10 @@ import sqlalchemy.orm
 
 from tests.core.fragile import Fragile
 from workshop.core import promotion, store
+from workshop.core.delta_table import Snapshot
 from workshop.core.gate import Terms
 from workshop.core.promotion import Contest, Judgement, act, judge
 from workshop.core.slots import Slot, Slots, open_slots
-from workshop.core.tables import Snapshot
 
 _FORK: Any = multiprocessing.get_context("fork")
 PATIENCE = 120

@@ -12,6 +12,7 @@ import pytest
 
 from tests.commands import latest_summary, workshop, workshop_here
 from workshop.core import store, tables
+from workshop.core.delta_folder import DeltaFolder
 from workshop.core.slots import Slot, open_slots
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
@@ -46,7 +47,7 @@ def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: P
     assert {name: code for name, (_, code) in ended.items()} == {"dev-ana": 3, "dev-bob": 3}, ended
     assert production() == "1"
     for name in started:
-        assert tables.DeltaFolder(name, home / "data" / "prepared" / name).open().version() == 0
+        assert DeltaFolder(name, home / "data" / "prepared" / name).open().version() == 0
         (run,) = [folder for folder in (home / "runs").iterdir() if folder.name.endswith(name)]
         assert {path.name for path in run.iterdir()} == {
             "part_1_1_data_prep.ipynb",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.clones import checkout
 from tests.commands import latest_summary, workshop, workshop_here
-from workshop.core import tables
+from workshop.core.delta_folder import DeltaFolder
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +50,7 @@ def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_
     assert Path(summary["report"]).is_file()
     decision = summary["outcome"]["decision"]
     assert (decision["difference"], decision["standard_error"]) == (0, 0)  # same seed, data and code: the same model
-    predictions = tables.DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
+    predictions = DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
     assert (len(predictions), set(predictions["model_version"])) == (1064, {"1"})
 
     for place, was in zip(places, before, strict=True):

@@ -15,7 +15,8 @@ import pytest
 from tests.clones import copy_training_cell
 from tests.commands import latest_summary, status
 from tests.participant import NOTEBOOKS, git, reword, said, stand_in_a_clone
-from workshop.core import store, tables
+from workshop.core import store
+from workshop.core.delta_folder import DeltaFolder
 from workshop.core.slots import Slot, open_slots
 from workshop.devops.record import Runs
 
@@ -108,7 +109,7 @@ def part_5_the_better_model_takes_production(home: Path) -> None:
     assert open_slots(store.connect(), "wine_quality").archived() == ["1"]
     assert latest_summary(home)["git_commit"] == git("ls-remote", "workshop", "main").split()[0]
     said("run", "--notebooks", "1_4")
-    predictions = tables.DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
+    predictions = DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
     assert set(predictions["model_version"]) == {promoted}
 
 

@@ -27,6 +27,7 @@ from tests.postgres import postgres
 from tests.rivals import Entry, Nursery
 from tests.servers import AuthenticatedServer, authenticated_mlflow_server, mlflow_server
 from workshop.core import by_hand, data, promotion, store
+from workshop.core.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.gate import Terms
 from workshop.core.history import History
@@ -37,7 +38,6 @@ from workshop.core.replay import replay
 from workshop.core.schemas import FEATURES, TARGET
 from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, open_slots
-from workshop.core.tables import Snapshot
 
 pytestmark = pytest.mark.integration
 

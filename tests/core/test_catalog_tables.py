@@ -17,7 +17,7 @@ import pytest
 from tests.core.helpers import refusal
 from workshop.core import catalog_tables, data, scoring, tables
 from workshop.core.catalog_tables import CatalogTable, catalog_name
-from workshop.core.tables import DeltaFolder
+from workshop.core.delta_folder import DeltaFolder
 
 ROWS = pd.DataFrame({"wine_id": [3, 1, 2], "alcohol": [9.5, 12.0, 11.1]})
 _TABLE = r"(`main`\.`wines`\.`[a-z0-9_]+`)"

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.core.helpers import originals_in, refusal
 from workshop.core import data
 from workshop.core import tables as delta
+from workshop.core.delta_folder import DeltaFolder
+from workshop.core.delta_table import Table
 from workshop.core.errors import WorkshopError
 from workshop.core.schemas import FEATURES, TARGET, WINE_ID
 from workshop.core.settings import PACKAGE
-from workshop.core.tables import DeltaFolder, Table
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
 

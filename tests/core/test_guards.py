@@ -13,10 +13,10 @@ from mlflow.types import ColSpec, Schema
 from tests.core.helpers import MODEL, answering
 from workshop.core import data, guards
 from workshop.core.auc import Comparison, PairedScores, compare_auc
+from workshop.core.delta_table import Snapshot
 from workshop.core.guards import Guard
 from workshop.core.model import LoadedModel
 from workshop.core.schemas import FEATURES
-from workshop.core.tables import Snapshot
 
 
 def check(guard: Guard, passed: bool, *words: str) -> None:

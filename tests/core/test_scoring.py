@@ -10,11 +10,12 @@ from mlflow import MlflowClient
 from tests.core.helpers import MODEL, answering, refusal
 from workshop.core import scoring
 from workshop.core import tables as delta
+from workshop.core.delta_folder import DeltaFolder
+from workshop.core.delta_table import Table
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.schemas import TARGET, WINE_ID
 from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, open_slots
-from workshop.core.tables import DeltaFolder, Table
 
 
 @pytest.fixture

@@ -21,11 +21,12 @@ from tests.core.contests import ODD_MODEL
 from tests.core.helpers import MODEL, refusal
 from workshop.core import catalog_tables, scoring, settings, spark_scoring
 from workshop.core import tables as delta
+from workshop.core.delta_folder import DeltaFolder
+from workshop.core.delta_table import Snapshot, Table
 from workshop.core.errors import WorkshopError
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.prediction_rows import COLUMNS
 from workshop.core.schemas import WINE_ID
-from workshop.core.tables import DeltaFolder, Snapshot, Table
 
 pytest.importorskip("pyspark", reason="Spark is not installed: `make spark` does it")
 pytestmark = [

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from workshop.core.delta_table import COMMIT_KEY, Table
 from workshop.core.errors import WorkshopError, first_sentence
-from workshop.core.tables import COMMIT_KEY, Table
 
 ROW = "_row"
 """The column that holds each row's place: Spark gives rows back in any order, and splits and digests depend on it."""

@@ -13,10 +13,11 @@ from filelock import FileLock
 from sklearn.model_selection import train_test_split
 
 from workshop.core import schemas
+from workshop.core.delta_table import Snapshot, Table
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
 from workshop.core.settings import PACKAGE, current_settings
-from workshop.core.tables import Snapshot, Table, development_table, prepared_table, production_table
+from workshop.core.tables import development_table, prepared_table, production_table
 
 HIGH_QUALITY = 7
 PRODUCTION_SHARE = 0.2

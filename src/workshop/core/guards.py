@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 
 from workshop.core import schemas
 from workshop.core.auc import FEWEST_OF_A_KIND, Comparison, PairedScores, compare_auc, kinds, percent
+from workshop.core.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.model import LoadedModel, load_version
-from workshop.core.tables import Snapshot
 
 Protects = Literal["callers", "verdict"]
 """What a guard is for: that whoever calls the model is still answered, or that the verdict means what it says."""

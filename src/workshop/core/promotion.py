@@ -12,6 +12,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from workshop.core import data, drift, gate, guards, reproduction, slices, tables
+from workshop.core.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.gate import Decision, Terms
 from workshop.core.guards import Guard
@@ -23,7 +24,6 @@ from workshop.core.parameters import DevopsAction, Parameters
 from workshop.core.schemas import FEATURES, TARGET
 from workshop.core.slots import Slot, Slots, open_slots
 from workshop.core.swap import Trial, Turn, describe, swap, turn
-from workshop.core.tables import Snapshot
 
 _MOST_COMPARISONS = 5
 _UNFIT: dict[gate.Verdict, tuple[Kind, Status]] = {

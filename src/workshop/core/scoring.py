@@ -19,12 +19,14 @@ from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from workshop.core import spark_scoring
+from workshop.core.delta_folder import DeltaFolder
+from workshop.core.delta_table import Table
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.prediction_rows import COLUMNS, PREDICTIONS, predict, require_columns, require_ids, require_numbers
 from workshop.core.schemas import FEATURES, WINE_ID
 from workshop.core.slots import Slot, Slots
-from workshop.core.tables import DeltaFolder, Table, named_table
+from workshop.core.tables import named_table
 
 ROWS_A_BATCH = 65_536
 HISTOGRAM_BINS = 33

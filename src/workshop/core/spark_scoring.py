@@ -33,6 +33,8 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from workshop.core.catalog_tables import CatalogTable, active_session, spark_explained, spark_schema
+from workshop.core.delta_folder import DeltaFolder
+from workshop.core.delta_table import Table
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.model import LoadedModel
 from workshop.core.prediction_rows import COLUMNS, PREDICTIONS, require_columns, require_numbers
@@ -40,7 +42,6 @@ from workshop.core.schemas import FEATURES
 from workshop.core.settings import current_settings, is_mounted
 from workshop.core.spark_worker import WRITTEN, Scorer
 from workshop.core.store import explained
-from workshop.core.tables import DeltaFolder, Table
 
 _BYTES_A_NUMBER = 8
 _BINS = pa.schema([("bin", pa.int32()), ("rows", pa.int64())])

@@ -11,8 +11,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from tests.core.helpers import refusal
-from workshop.core import settings, tables
-from workshop.core.tables import DeltaFolder
+from workshop.core import delta_folder, settings
+from workshop.core.delta_folder import DeltaFolder
 
 ROWS = pd.DataFrame({"wine_id": [3, 1, 2], "name": ["Tinto", "Verde", "Rosé"]})
 
@@ -108,7 +108,7 @@ def test_a_full_disk_is_explained(table: DeltaFolder, monkeypatch: pytest.Monkey
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tables, "write_deltalake", full)
+    monkeypatch.setattr(delta_folder, "write_deltalake", full)
     with refusal("free some space"):
         table.write(ROWS, {})
 
@@ -159,9 +159,10 @@ def test_mounted_storage_is_never_asked_for_a_hard_link(tmp_path: Path, mounted:
     code = f"""
 from pathlib import Path
 import pandas as pd
-from workshop.core import settings, tables
+from workshop.core import settings
+from workshop.core.delta_folder import DeltaFolder
 settings.MOUNTS = (Path({str(tmp_path)!r}),) if {mounted} else ()
-tables.DeltaFolder("cellar", Path({str(tmp_path)!r}) / "cellar").write(pd.DataFrame({{"wine_id": [1]}}), {{}})
+DeltaFolder("cellar", Path({str(tmp_path)!r}) / "cellar").write(pd.DataFrame({{"wine_id": [1]}}), {{}})
 """
     traced = subprocess.run(
         ["strace", "-f", "-qq", "-e", "trace=link,linkat", sys.executable, "-c", code],
