@@ -14,7 +14,8 @@ from tests.core.fragile import Fragile
 from workshop.core import promotion, store
 from workshop.core.delta_table import Snapshot
 from workshop.core.gate import Terms
-from workshop.core.promotion import Contest, Judgement, act, judge
+from workshop.core.judgement import Judgement
+from workshop.core.promotion import Contest, act, judge
 from workshop.core.slots import Slot, Slots, open_slots
 
 _FORK: Any = multiprocessing.get_context("fork")

@@ -31,9 +31,10 @@ from workshop.core.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.gate import Terms
 from workshop.core.history import History
+from workshop.core.judgement import Judgement
 from workshop.core.model import log_candidate
 from workshop.core.parameters import Parameters
-from workshop.core.promotion import Judgement, act, judge
+from workshop.core.promotion import act, judge
 from workshop.core.replay import replay
 from workshop.core.schemas import FEATURES, TARGET
 from workshop.core.settings import current_settings

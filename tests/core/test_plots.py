@@ -14,7 +14,7 @@ from workshop.core import gate, plots
 from workshop.core.drift import LARGE, MODERATE
 from workshop.core.guards import Guard
 from workshop.core.history import Event
-from workshop.core.promotion import Judgement
+from workshop.core.judgement import Judgement
 from workshop.core.schemas import FEATURES
 
 

@@ -18,8 +18,9 @@ from tests.core.contests import (
     slots_now,
 )
 from tests.core.helpers import refusal
+from workshop.core.judgement import Judgement
 from workshop.core.outcome import Outcome
-from workshop.core.promotion import Contest, Judgement, act, judge
+from workshop.core.promotion import Contest, act, judge
 from workshop.core.slots import Slot, Slots
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -18,6 +18,7 @@ from tests.core.helpers import MODEL, Gallery, refusal
 from workshop.core import by_hand, lease, promotion, store, swap
 from workshop.core.errors import WorkshopError
 from workshop.core.history import Event, History
+from workshop.core.judgement import Judgement
 from workshop.core.model import LoadedModel, load_version
 from workshop.core.promotion import act, judge
 from workshop.core.schemas import FEATURES
@@ -161,7 +162,7 @@ class JUDGED:
     """The contest of the models that `made_ready` registers, judged once: the decision is the same for each copy."""
 
     contest: promotion.Contest
-    judgement: promotion.Judgement
+    judgement: Judgement
 
 
 @pytest.fixture

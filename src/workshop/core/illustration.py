@@ -3,7 +3,6 @@
 import logging
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from mlflow.entities import Metric
@@ -12,15 +11,13 @@ from workshop.core import plots
 from workshop.core.errors import WorkshopError
 from workshop.core.gate import Decision
 from workshop.core.history import Event, History
+from workshop.core.judgement import Judgement
 from workshop.core.store import explained
-
-if TYPE_CHECKING:
-    from workshop.core.promotion import Judgement
 
 _log = logging.getLogger("workshop")
 
 
-def illustrate(history: History, event: Event, judgement: "Judgement") -> None:
+def illustrate(history: History, event: Event, judgement: Judgement) -> None:
     """Add figures and pictures to an event that is recorded already; it stands without them, so failing is no error."""
     client = history.client
     try:

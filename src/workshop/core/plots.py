@@ -16,10 +16,10 @@ from sklearn.metrics import roc_curve
 from workshop.core.auc import percent
 from workshop.core.drift import LARGE, MODERATE
 from workshop.core.gate import Decision
+from workshop.core.judgement import Judgement
 
 if TYPE_CHECKING:
     from workshop.core.history import Event
-    from workshop.core.promotion import Judgement
 
 CANDIDATE = "#8a1c4a"
 CHAMPION = "#3b6ea5"
@@ -55,7 +55,7 @@ def save(figure: Figure, path: Path) -> None:
         plt.close(figure)
 
 
-def decision_picture(judgement: "Judgement") -> Figure:
+def decision_picture(judgement: Judgement) -> Figure:
     """Both ROC curves, and the AUC difference with its confidence bounds against the threshold."""
     if judgement.decision.auc_candidate is None:
         return _no_comparison(judgement.decision)
@@ -174,7 +174,7 @@ def _no_comparison(decision: Decision) -> Figure:
     return figure
 
 
-def _draw_roc_curves(axes: Axes, judgement: "Judgement") -> None:
+def _draw_roc_curves(axes: Axes, judgement: Judgement) -> None:
     decision = judgement.decision
     if judgement.candidate is None or decision.auc_candidate is None:
         return

@@ -5,7 +5,7 @@ Production is held by a model that has been loaded and has answered, and a run t
 next one cannot finish or drop.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from workshop.core.gate import Decision, Terms
 from workshop.core.guards import Guard
 from workshop.core.history import Event, History, Kind
 from workshop.core.illustration import illustrate
+from workshop.core.judgement import Judgement
 from workshop.core.model import LoadedModel, find_candidate, load_version
 from workshop.core.outcome import Outcome, Status
 from workshop.core.parameters import DevopsAction, Parameters
@@ -48,20 +49,6 @@ class Contest:
     """Leave every slot as it is, whatever comes of it."""
     trained_on: pd.DataFrame | None = None
     """The wines that drift is measured from, where they are known."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A decision with what it was made from, for whoever wants to draw or repeat it."""
-
-    decision: Decision
-    champion_version: str | None
-    target: np.ndarray
-    candidate: np.ndarray | None = None
-    """Its probabilities; None where it did not get as far as to answer."""
-    champion: np.ndarray | None = None
-    drift: dict[str, float] = field(default_factory=dict)
-    """The population stability index of each feature, the compared rows against the candidate's training wines."""
 
 
 def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
