@@ -22,7 +22,7 @@ class LocalTarget:
         """Kernels get warm while all else is prepared."""
         kernels.begin_warming()
 
-    def reach(self) -> None:
+    def reach(self, progress: Progress) -> None:
         """See `Target`: here we are."""
 
     def get_ready(self) -> None:

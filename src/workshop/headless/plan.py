@@ -81,7 +81,7 @@ class Progress(Protocol):
 class Target(Protocol):
     """Somewhere that notebooks can be executed."""
 
-    def reach(self) -> None:
+    def reach(self, progress: Progress) -> None:
         """Make sure that it is there and lets us in, before anything is asked of the registry.
 
         Raises:

@@ -34,7 +34,7 @@ def run(request: Request, progress: Progress) -> Summary:
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
     commit = git_commit()
-    target.reach()
+    target.reach(progress)
     slots = open_slots(store.connect(), model_name)
     target.get_ready()
     return carry_out(target, request, chosen, parameters, slots, commit, progress)

@@ -26,7 +26,7 @@ def cancel(progress: Progress) -> int:
     if not folders:
         return 0
     settings = databricks_settings()
-    client = sign_in(retry_seconds=settings.retry_seconds)
+    client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
     return sum(_end(client, folder, settings, progress) for folder in folders)
 
 

@@ -27,7 +27,7 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         WorkshopError: there is no such run, it is none of the workshop's, or the workspace does not answer.
     """
     settings = databricks_settings()
-    client = sign_in(retry_seconds=settings.retry_seconds)
+    client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
     with explained(f"look at the run {run_id}"):
         run = client.jobs.get_run(run_id)
     given = submission.run_parameters(run)
@@ -72,7 +72,7 @@ class _Followed:
         self._place = place
         self._settings = settings
 
-    def reach(self) -> None:
+    def reach(self, progress: Progress) -> None:
         """It was reached when it was looked for."""
 
     def get_ready(self) -> None:

@@ -20,8 +20,6 @@ from workshop.core.errors import WorkshopError
 from workshop.headless.databricks import credentials
 from workshop.headless.databricks.errors import explained, keep_secret, of_the_network, quoted
 
-__all__ = ["Identity", "explained", "require_service_principal", "sign_in", "who"]
-
 _SECONDS_TO_ANSWER = 20
 _SECONDS_PER_CALL = 60  # the SDK's own choice
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
@@ -45,19 +43,23 @@ class Identity:
         return self.application_id or self.email or self.name
 
 
-def sign_in(*, retry_seconds: int = 300) -> WorkspaceClient:
+def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = None) -> WorkspaceClient:
     """Sign in with whatever the SDK finds in the environment or in a profile, and make sure that it works.
 
     Args:
         retry_seconds: how long the client tries a call again where the service does not answer or asks to come back
-            later; that there is no workspace at all is known after 20 seconds.
+            later; that there is no workspace at all is known after 20 seconds, or twice as many.
+        say: is told that it begins, since it can take so long.
 
     Raises:
         WorkshopError: no host or no credentials, or they do not work; the sentence says what to do.
     """
     if logging.getLogger("databricks.sdk").level == logging.NOTSET:
         logging.getLogger("databricks.sdk").setLevel(logging.ERROR)  # it warns of what we say in a sentence
-    check_host(os.environ.get("DATABRICKS_HOST", ""))
+    host = os.environ.get("DATABRICKS_HOST", "")
+    check_host(host)
+    if say is not None:
+        say(f"Signing in to {host or 'Databricks'}.")
     chain = _Chain()
     try:
         with explained("sign in"):

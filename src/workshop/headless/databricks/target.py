@@ -48,12 +48,11 @@ class DatabricksTarget:
 
     @property
     def client(self) -> WorkspaceClient:
-        """Signed in, at the first call."""
-        if self._client is None:
-            self._client = sign_in(retry_seconds=self.settings.retry_seconds)
+        """Signed in, once it was reached."""
+        assert self._client is not None, "`reach` is called before anything else"
         return self._client
 
-    def reach(self) -> None:
+    def reach(self, progress: Progress) -> None:
         """See `Target`: what can be wrong here is found before anybody signs in."""
         commit = git_commit()
         code.require_clean(commit)
@@ -64,7 +63,8 @@ class DatabricksTarget:
                 f"Nobody has said where the tables of wine are: set {PREFIX}HOME to a folder in a volume, as in "
                 "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
             )
-        require_service_principal(signed_in_as(self.client))
+        self._client = sign_in(retry_seconds=self.settings.retry_seconds, say=progress.said)
+        require_service_principal(signed_in_as(self._client))
 
     def get_ready(self) -> None:
         """See `Target`: MLflow keeps no experiment in a folder that is not there, and makes none."""
