@@ -33,6 +33,7 @@ from databricks.sdk.service.workspace import ImportFormat, ObjectType
 
 from tests import workspace as stand_in
 from tests.workspace import Workspace
+from tests.workspace.answers import Request
 
 _FOLDER = "/Workspace/Shared/workshop"
 _WHEEL = f"{_FOLDER}/workshop-0.1.0-py3-none-any.whl"
@@ -366,6 +367,15 @@ def test_a_job_with_one_cluster_for_its_tasks(workspace: Workspace) -> None:
     jobs.delete(job_id)
     with pytest.raises(ResourceDoesNotExist):
         jobs.get(job_id)
+
+
+def test_whoever_makes_a_model_owns_it(workspace: Workspace) -> None:
+    path = "/api/2.0/mlflow/unity-catalog/registered-models/create"
+    body = b'{"name": "main.workshop.wine"}'
+    workspace.catalog.allow(Request("POST", path, path, {}, {}, body, workspace.identity.service_principal))
+    workspace.catalog.has_model = lambda name: True
+    assert _client(workspace).registered_models.get("main.workshop.wine").owner == workspace.client_id
+    assert _client(workspace).registered_models.get("main.workshop.other").owner == "platform-team"
 
 
 def test_what_the_caller_may_do_in_the_catalog(workspace: Workspace) -> None:

@@ -24,7 +24,7 @@ def bundle(
         bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; end with 1 if the file is another one.")
+        bool, typer.Option("--check", help="Write nothing; end with 1 if these options and settings make another file.")
     ] = False,
 ) -> None:
     """Write databricks.yml, by which the Databricks CLI deploys the same job that `workshop run` submits.
@@ -45,8 +45,8 @@ def bundle(
 def cancel() -> None:
     """Cancel what this machine has started on Databricks and nobody follows any more.
 
-    That is each run that is still active there and of which this home has no summary yet. A cancelled pipeline ends its
-    run so where the signal did not reach `workshop run`; beside one that runs, it would end that one too.
+    That is what a `workshop run` could not end any more that was killed, or had lost the connection. A cancelled
+    pipeline ends its run so where the signal did not reach it. A run that some process follows is left alone.
     """
     from workshop.headless.databricks import abandoned  # noqa: PLC0415
     from workshop.headless.progress import shown_on  # noqa: PLC0415

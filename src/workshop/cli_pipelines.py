@@ -64,22 +64,22 @@ def triggered(
 @app.command()
 def check(
     ready: Annotated[
-        bool, typer.Option("--ready", help="Fail as long as a value that a team must set holds a placeholder.")
+        bool, typer.Option("--ready", help="Fail as long as a value that they need holds a placeholder.")
     ] = False,
 ) -> None:
     """Check the pipeline files for what a schema can't see, and list the values that have still to be filled in.
 
-    Ends with 1 when something is wrong, and with `--ready` also as long as `variables.yml` holds a placeholder: for the
-    target `local` none of those is needed.
+    Ends with 1 when something is wrong, and with `--ready` also as long as `variables.yml` holds a placeholder that its
+    `target` and its `signIn` need: the target `local` needs none.
     """
     from workshop.devops import changes, documents
-    from workshop.devops.check import VARIABLES, problems, settings
+    from workshop.devops.check import VARIABLES, problems, unfilled
 
     tree = documents.WorkTree(changes.top_level(Path.cwd()))
     found = problems(tree)
     for problem in found:
         out.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True, highlight=False)
-    unset = [setting for setting in settings(tree) if setting.is_open]
+    unset = unfilled(tree)
     for setting in unset:
         out.print(
             f"[yellow]![/] {escape(f'{setting.place}: {setting.name} still holds {setting.value}. {setting.where}')}",
@@ -87,7 +87,11 @@ def check(
             highlight=False,
         )
     if not found:
-        left = f"{len(unset)} values in {VARIABLES} have still to be filled in" if unset else "every value is filled in"
+        left = (
+            f"{len(unset)} values in {VARIABLES} have still to be filled in"
+            if unset
+            else "every value that they need is filled in"
+        )
         out.print(f"[green]✓[/] The pipelines are in order; {left}.", soft_wrap=True, highlight=False)
     if found or (ready and unset):
         raise typer.Exit(1)

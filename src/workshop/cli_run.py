@@ -31,6 +31,7 @@ class Target(StrEnum):
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    context: typer.Context,
     action: Annotated[
         Action,
         typer.Option(
@@ -88,6 +89,8 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
     parameters = _named_values(parameter or [])
+    if follow is not None:
+        _require_nothing_besides(context, "follow", "publish", *(["target"] if target is Target.DATABRICKS else []))
     from workshop.headless import interruption
 
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -132,6 +135,17 @@ def _followed(run_id: int, progress: Any) -> Any:
     from workshop.headless.databricks.follow_up import follow_run
 
     return follow_run(run_id, progress)
+
+
+def _require_nothing_besides(context: typer.Context, *allowed: str) -> None:
+    """Refuse options that a run which was started before can't be told any more."""
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if option.name not in allowed and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"that run was told everything when it was started: leave {option.opts[-1]} out.",
+                param_hint="--follow",
+            )
 
 
 def _named_values(pairs: list[str]) -> dict[str, str]:

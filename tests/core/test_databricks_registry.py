@@ -269,6 +269,7 @@ def test_an_experiment_without_its_folder_is_one_sentence(workspace: Workspace, 
         ("alias", "databricks", "wine_quality", ["no aliases", "WORKSHOP_SLOTS=stage", "databricks-uc"]),
         ("stage", "databricks-uc", "main.wines.quality", ["no stages", "unset WORKSHOP_SLOTS"]),
         ("stage", "", "main.wines.quality", ["MLFLOW_REGISTRY_URI=databricks-uc", "without dots"]),
+        ("stage", "", "wines.quality", ["a name for neither registry", "catalog.schema.name", "without dots"]),
     ],
 )
 def test_a_name_or_a_slot_that_the_registry_cannot_have_is_refused(

@@ -198,6 +198,19 @@ def test_a_failure_is_shown_with_the_cell_and_its_code(tmp_path: Path) -> None:
     assert "a &lt; b" in text
 
 
+def test_the_page_of_a_run_is_a_link_where_the_sentence_names_it(tmp_path: Path) -> None:
+    page = "https://adb-1.azuredatabricks.net/?o=1&a=2#job/3/run/4"
+    result = NotebookResult(name="part_1_1_data_prep", status="interrupted")
+    sentence = f"Stopped <here>, and the run was cancelled ({page}); run it again."
+    fields = {**FIELDS, "sentence": sentence, "run_page": page, "data_version": {}, "notebooks": [result]}
+    report.write(Summary.model_validate(fields), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    link = f'<a href="{page.replace("&", "&amp;")}">its page</a>'
+    assert f"<h1>Stopped &lt;here&gt;, and the run was cancelled ({link}); run it again.</h1>" in text
+    assert "<th>data</th><td>–</td>" in text
+    assert "There is no page of it." in text
+
+
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="headless Chromium is not installed here")
 def test_a_browser_shows_the_page(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="keeps what the workspace holds")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="workspace-") as temporary:
-        folder = parser.parse_args().folder or Path(temporary)
+        folder = (parser.parse_args().folder or Path(temporary)).resolve()
         with (
             mlflow_server(folder / "mlflow", hands_out_artifacts=False) as mlflow,
             running(folder, mlflow) as workspace,

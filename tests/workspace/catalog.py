@@ -7,6 +7,7 @@ reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for whoever may read the vol
 else (our reading of Databricks' documentation on volumes).
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,7 @@ class Catalog:
         self._principals = {each.user_name for each in principals}
         self.no_volume = root / "no such volume"
         """Where paths of volumes lead that are not there: a file, so that nothing can be made below it."""
+        self._owners = root / "owners of models.json"
         self.tables: set[str] = set()
         """Those with three levels; nothing of theirs is here but their names."""
         self.has_model: Callable[[str], bool] = lambda name: False
@@ -93,13 +95,22 @@ class Catalog:
         self._require("SCHEMA", schema)
         has = self._privileges("SCHEMA", schema)
         needed = ["USE_CATALOG", "USE_SCHEMA"]
-        if (request.method, call) == ("POST", "registered-models/create"):
+        creates = (request.method, call) == ("POST", "registered-models/create")
+        if creates:
             needed.append("CREATE_MODEL")
         for privilege in needed:
             if privilege not in has:
                 verb, kind = privilege.split("_")
                 on = f"Catalog '{levels[0]}'" if kind == "CATALOG" else f"Schema '{schema}'"
                 raise Refused(403, "PERMISSION_DENIED", f"User does not have {verb} {kind} on {on}.")
+        if creates and not self.has_model(name):
+            self._own(name, request.who.user_name)
+
+    def _own(self, model: str, principal: str) -> None:
+        self._owners.write_text(json.dumps({**self._owners_of_models(), model: principal}), encoding="utf-8")
+
+    def _owners_of_models(self) -> dict[str, str]:
+        return dict(json.loads(self._owners.read_text("utf-8"))) if self._owners.exists() else {}
 
     def _privileges(self, kind: str, name: str) -> dict[str, tuple[str, str] | None]:
         """Each privilege, and what it is inherited from."""
@@ -132,7 +143,8 @@ class Catalog:
         kind, name = _SECURABLES[match["kind"]], match["name"]
         self._require(kind, name)
         parts = name.split(".")
-        told: dict[str, Any] = {"full_name": name, "name": parts[-1], "owner": "platform-team"}
+        owner = self._owners_of_models().get(name, "platform-team")
+        told: dict[str, Any] = {"full_name": name, "name": parts[-1], "owner": owner}
         if len(parts) > 1:
             told["catalog_name"] = parts[0]
         if len(parts) > 2:

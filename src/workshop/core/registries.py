@@ -71,11 +71,21 @@ def require_fitting(model_name: str) -> None:
                 "The workspace's own registry has no aliases: set WORKSHOP_SLOTS=stage, or use Unity Catalog with "
                 "MLFLOW_REGISTRY_URI=databricks-uc."
             )
-        if "." in model_name:
+        if model_name.count(".") == 2:
             raise WorkshopError(
                 f"{model_name} is a name for Unity Catalog: set MLFLOW_REGISTRY_URI=databricks-uc and unset "
                 "WORKSHOP_SLOTS, or give the parameter model_name a name without dots."
             )
+        if "." in model_name:
+            raise WorkshopError(name_for_neither(model_name))
+
+
+def name_for_neither(model_name: str) -> str:
+    """What is wrong with a name that no registry of a workspace takes."""
+    return (
+        f"{model_name} is a name for neither registry of a workspace: give the model catalog.schema.name in Unity "
+        "Catalog, or a name without dots in the workspace's own registry."
+    )
 
 
 def list_versions(client: MlflowClient, model_name: str) -> list[ModelVersion]:

@@ -22,6 +22,12 @@ _CHOICES: list[dict[str, str]] = [
     {"target": "databricks", "signIn": "secret", "variableGroup": "a-group"},
 ]
 """The settings that the files branch on: a mistake in a branch that this team does not take is one all the same."""
+_USED_ONLY_WITH = {
+    "workspaceUrl": {"target": "databricks"},
+    "serviceConnection": {"target": "databricks", "signIn": "federation"},
+    "databricksHome": {"target": "databricks"},
+}
+"""The settings that hold a placeholder as we hand them out, and the choices that need them."""
 _BRANCHES = ("refs/heads/main", "refs/heads/integration", "refs/heads/dev-somebody")
 
 
@@ -67,6 +73,18 @@ def settings(files: Files) -> list[Setting]:
             Place(VARIABLES, text.count("\n", 0, found.start("value")) + 1),
         )
         for found in _SETTING.finditer(text)
+    ]
+
+
+def unfilled(files: Files) -> list[Setting]:
+    """Those that hold a placeholder and that the choices of `variables.yml` need."""
+    every = settings(files)
+    chosen = {setting.name: setting.value for setting in every}
+    return [
+        setting
+        for setting in every
+        if setting.is_open
+        and all(chosen.get(name, value) == value for name, value in _USED_ONLY_WITH.get(setting.name, {}).items())
     ]
 
 

@@ -37,9 +37,8 @@ def as_json(model_name: str, events: list[Event]) -> dict[str, Any]:
 
 def as_table(model_name: str, events: list[Event]) -> Table:
     """For a terminal."""
-    table = Table(
-        title=f"{model_name}: {len(events)} events", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
-    )
+    title = f"{model_name}: {len(events)} {'event' if len(events) == 1 else 'events'}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("#", "when (UTC)", "what", "version", "at least"):
         table.add_column(column, no_wrap=True, min_width=len(str(len(events))))
     table.add_column("who", overflow="fold", min_width=8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,6 +61,10 @@ class Executed:
     """Whether nothing of it runs any more."""
     slots_before: dict[str, str | None] | None = None
     """Who held the slots before it began, where it began before this process did."""
+    started: datetime | None = None
+    """When that was."""
+    seconds: float | None = None
+    """How long it took, then."""
 
 
 class Progress(Protocol):

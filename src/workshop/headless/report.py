@@ -7,7 +7,7 @@ from typing import Any
 
 import nbformat
 from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
@@ -56,6 +56,7 @@ def write(summary: Summary, path: Path) -> None:
     drawn = [picture for name, notebook in executed.items() for picture in pictures(name, notebook)]
     environment = Environment(loader=PackageLoader("workshop.headless", "."), autoescape=True)
     environment.filters["percent"] = percent
+    environment.filters["with_link_to"] = _with_link_to
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         decision=(summary.outcome or {}).get("decision"),
@@ -65,6 +66,14 @@ def write(summary: Summary, path: Path) -> None:
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
     path.write_text(page, encoding="utf-8", errors="replace")  # an output may hold half of a surrogate pair
+
+
+def _with_link_to(sentence: str, page: str) -> Markup:
+    """The sentence, with a link where it names that page."""
+    if not page:
+        return escape(sentence)
+    link = Markup('<a href="{}">its page</a>').format(page)
+    return link.join(escape(part) for part in sentence.split(page))
 
 
 def executed_notebook(result: NotebookResult) -> nbformat.NotebookNode | None:

@@ -54,7 +54,9 @@ def test_the_code_of_a_run_that_has_ended_meanwhile_is_removed(killed: Workspace
     killed.outcomes[FIRST] = "FAILED"
     killed.release(FIRST)
     killed.wait_for(made.run_id)
-    assert cancelled() == (1, f"Signing in to {killed.host}.\n")
+    (folder,) = trail.folders()
+    said = f"Signing in to {killed.host}.\nNothing of {folder.name} ran any more; its code is removed.\n"
+    assert cancelled() == (1, said)
     assert left_in(killed) == []
 
 
@@ -63,6 +65,15 @@ def test_another_home_ends_nothing(killed: Workspace, tmp_path: Path, monkeypatc
     before = len(killed.requests)
     assert cancelled() == (0, "")
     assert (len(killed.active_runs()), len(killed.requests)) == (1, before)
+
+
+def test_the_next_run_says_that_one_may_go_on_beside_it(killed: Workspace) -> None:
+    (folder,) = trail.folders()
+    killed.outcomes[FIRST] = "FAILED"
+    said = run().out
+    assert f"{folder.name} was stopped before it could end its run on Databricks, which may go on beside" in said
+    (folder / "on-databricks.json").write_text("{", encoding="utf-8")
+    assert "on-databricks.json is damaged" in run().out
 
 
 def test_a_run_that_is_followed_is_left_alone(workspace: Workspace) -> None:

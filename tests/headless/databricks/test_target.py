@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from databricks.sdk import WorkspaceClient
 
+from tests.commands import workshop_here
 from tests.core.test_outcome import outcome
 from tests.headless.databricks.runs import (
     FIRST,
@@ -47,6 +49,52 @@ def test_a_run_is_green_only_if_each_task_has_succeeded(workspace: Workspace, en
     assert [each["status"] for each in summary["notebooks"]][1:] == ["not run", "not run"]
     assert "Traceback" not in ended.out + ended.err
     nothing_is_left(workspace)
+
+
+def test_what_had_not_begun_when_a_run_was_cancelled_has_not_run(workspace: Workspace, home: Path) -> None:
+    workspace.hold(FIRST)
+
+    def cancel() -> None:
+        for active in workspace.active_runs():
+            WorkspaceClient().jobs.cancel_run(active.run_id)
+
+    with when(lambda: looks(workspace) > 1, cancel):
+        ended = run()
+    assert ended.code == 1
+    (summary,) = summaries(home)
+    assert summary["status"] == "interrupted"
+    assert summary["sentence"] == f"{FIRST} was cancelled in the workspace; run it again when you like."
+    assert [(each["status"], each["seconds"]) for each in summary["notebooks"]] == [("not run", None)] * 3
+    assert f"{FIRST}: started" not in ended.out
+    nothing_is_left(workspace)
+
+
+def test_a_run_that_is_followed_afterwards_is_as_old_and_as_long_as_it_was(workspace: Workspace, home: Path) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    run()
+    (made,) = workspace.runs.values()
+    made.start_time, made.end_time = 1_700_000_000_000, 1_700_000_123_456
+    followed = run("--follow", str(made.run_id))
+    assert followed.code == 1
+    assert "started before" not in followed.out
+    summary = summaries(home)[-1]
+    assert (summary["started"], summary["seconds"]) == ("2023-11-14T22:13:20+00:00", 123.46)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--action", "deployment"], "--action"), (["-p", "seed=1"], "--parameter"), (["--scoring"], "--scoring")],
+)
+def test_a_run_that_is_followed_can_be_told_nothing(options: list[str], named: str) -> None:
+    refused = workshop_here("run", "--follow", "1", *options)
+    assert refused.code == 2
+    assert f"leave {named} out" in " ".join((refused.out + refused.err).replace("│", " ").split())
+
+
+def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> None:
+    refused = run("--follow", "12345")
+    assert refused.code == 1
+    assert "There is no run 12345 in this workspace: take the number after /run/" in refused.err
 
 
 def test_a_run_that_the_service_loses_is_red(workspace: Workspace, home: Path) -> None:

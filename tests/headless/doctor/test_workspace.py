@@ -331,7 +331,7 @@ def test_what_is_worth_knowing_does_not_fail(good: Workspace, monkeypatch: pytes
     code, findings = doctor(model="wine_quality")
     notes = {name: finding["text"] for name, finding in findings.items() if finding["mark"] == "note"}
     assert code == 0
-    assert list(notes) == ["service principal", "compute", "tables", "wines"]
+    assert list(notes) == ["service principal", "compute", "wines"]
     assert "the cluster shared is TERMINATED: the run starts it, about five minutes" in notes["compute"]
     assert "Ada Lovelace is a person" in notes["service principal"]
 
@@ -388,6 +388,24 @@ def test_a_404_of_something_else_than_the_service_is_not_taken_for_an_answer(goo
     good.fail_next("unity-catalog/tables/", status=404, error_code="ENDPOINT_NOT_FOUND")
     code, findings = doctor()
     assert (code, findings["wines"]["mark"]) == (1, "fails")
+
+
+def test_a_name_with_one_dot_is_none_of_a_model(good: Workspace) -> None:
+    code, findings = doctor(model="workshop.wine_quality")
+    assert (code, findings["model"]["mark"]) == (1, "fails")
+    assert "a name for neither registry" in findings["model"]["text"]
+
+
+def test_a_setting_that_is_none_is_noticed(good: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUT", "cluster")
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_QQQ", "1")
+    code, findings = doctor()
+    assert (code, findings["settings"]["mark"]) == (0, "note")
+    assert (
+        "WORKSHOP_DATABRICKS_COMPUT is no setting, did you mean WORKSHOP_DATABRICKS_COMPUTE?"
+        in (findings["settings"]["text"])
+    )
+    assert "WORKSHOP_DATABRICKS_QQQ is no setting" in findings["settings"]["text"]
 
 
 def test_a_model_that_is_there_may_be_managed(good: Workspace) -> None:

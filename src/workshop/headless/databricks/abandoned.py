@@ -30,15 +30,32 @@ def cancel(progress: Progress) -> int:
     return sum(_end(client, folder, settings, progress) for folder in folders)
 
 
+def mention(token: str, progress: Progress) -> None:
+    """Say which runs were stopped here without ending what they had started there, but for those of this token."""
+    for folder in trail.folders():
+        try:
+            with trail.taken_up(folder) as found:
+                if found is not None and found.token != token:
+                    progress.said(
+                        f"{folder.name} was stopped before it could end its run on Databricks, which may go on beside "
+                        "this one: `workshop databricks cancel` ends it."
+                    )
+        except WorkshopError as error:
+            progress.said(str(error))
+
+
 def _end(client: WorkspaceClient, folder: Path, settings: DatabricksSettings, progress: Progress) -> bool:
     with trail.taken_up(folder) as found:
         if found is None:
             return False
-        for run in submission.find(client, found.token):
+        active = submission.find(client, found.token)
+        for run in active:
             if following.cancel(client, run.run_id) is None:
                 raise WorkshopError(f"The run on Databricks was told to end and has not yet: see {run.page}.")
             submission.forget_job(client, run.job_id)
             progress.said(f"Cancelled on Databricks: {run.page}")
         if tidy_up(client, found.place, None, settings, progress):
             trail.gone_cold(folder)
+            if not active:
+                progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")
         return True

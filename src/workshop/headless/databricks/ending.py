@@ -1,9 +1,12 @@
 """How a run of the workspace comes to its end here: brought back, stopped, or ended; and what is removed after it."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
@@ -43,8 +46,6 @@ def bring_back(
     """
     watch = Watch(client, list(plan.parameters), plan.folder, progress)
     try:
-        if submitted.earlier:
-            progress.said("This run has been started before: it is followed, and no second one is started.")
         progress.said(f"On Databricks: {submitted.page}")
         run = following.follow(client, submitted.run_id, settings, watch.look_at, progress.said)
         executed = watch.executed(run)
@@ -59,8 +60,8 @@ def bring_back(
             f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run --follow "
             f"{submitted.run_id}` follows it again."
         ) from error
-    if submitted.earlier and executed.outcome is not None:
-        executed = replace(executed, slots_before=executed.outcome["slots_before"])
+    if submitted.earlier:
+        executed = replace(executed, **_before_this_process(run, executed))
     return replace(executed, run_page=submitted.page)
 
 
@@ -113,6 +114,17 @@ def tidy_up(
         progress.said(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
         return False
     return True
+
+
+def _before_this_process(run: jobs.Run, executed: Executed) -> dict[str, Any]:
+    """What a run says itself of the time when nobody here looked."""
+    found: dict[str, Any] = {}
+    if executed.outcome is not None:
+        found["slots_before"] = executed.outcome["slots_before"]
+    if run.start_time and run.end_time:
+        found["started"] = datetime.fromtimestamp(run.start_time // 1000, UTC)
+        found["seconds"] = round((run.end_time - run.start_time) / 1000, 2)
+    return found
 
 
 def _stopped(client: WorkspaceClient, submitted: Submitted, watch: Watch) -> Executed:

@@ -1,6 +1,7 @@
 """Follows a run again that was submitted earlier, from here or from another machine, and reports it as its own."""
 
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import NotFound
 from databricks.sdk.service import jobs
 
 from workshop.core import store
@@ -29,7 +30,12 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
     settings = databricks_settings()
     client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
     with explained(f"look at the run {run_id}"):
-        run = client.jobs.get_run(run_id)
+        try:
+            run = client.jobs.get_run(run_id)
+        except NotFound as error:
+            raise WorkshopError(
+                f"There is no run {run_id} in this workspace: take the number after /run/ in its page's address."
+            ) from error
     given = submission.run_parameters(run)
     if submission.RUN_ID not in given:
         raise WorkshopError(f"The run {run_id} is none that `workshop run` has submitted: look at {run.run_page_url}.")

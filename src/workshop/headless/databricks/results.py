@@ -140,6 +140,8 @@ def _status(task: jobs.RunTask) -> str:
         return "succeeded"
     if result in _NOT_RUN or (state is not None and state.life_cycle_state == jobs.RunLifeCycleState.SKIPPED):
         return "not run"
+    if result == _RESULT.CANCELED and not task.execution_duration:
+        return "not run"
     return "interrupted" if result == _RESULT.CANCELED else "failed"
 
 
@@ -196,7 +198,7 @@ def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:
 
 
 def _seconds(task: jobs.RunTask) -> float | None:
-    if not task.start_time or not task.end_time:
+    if not task.start_time or not task.end_time or _status(task) == "not run":
         return None
     return round((task.end_time - task.start_time) / 1000, 2)
 

@@ -3,6 +3,8 @@
 Nothing of signing in is here: the SDK finds that by itself, in `DATABRICKS_…` and `ARM_…` variables or in a profile.
 """
 
+import os
+from difflib import get_close_matches
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -95,6 +97,17 @@ def databricks_settings() -> DatabricksSettings:
     if settings.code == "git":
         _require_an_address(settings.git_url)
     return settings
+
+
+def misspelt_variables() -> list[str]:
+    """A sentence for each variable of the environment that looks like a setting of these and is none."""
+    known = [f"{PREFIX}{name.upper()}" for name in DatabricksSettings.model_fields]
+    sentences = []
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            meant = get_close_matches(name, known, n=1)
+            sentences.append(f"{name} is no setting" + (f", did you mean {meant[0]}?" if meant else ""))
+    return sentences
 
 
 def _require_an_address(git_url: str) -> None:

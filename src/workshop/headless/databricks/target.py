@@ -15,7 +15,7 @@ from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
 from workshop.headless import interruption
-from workshop.headless.databricks import code, definition, submission, trail
+from workshop.headless.databricks import abandoned, code, definition, submission, trail
 from workshop.headless.databricks.definition import Work
 from workshop.headless.databricks.ending import Attempt, bring_back, end_what_runs, tidy_up
 from workshop.headless.databricks.errors import explained
@@ -78,11 +78,14 @@ class DatabricksTarget:
         token = submission.token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str))
         place = code.place_of(self.settings, plan.commit, token)
         attempt = Attempt(plan.folder, token, place, submission_id=uuid.uuid4().hex)
+        abandoned.mention(token, progress)
         submitted: Submitted | None = None
         with trail.left_by(plan.folder, Trail(token=token, place=place)):
             try:
                 work = self._work(plan, attempt)
                 submitted = submission.submit(self.client, work, self.settings, token)
+                if submitted.earlier:
+                    progress.said("This run has been started before: it is followed, and no second one is started.")
                 executed = bring_back(self.client, submitted, plan, self.settings, progress)
             except KeyboardInterrupt:
                 with interruption.undisturbed():

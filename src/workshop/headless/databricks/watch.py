@@ -94,7 +94,7 @@ def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult], names: list
         if each.notebook.error is not None:
             where = f" {each.notebook.error.source}" if each.notebook.error.source else ""
             return "failed", f"{each.notebook.name}, on Databricks: {each.notebook.error.message.rstrip('.')}.{where}"
-    if stopped := next((each for each in every if each.notebook.status == "interrupted"), None):
+    if stopped := next((each for each in every if each.state == jobs.RunResultState.CANCELED.value), None):
         return "interrupted", f"{stopped.notebook.name} was cancelled in the workspace; run it again when you like."
     if [each.notebook.name for each in every if each.notebook.status == "succeeded"] == names:
         return "done", f"{', '.join(each.notebook.name for each in every)} ran to the end."

@@ -7,6 +7,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import BadRequest, NotFound
 
 from workshop.core.errors import WorkshopError
+from workshop.core.registries import name_for_neither
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.sign_in import Identity
 from workshop.headless.doctor.report import Note
@@ -60,7 +61,7 @@ class Holdings:
     def tables(self) -> str:
         """The rights to tables in Unity Catalog."""
         if not self._tables:
-            return Note(f"kept in {self._home}: none in Unity Catalog")
+            return f"kept in {self._home}, none in Unity Catalog"
         self._rights.require("schema", self._tables, "SELECT", "MODIFY", "CREATE_TABLE")
         return f"tables in {self._tables} can be made, read and written"
 
@@ -104,6 +105,8 @@ class Holdings:
         return f"{self._model} can be registered, loaded and aliased"
 
     def _model_of_the_workspace(self) -> str:
+        if "." in self._model:
+            raise WorkshopError(name_for_neither(self._model))
         with explained(f"look for the model {self._model}"):
             known = or_none(lambda: self._client.model_registry.get_model(self._model).registered_model_databricks)
         if known is None:

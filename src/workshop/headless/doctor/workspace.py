@@ -19,7 +19,7 @@ from workshop.core.settings import current_settings
 from workshop.headless.databricks import code
 from workshop.headless.databricks.credentials import ASK_THE_DOCTOR
 from workshop.headless.databricks.errors import explained, quoted
-from workshop.headless.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
+from workshop.headless.databricks.settings import PREFIX, DatabricksSettings, databricks_settings, misspelt_variables
 from workshop.headless.databricks.sign_in import Identity, check_host, require_service_principal, sign_in, who
 from workshop.headless.doctor import federation
 from workshop.headless.doctor.holdings import Holdings, or_none
@@ -87,7 +87,9 @@ class _Visit:
                 "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
             )
         self._settings = settings
-        return f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
+        said = f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
+        misspelt = misspelt_variables()
+        return Note("; ".join([*misspelt, said])) if misspelt else said
 
     def clock(self) -> str:
         host = os.environ.get("DATABRICKS_HOST") or (self._here.config.host if self._client is not None else "")
