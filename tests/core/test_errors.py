@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import unicodedata
 from typing import Any
 
@@ -86,3 +87,12 @@ def test_what_is_quoted_of_others_is_one_short_line() -> None:
     assert first_sentence(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert first_sentence(ValueError("x" * 1000)) == "x" * 300 + " …"
     assert shortened("x" * 300) == "x" * 300
+
+
+@pytest.mark.parametrize(
+    "said", ["tok dapi0123456789abcdef0123", "Bearer abc.def", "the token eyJhbGciOi.eyJzdWIi.c2ln is foreign"]
+)
+def test_no_token_is_quoted(said: str) -> None:
+    quoted = first_sentence(RuntimeError(said))
+    assert "***" in quoted
+    assert not re.search(r"dapi0|abc|eyJ", quoted)

@@ -103,6 +103,10 @@ def test_an_outcome_that_lacks_something_is_none(missing: str) -> None:
         (("decision", "guards", 0, "passed"), "yes"),
         (("decision", "looks", "number"), 1.5),
         (("drift", "alcohol"), "0.02"),
+        (("slots_before",), {}),
+        (("decision", "difference"), 0.1),
+        (("decision", "rows"), 10**400),
+        (("decision", "confidence"), math.nan),
     ],
 )
 def test_an_outcome_of_another_shape_is_none(where: tuple[str | int, ...], value: object) -> None:

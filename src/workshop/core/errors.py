@@ -24,6 +24,10 @@ _ESCAPES = re.compile(
 )
 _UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
+# Databricks' own tokens and client secrets, and signed tokens of anybody, wherever they come from.
+_TOKENS = re.compile(
+    r"\bdapi[0-9a-f]{16,}(-\d+)?|\bdose[0-9a-f]{16,}|\beyJ[\w-]+(\.[\w-]+){0,2}|(?<=Bearer )[\w.~+/=-]+"
+)
 _LOGGING_COMMAND = re.compile(r"#(?=#(?:vso)?\[)", re.IGNORECASE)
 _CHOOSE = "choose a folder that you may write to with WORKSHOP_HOME=/path/to/folder"
 _ADVICE = {
@@ -54,9 +58,14 @@ def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
     return text if len(text) <= longest else f"{text[:longest]} …"
 
 
+def without_tokens(text: str) -> str:
+    """The text without what looks like a token or a secret of Databricks, or a signed token of anybody."""
+    return _TOKENS.sub("***", text)
+
+
 def first_sentence(error: BaseException) -> str:
     """What another library's error says, cut down to what fits into a sentence of ours."""
-    said = re.sub(r"\s+", " ", printable(str(error))).strip() or type(error).__name__
+    said = re.sub(r"\s+", " ", without_tokens(printable(str(error)))).strip() or type(error).__name__
     first = re.split(r"(?<=\w)[.:] (?:Detail|Detailed message|Traceback)\b", said)[0]
     return shortened(first).rstrip(" .")
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _PNG = b"\x89PNG"
 _LONGEST_SENTENCE = 1_000
+_SLOTS = {"production", "staging", "previous"}
+_COMPARED = ("auc_champion", "difference", "standard_error", "lower_bound", "upper_bound", "p_value")
+_FIGURES = ("auc_candidate", "confidence", "min_improvement", "rows", "positives")
+_LARGEST = 1e12
 
 
 class HandedOver(BaseModel):
@@ -92,6 +96,14 @@ def _check_outcome(read: dict[str, Any]) -> None:
     whole = TypeAdapter(Outcome)
     whole.rebuild(_types_namespace={"Decision": Decision})
     whole.validate_json(json.dumps(read), strict=True)
+    if set(read["slots_before"]) != _SLOTS or set(read["slots_after"]) != _SLOTS:
+        raise ValueError("it does not say who holds which slot")
+    decision = read["decision"]
+    if decision["difference"] is not None and any(decision[name] is None for name in _COMPARED):
+        raise ValueError("it compares by halves")
+    figures = [decision[name] for name in (*_COMPARED, *_FIGURES) if decision[name] is not None]
+    if not all(abs(figure) < _LARGEST for figure in figures):
+        raise ValueError("its figures are none")
 
 
 def _each_text(read: Any, harmless: Callable[[str], str]) -> Any:

@@ -1,13 +1,18 @@
 """What this machine has started on Databricks, and nobody follows any more, is ended there."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.service import jobs
 from rich.console import Console
 
 from tests.headless.databricks.runs import FIRST, left_in, looks, run, when
+from tests.headless.databricks.test_interruption import started
 from tests.workspace import Workspace
+from workshop.core.errors import WorkshopError
 from workshop.headless.databricks import abandoned, following, target, trail
 from workshop.headless.progress import PlainProgress
 
@@ -69,11 +74,61 @@ def test_another_home_ends_nothing(killed: Workspace, tmp_path: Path, monkeypatc
 
 def test_the_next_run_says_that_one_may_go_on_beside_it(killed: Workspace) -> None:
     (folder,) = trail.folders()
-    killed.outcomes[FIRST] = "FAILED"
-    said = run().out
-    assert f"{folder.name} was stopped before it could end its run on Databricks, which may go on beside" in said
-    (folder / "on-databricks.json").write_text("{", encoding="utf-8")
-    assert "on-databricks.json is damaged" in run().out
+    out = io.StringIO()
+    abandoned.mention("another", PlainProgress(Console(file=out, width=200)))
+    assert f"{folder.name} was stopped before it could end its run on Databricks, which may go on" in out.getvalue()
+    left = trail.found_in(folder)
+    assert left is not None
+    abandoned.mention(left.token, PlainProgress(Console(file=out, width=200)))
+    assert out.getvalue().count(folder.name) == 1
+
+
+def test_a_trail_that_is_damaged_keeps_no_other_run_going(killed: Workspace, home: Path) -> None:
+    damaged = home / "runs" / "20200101T000000Z-x"
+    damaged.mkdir()
+    (damaged / "on-databricks.json").write_text("{", encoding="utf-8")
+    with pytest.raises(WorkshopError, match=r"on-databricks\.json is damaged"):
+        cancelled()
+    assert (killed.active_runs(), left_in(killed)) == ([], [])
+
+
+def test_a_run_on_another_workspace_is_not_forgotten(killed: Workspace, tmp_path: Path, home: Path) -> None:
+    (folder,) = trail.folders()
+    left = trail.found_in(folder)
+    assert left is not None and left.host == killed.host
+    moved = left.model_copy(update={"host": "https://another.azuredatabricks.net"})
+    (folder / "on-databricks.json").write_text(moved.model_dump_json(), encoding="utf-8")
+    with pytest.raises(WorkshopError, match=r"was started on https://another\.azuredatabricks\.net: set "):
+        cancelled()
+    assert (len(killed.active_runs()), trail.folders()) == (1, [folder])
+
+
+def test_a_job_that_was_made_before_its_client_was_killed_goes_too(
+    killed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = trail.folders()
+    left = trail.found_in(folder)
+    assert left is not None
+    client = WorkspaceClient()
+    for name in (f"workshop {left.token}", f"workshop {left.token}-3", "workshop another"):
+        notebook = jobs.NotebookTask(notebook_path="/Workspace/Shared/x")
+        client.jobs.create(name=name, tasks=[jobs.Task(task_key="x", notebook_task=notebook)])
+    assert cancelled()[0] == 1
+    assert [job.settings.name for job in client.jobs.list() if job.settings] == ["workshop another"]
+
+
+def test_a_pipelines_job_that_is_cancelled_stops_its_own_process(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"BUILD_BUILDID": "17", "SYSTEM_JOBNAME": "deliver"}.items():
+        monkeypatch.setenv(name, value)
+    client = started(workspace)
+    count, _ = cancelled()
+    assert count == 1
+    out, err = client.communicate(timeout=60)
+    assert client.returncode == 1, out + err
+    assert "Stopped, and the run on Databricks was cancelled" in out
+    assert (workspace.active_runs(), left_in(workspace), trail.folders()) == ([], [], [])
 
 
 def test_a_run_that_is_followed_is_left_alone(workspace: Workspace) -> None:
@@ -87,7 +142,9 @@ def test_a_run_that_is_followed_is_left_alone(workspace: Workspace) -> None:
 
     with when(lambda: looks(workspace) > 2, try_to_cancel):
         assert run().code == 1
-    assert said == [(0, f"Signing in to {workspace.host}.\n")]
+    ((count, sentences),) = said
+    assert count == 0
+    assert f"is followed by the process {os.getpid()}, and left alone." in sentences
     assert next(iter(workspace.runs.values())).result_state == "FAILED"
 
 

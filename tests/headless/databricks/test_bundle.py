@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def what_a_run_submits(asked: Request, folder: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(submission, "submit", submit)
     there = target.DatabricksTarget(asked)
-    monkeypatch.setattr(there, "_client", object())
+    monkeypatch.setattr(there, "_client", SimpleNamespace(config=SimpleNamespace(host="", clock=None)))
     chosen = notebooks.select(scoring=asked.scoring)
     given = run._parameters(asked, chosen)
     plan = Plan(asked, chosen, given, str(asked.parameters["model_name"]), COMMIT, folder)

@@ -1,6 +1,7 @@
 """`workshop run --target databricks`, over real HTTP, where no task has to be executed: what fails, and how."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from tests.headless.databricks.runs import (
     summaries,
     when,
 )
+from tests.headless.databricks.test_interruption import started
 from tests.workspace import Workspace
 from workshop.core.handover import HandedOver
 from workshop.core.outcome import Status
+from workshop.headless.databricks import following
 
 pytestmark = pytest.mark.integration
 
@@ -89,6 +92,38 @@ def test_a_run_that_is_followed_can_be_told_nothing(options: list[str], named: s
     refused = workshop_here("run", "--follow", "1", *options)
     assert refused.code == 2
     assert f"leave {named} out" in " ".join((refused.out + refused.err).replace("│", " ").split())
+
+
+def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.hold(FIRST)
+    client = started(workspace)
+    (made,) = workspace.active_runs()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
+        patch.setattr(following, "follow", stop)
+        ended = run("--follow", str(made.run_id))
+    assert ended.code == 1
+    assert "Followed no longer; the run is somebody else's and goes on: http" in ended.out
+    assert workspace.active_runs() == [made]
+    client.send_signal(signal.SIGINT)
+    client.communicate(timeout=60)
+    nothing_is_left(workspace)
+
+
+def test_a_commit_that_is_none_is_not_shown(workspace: Workspace, home: Path) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    run()
+    (made,) = workspace.runs.values()
+    for task in made.tasks.values():
+        task.sent["notebook_task"]["base_parameters"]["WORKSHOP_GIT_COMMIT"] = "<script>"
+    run("--follow", str(made.run_id))
+    assert summaries(home)[-1]["git_commit"] == "unknown"
 
 
 def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> None:

@@ -4,6 +4,9 @@ A cancelled pipeline does not always tell its script: the task AzureCLI@2 passes
 run` is killed before it can end its run on Databricks. So a later step of the same job does, by the trail that it left.
 """
 
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 from databricks.sdk import WorkspaceClient
@@ -13,7 +16,12 @@ from workshop.headless.databricks import following, submission, trail
 from workshop.headless.databricks.ending import tidy_up
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.headless.databricks.sign_in import sign_in
+from workshop.headless.databricks.submission import Submitted
+from workshop.headless.databricks.trail import Trail
 from workshop.headless.plan import Progress
+
+_SECONDS_TO_END = 90
+"""How long a process gets to end its run and to write its report."""
 
 
 def cancel(progress: Progress) -> int:
@@ -27,7 +35,15 @@ def cancel(progress: Progress) -> int:
         return 0
     settings = databricks_settings()
     client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
-    return sum(_end(client, folder, settings, progress) for folder in folders)
+    ended, problem = 0, None
+    for folder in folders:  # one that can't be ended must not keep the others running
+        try:
+            ended += _end(client, folder, settings, progress)
+        except WorkshopError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return ended
 
 
 def mention(token: str, progress: Progress) -> None:
@@ -45,17 +61,53 @@ def mention(token: str, progress: Progress) -> None:
 
 
 def _end(client: WorkspaceClient, folder: Path, settings: DatabricksSettings, progress: Progress) -> bool:
+    """End what is left of a run, and say whether there was anything to do."""
     with trail.taken_up(folder) as found:
-        if found is None:
-            return False
-        active = submission.find(client, found.token)
-        for run in active:
-            if following.cancel(client, run.run_id) is None:
-                raise WorkshopError(f"The run on Databricks was told to end and has not yet: see {run.page}.")
-            submission.forget_job(client, run.job_id)
-            progress.said(f"Cancelled on Databricks: {run.page}")
-        if tidy_up(client, found.place, None, settings, progress):
-            trail.gone_cold(folder)
-            if not active:
-                progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")
+        if found is not None:
+            _end_what_was_left(client, folder, found, settings, progress)
+            return True
+    left = trail.found_in(folder)
+    if left is None:
+        return False
+    if not left.pipelines_run or left.pipelines_run != submission.pipelines_run():
+        progress.said(f"{folder.name} is followed by the process {left.pid}, and left alone.")
+        return False
+    # This very job is being cancelled, and that process has not heard of it.
+    with suppress(ProcessLookupError):
+        os.kill(left.pid, signal.SIGTERM)
+    with trail.taken_up(folder, seconds=_SECONDS_TO_END) as found:
+        if found is not None:
+            _end_what_was_left(client, folder, found, settings, progress)
+        elif trail.found_in(folder) is not None:
+            raise WorkshopError(f"The process {left.pid}, which follows {folder.name}, does not end: kill it.")
         return True
+
+
+def _end_what_was_left(
+    client: WorkspaceClient, folder: Path, found: Trail, settings: DatabricksSettings, progress: Progress
+) -> None:
+    if found.host and found.host != client.config.host:
+        raise WorkshopError(
+            f"{folder.name} was started on {found.host}: set DATABRICKS_HOST to that, and run this again."
+        )
+    active = submission.find(client, found.token)
+    others = [run for run in active if not _is_of(client, run, found)]
+    for run in active:
+        if run in others:
+            continue
+        if following.cancel(client, run.run_id) is None:
+            raise WorkshopError(f"The run on Databricks was told to end and has not yet: see {run.page}.")
+        submission.forget_job(client, run.job_id)
+        progress.said(f"Cancelled on Databricks: {run.page}")
+    if others:  # they run on the same code
+        trail.gone_cold(folder)
+        progress.said(f"Another process has started {others[0].page} for the same thing, which goes on.")
+    elif tidy_up(client, found.place, found.token, settings, progress):
+        trail.gone_cold(folder)
+        if not active:
+            progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")
+
+
+def _is_of(client: WorkspaceClient, run: Submitted, found: Trail) -> bool:
+    """Whether the process that left this trail has started the run."""
+    return not found.submission_id or submission.is_of(client, run.run_id, found.submission_id)

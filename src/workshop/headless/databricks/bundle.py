@@ -72,7 +72,7 @@ def check(content: str) -> Path:
         WorkshopError: it is another, or there is none.
     """
     path = place()
-    if not path.is_file() or path.read_text(encoding="utf-8") != content:
+    if not path.is_file() or path.read_bytes() != content.encode("utf-8"):
         raise WorkshopError(
             f"{path} is not what these settings make: run `workshop databricks bundle` with the same options and "
             "commit what it writes."

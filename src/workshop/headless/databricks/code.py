@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
 from workshop.headless.databricks.errors import explained
+from workshop.headless.databricks.patience import patiently
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
-from workshop.headless.databricks.submission import patiently
 
 _CHECKOUT = PACKAGE.parents[1]
 NOTEBOOKS = "src/workshop/notebooks"

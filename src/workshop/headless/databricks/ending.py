@@ -11,13 +11,11 @@ from databricks.sdk.service import jobs
 from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
 from workshop.headless.databricks import code, following, submission, trail
+from workshop.headless.databricks.patience import in_a_hurry
 from workshop.headless.databricks.settings import DatabricksSettings
 from workshop.headless.databricks.submission import Submitted
 from workshop.headless.databricks.watch import Watch
 from workshop.headless.plan import Executed, Plan, Progress
-
-_SECONDS_TO_STOP = 30
-"""How long a call is tried again when somebody waits for this to stop."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,11 @@ def bring_back(
     except KeyboardInterrupt:
         with interruption.undisturbed():
             interruption.heard()
+            if not submitted.is_ours:
+                return _left_alone(submitted, watch)
             progress.said("Stopping: the run on Databricks is being cancelled.")
-            client.config.retry_timeout_seconds = min(_SECONDS_TO_STOP, settings.retry_seconds)
-            return _stopped(client, submitted, watch)
+            with in_a_hurry(client):
+                return _stopped(client, submitted, watch)
     except WorkshopError as error:
         raise WorkshopError(
             f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run --follow "
@@ -63,6 +63,12 @@ def bring_back(
     if submitted.earlier:
         executed = replace(executed, **_before_this_process(run, executed))
     return replace(executed, run_page=submitted.page)
+
+
+def _left_alone(submitted: Submitted, watch: Watch) -> Executed:
+    sentence = f"Followed no longer; the run is somebody else's and goes on: {submitted.page}."
+    results = watch.results_so_far()
+    return Executed(results, "interrupted", sentence, None, {}, over=False, run_page=submitted.page)
 
 
 def end_what_runs(
@@ -77,43 +83,57 @@ def end_what_runs(
     Raises:
         WorkshopError: the workspace does not answer, or the run does not end.
     """
-    active = submission.find(client, attempt.token)
-    ours = [
-        run
-        for run in active
-        if (submitted is not None and run.run_id == submitted.run_id)
-        or submission.is_of(client, run.run_id, attempt.submission_id)
-    ]
-    for run in ours:
-        if following.cancel(client, run.run_id) is None:
-            raise WorkshopError(f"The run {run.run_id} was told to end and has not yet: see {run.page}.")
-        submission.forget_job(client, run.job_id)
-    others = [run for run in active if run not in ours]
-    # Another process of the same token runs on the same code.
-    if others or tidy_up(client, attempt.place, submitted, settings, progress):
-        trail.gone_cold(attempt.folder)
-    return others
+    with in_a_hurry(client):
+        active = submission.find(client, attempt.token)
+        ours = [
+            run
+            for run in active
+            if (submitted is not None and run.run_id == submitted.run_id)
+            or submission.is_of(client, run.run_id, attempt.submission_id)
+        ]
+        for run in ours:
+            if following.cancel(client, run.run_id) is None:
+                raise WorkshopError(f"The run {run.run_id} was told to end and has not yet: see {run.page}.")
+            submission.forget_job(client, run.job_id)
+        others = [run for run in active if run not in ours]
+        # Another process of the same token runs on the same code.
+        if others or tidy_up(client, attempt.place, attempt.token, settings, progress):
+            trail.gone_cold(attempt.folder)
+        return others
 
 
 def tidy_up(
     client: WorkspaceClient,
     place: str,
-    submitted: Submitted | None,
+    token: str,
     settings: DatabricksSettings,
     progress: Progress,
 ) -> bool:
     """Remove from the workspace what the run has left there, now that it has ended; whether that was possible.
 
     What can't be removed must not turn a run red that has delivered: then the progress says so.
+
+    Args:
+        client: of the workspace.
+        place: the folder of the run's code.
+        token: what the jobs are named by that were made for the run; empty where none was.
+        settings: say where code lies.
+        progress: is told what is left.
     """
-    try:
-        if submitted is not None:
-            submission.forget_job(client, submitted.job_id)
-        code.remove(client, place, settings)
-    except WorkshopError as error:
-        progress.said(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
-        return False
-    return True
+    left = []
+    with in_a_hurry(client):
+        try:
+            code.remove(client, place, settings)
+        except WorkshopError as error:
+            left.append(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
+        try:
+            if token:
+                submission.forget_jobs(client, token)
+        except WorkshopError as error:
+            left.append(f"A job is left in the workspace; `workshop databricks cancel` removes it later: {error}")
+    for sentence in left:
+        progress.said(sentence)
+    return not left
 
 
 def _before_this_process(run: jobs.Run, executed: Executed) -> dict[str, Any]:

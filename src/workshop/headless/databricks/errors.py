@@ -12,16 +12,12 @@ from databricks.sdk.config import Config
 from databricks.sdk.errors import platform
 from databricks.sdk.errors.base import DatabricksError
 
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence, printable
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence, printable, without_tokens
 
 _SECRET_VARIABLES = (
     "SYSTEM_ACCESSTOKEN",
     "DATABRICKS_OIDC_TOKEN",
     *(attribute.env for attribute in Config.attributes() if attribute.sensitive and attribute.env),
-)
-# Databricks' own tokens and client secrets, and signed tokens of anybody, wherever they come from.
-_SECRET_SHAPES = re.compile(
-    r"\bdapi[0-9a-f]{16,}(-\d+)?|\bdose[0-9a-f]{16,}|\beyJ[\w-]+(\.[\w-]+){0,2}|(?<=Bearer )\S+"
 )
 _SETTINGS_OF_THE_SDK = re.compile(r"\.? ?\b(Config: |Env: [A-Z]).*", re.DOTALL)
 _REQUEST_LOG_OF_THE_SDK = re.compile(r"\.? ?This is likely a bug in the Databricks SDK.*", re.DOTALL)
@@ -70,7 +66,7 @@ def keep_secret(values: Iterable[str]) -> None:
 
 def without_secrets(text: str) -> str:
     """The text as it may be shown: no token, no client secret, and not the settings that the SDK appends."""
-    text = _SECRET_SHAPES.sub("***", _SETTINGS_OF_THE_SDK.sub("", text))
+    text = without_tokens(_SETTINGS_OF_THE_SDK.sub("", text))
     named = {os.environ.get(name, "") for name in _SECRET_VARIABLES}
     for secret in sorted(_known_secrets | named, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:

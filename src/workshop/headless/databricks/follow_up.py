@@ -1,5 +1,7 @@
 """Follows a run again that was submitted earlier, from here or from another machine, and reports it as its own."""
 
+import re
+
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
 from databricks.sdk.service import jobs
@@ -38,7 +40,8 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
             ) from error
     given = submission.run_parameters(run)
     if submission.RUN_ID not in given:
-        raise WorkshopError(f"The run {run_id} is none that `workshop run` has submitted: look at {run.run_page_url}.")
+        page = submission.page_of(run)
+        raise WorkshopError(f"The run {run_id} is none that `workshop run` has submitted: look at {page}.")
     model_name = str(check_parameter("model_name", given.get("model_name", Parameters().model_name), str))
     action = check_parameter("devops_action", given.get("devops_action", DevopsAction.INTEGRATION), str)
     point_mlflow_at_the_workspace(model_name)
@@ -55,9 +58,15 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         chosen,
         {notebook.name: {} for notebook in chosen},
         open_slots(store.connect(), model_name),
-        given.get("WORKSHOP_GIT_COMMIT", "unknown"),
+        _commit_of(given),
         progress,
     )
+
+
+def _commit_of(given: dict[str, str]) -> str:
+    """The commit that a run says that it is of, whoever has said so."""
+    commit = given.get("WORKSHOP_GIT_COMMIT", "")
+    return commit if re.fullmatch(r"[0-9a-f]{7,40}(-dirty)?", commit) else "unknown"
 
 
 def _in_order(tasks: list[jobs.RunTask]) -> list[str]:
@@ -81,6 +90,11 @@ class _Followed:
     def reach(self, progress: Progress) -> None:
         """It was reached when it was looked for."""
 
+    @property
+    def _token_of_jobs(self) -> str:
+        """The end of the name of a job that was made for the run; empty where none was."""
+        return (self._run.run_name or "").rpartition(" ")[2] if submission.job_of(self._run) is not None else ""
+
     def get_ready(self) -> None:
         """It has started."""
 
@@ -88,13 +102,14 @@ class _Followed:
         """See `Target`."""
         submitted = Submitted(
             int(self._run.run_id or 0),
-            self._run.run_page_url or "",
+            submission.page_of(self._run),
             earlier=True,
             job_id=submission.job_of(self._run),
+            is_ours=self._run.creator_user_name == who(self._client).principal,
         )
         executed = bring_back(self._client, submitted, plan, self._settings, progress)
         # What somebody else's run says of folders and jobs is not for us to act on; a bundle's job stays, too.
-        if executed.over and self._place and self._run.creator_user_name == who(self._client).principal:
+        if executed.over and self._place and submitted.is_ours:
             with interruption.undisturbed():
-                tidy_up(self._client, self._place, submitted, self._settings, progress)
+                tidy_up(self._client, self._place, self._token_of_jobs, self._settings, progress)
         return executed

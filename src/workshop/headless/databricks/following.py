@@ -11,8 +11,9 @@ from databricks.sdk.service import jobs
 from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
 from workshop.headless.databricks.errors import explained
+from workshop.headless.databricks.patience import patiently
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
-from workshop.headless.databricks.submission import ENDED, look_at, patiently
+from workshop.headless.databricks.submission import ENDED, look_at
 
 _GRACE = 120
 """Seconds that the service gets, beyond the run's own limit, to end the run itself."""

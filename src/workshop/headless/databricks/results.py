@@ -15,7 +15,7 @@ from databricks.sdk.service import jobs
 from workshop.core.errors import WorkshopError, shortened
 from workshop.core.handover import HandedOver, received
 from workshop.headless.databricks.errors import explained, harmless
-from workshop.headless.databricks.submission import patiently
+from workshop.headless.databricks.patience import patiently
 from workshop.headless.report import DECISION_PICTURE
 from workshop.headless.summary import Failure, NotebookResult
 

@@ -19,6 +19,7 @@ from databricks.sdk.errors.base import DatabricksError
 from workshop.core.errors import WorkshopError
 from workshop.headless.databricks import credentials
 from workshop.headless.databricks.errors import explained, keep_secret, of_the_network, quoted
+from workshop.headless.databricks.patience import PatientClock
 
 _SECONDS_TO_ANSWER = 20
 _SECONDS_PER_CALL = 60  # the SDK's own choice
@@ -63,9 +64,11 @@ def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = Non
     chain = _Chain()
     try:
         with explained("sign in"):
-            config = _config(chain, min(retry_seconds, _SECONDS_TO_ANSWER))
+            clock = PatientClock()
+            config = _config(chain, clock, min(retry_seconds, _SECONDS_TO_ANSWER))
             # From here on there is somebody who answers, and worth being patient with.
             config.retry_timeout_seconds = retry_seconds
+            clock.longest = retry_seconds
             config.http_timeout_seconds = _SECONDS_PER_CALL
             client = WorkspaceClient(config=config)
             _try(client, chain)
@@ -148,10 +151,12 @@ class _Chain(DefaultCredentials, CredentialsStrategy):
         return super().__call__(cfg)
 
 
-def _config(chain: _Chain, seconds: int) -> Config:
+def _config(chain: _Chain, clock: PatientClock, seconds: int) -> Config:
+    clock.longest = seconds
     try:
         return Config(
             credentials_strategy=chain,
+            clock=clock,
             retry_timeout_seconds=seconds,
             http_timeout_seconds=_SECONDS_TO_ANSWER,
             product="workshop",

@@ -4,47 +4,28 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import partial
 from threading import Event
-from typing import TypeVar
 
-import requests
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import (
-    DeadlineExceeded,
-    InternalError,
-    NotFound,
-    TemporarilyUnavailable,
-    TooManyRequests,
-)
-from databricks.sdk.retries import retried
+from databricks.sdk.errors import BadRequest, NotFound
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
 from workshop.headless import interruption
 from workshop.headless.databricks import definition
 from workshop.headless.databricks.definition import Work
-from workshop.headless.databricks.errors import explained
+from workshop.headless.databricks.errors import explained, harmless
+from workshop.headless.databricks.patience import LOST, patiently
 from workshop.headless.databricks.settings import DatabricksSettings
 
 RUN_ID = "WORKSHOP_RUN_ID"
 SUBMISSION = "WORKSHOP_SUBMISSION"
 """The parameter of a run that says which call has started it; run ids of two machines may be the same."""
 ENDED = (jobs.RunLifeCycleState.TERMINATED, jobs.RunLifeCycleState.SKIPPED, jobs.RunLifeCycleState.INTERNAL_ERROR)
-LOST = (
-    requests.ConnectionError,
-    requests.Timeout,
-    TimeoutError,
-    ConnectionError,
-    TemporarilyUnavailable,
-    DeadlineExceeded,
-    InternalError,
-    TooManyRequests,
-)
-"""What a call fails with when the service or the way to it is out of order for a while, after the SDK's own retries."""
 _A_PIPELINES_RUN = (
     "SYSTEM_COLLECTIONURI",
     "SYSTEM_TEAMPROJECTID",
@@ -56,7 +37,8 @@ _LONGEST_TOKEN = 64
 """Characters, in the service."""
 _LONGEST_NAME = 4096
 _MOST_ATTEMPTS = 50
-T = TypeVar("T")
+_MOST_MISSED = 5
+"""Attempts in a row without a job, after which no more of them are looked for: each removes the one before it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +52,8 @@ class Submitted:
     """Whether it was there already: another call has started it, with this token."""
     job_id: int | None
     """The job that was made for it, and goes with it."""
+    is_ours: bool = True
+    """Whether we have started it, now or earlier, and not somebody else."""
 
 
 def token(settings: DatabricksSettings, what: str) -> str:
@@ -81,11 +65,18 @@ def token(settings: DatabricksSettings, what: str) -> str:
     """
     if settings.idempotency_token:
         given = [settings.idempotency_token]
-    elif os.environ.get("BUILD_BUILDID"):
-        given = [os.environ.get(name, "") for name in _A_PIPELINES_RUN]
+    elif pipelines_run():
+        given = [pipelines_run()]
     else:
         given = [uuid.uuid4().hex]
     return hashlib.sha256("\n".join([*given, what]).encode("utf-8")).hexdigest()[:40]
+
+
+def pipelines_run() -> str:
+    """What tells this job of this run of a pipeline from any other; empty outside a pipeline."""
+    if not os.environ.get("BUILD_BUILDID"):
+        return ""
+    return hashlib.sha256("\n".join(os.environ.get(name, "") for name in _A_PIPELINES_RUN).encode()).hexdigest()[:40]
 
 
 def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> Submitted:
@@ -100,8 +91,10 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
         with explained("submit the run"):
             run_id, job_id = _start(client, work, settings, attempt)
         run = _first_look_at(client, run_id, settings)
-        earlier = run_parameters(run).get(SUBMISSION) != next(iter(work.base_parameters.values()))[SUBMISSION]
-        submitted = Submitted(run_id, run.run_page_url or "", earlier, job_id)
+        # Where the service does not tell a run's parameters it is taken for ours, so that no other is started after it.
+        ours = next(iter(work.base_parameters.values()))[SUBMISSION]
+        earlier = run_parameters(run).get(SUBMISSION, ours) != ours
+        submitted = Submitted(run_id, page_of(run), earlier, job_id)
         if not earlier or not has_failed(run):
             return submitted
         forget_job(client, job_id)
@@ -120,7 +113,7 @@ def find(client: WorkspaceClient, token: str) -> list[Submitted]:
     with explained("look for runs that are still active"):
         every = patiently(client, lambda: list(client.jobs.list_runs(active_only=True)))
         return [
-            Submitted(run.run_id, run.run_page_url or "", True, job_of(run))
+            Submitted(run.run_id, page_of(run), True, job_of(run))
             for run in every
             if run.run_id is not None and any(word.startswith(token) for word in (run.run_name or "").split())
         ]
@@ -136,6 +129,12 @@ def is_of(client: WorkspaceClient, run_id: int, submission: str) -> bool:
         return run_parameters(patiently(client, lambda: client.jobs.get_run(run_id))).get(SUBMISSION) == submission
 
 
+def page_of(run: jobs.Run | jobs.BaseRun) -> str:
+    """The address of a run's page, for a person; empty where it is none."""
+    page = harmless(run.run_page_url or "")
+    return page if page.startswith(("https://", "http://")) and not any(each.isspace() for each in page) else ""
+
+
 def job_of(run: jobs.Run | jobs.BaseRun) -> int | None:
     """The job that was made for a run of ours; None where it needed none."""
     return run.job_id if run.run_type == jobs.RunType.JOB_RUN else None
@@ -144,18 +143,25 @@ def job_of(run: jobs.Run | jobs.BaseRun) -> int | None:
 def forget_job(client: WorkspaceClient, job_id: int | None) -> None:
     """Remove the job that was made for a run; the run and its page stay."""
     if job_id is not None:
-        with explained(f"remove the job {job_id}"), suppress(NotFound):
-            patiently(client, lambda: client.jobs.delete(job_id))
+        with explained(f"remove the job {job_id}"):
+            try:
+                patiently(client, lambda: client.jobs.delete(job_id))
+            except (NotFound, BadRequest) as error:
+                if isinstance(error, BadRequest) and "does not exist" not in str(error):
+                    raise
 
 
-def patiently(client: WorkspaceClient, call: Callable[[], T]) -> T:
-    """Call again, for as long as the client may, what has failed because the service or the way to it was out of order.
-
-    The SDK does so by itself for some failures and not for others: not for an error 500, nor for an upload.
-    """
-    seconds = timedelta(seconds=client.config.retry_timeout_seconds or 300)
-    again: Callable[[], T] = retried(on=LOST, timeout=seconds)(call)
-    return again()
+def forget_jobs(client: WorkspaceClient, token: str) -> None:
+    """Remove the jobs that were made for the runs of a token, of whose making we may not have heard."""
+    with explained("look for jobs that were made for the run"):
+        missed = 0
+        for attempt in _attempts(token):
+            made = patiently(client, partial(_jobs_named, client, _name_of_job(attempt)))
+            for job in made:
+                forget_job(client, job.job_id)
+            missed = 0 if made else missed + 1
+            if missed == _MOST_MISSED:
+                return
 
 
 def look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
@@ -175,8 +181,9 @@ def run_parameters(run: jobs.Run) -> dict[str, str]:
     """What a run has given to all of its notebooks, and to some of them."""
     found: dict[str, str] = {}
     for task in run.tasks or []:
-        if task.notebook_task is not None:
-            found.update(task.notebook_task.base_parameters or {})
+        given = task.notebook_task.base_parameters if task.notebook_task is not None else None
+        if isinstance(given, dict):  # the SDK hands on what it gets
+            found.update({str(name): str(value) for name, value in given.items()})
     return found
 
 
@@ -192,6 +199,14 @@ def _attempts(token: str) -> Iterator[str]:
         yield f"{token}-{number}"[:_LONGEST_TOKEN]
 
 
+def _jobs_named(client: WorkspaceClient, name: str) -> list[jobs.BaseJob]:
+    return list(client.jobs.list(name=name))
+
+
+def _name_of_job(token: str) -> str:
+    return f"workshop {token}"
+
+
 def _start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> tuple[int, int | None]:
     """The ids of the run and of the job that was made for it, if one had to be."""
     if settings.compute != "job_cluster":
@@ -199,7 +214,7 @@ def _start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
         submission = definition.submission(named, settings)
         return int(patiently(client, lambda: client.jobs.submit(idempotency_token=token, **submission).run_id)), None
     # A run without a job starts a cluster for each notebook. The job is named by the token, so that a retry finds it.
-    named = replace(work, title=f"workshop {token}")
+    named = replace(work, title=_name_of_job(token))
     job = next(iter(client.jobs.list(name=named.title)), None)
     job_id = job.job_id if job is not None else client.jobs.create(**definition.job(named, settings)).job_id
     if job_id is None:

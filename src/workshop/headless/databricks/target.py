@@ -80,7 +80,7 @@ class DatabricksTarget:
         attempt = Attempt(plan.folder, token, place, submission_id=uuid.uuid4().hex)
         abandoned.mention(token, progress)
         submitted: Submitted | None = None
-        with trail.left_by(plan.folder, Trail(token=token, place=place)):
+        with trail.left_by(plan.folder, self._trail(attempt)):
             try:
                 work = self._work(plan, attempt)
                 submitted = submission.submit(self.client, work, self.settings, token)
@@ -100,9 +100,23 @@ class DatabricksTarget:
                     end_what_runs(self.client, attempt, submitted, self.settings, progress)
                 raise
             with interruption.undisturbed():
-                if executed.over and tidy_up(self.client, place, submitted, self.settings, progress):
+                if executed.over and tidy_up(self.client, place, self._token_of_jobs(token), self.settings, progress):
                     trail.gone_cold(plan.folder)
             return executed
+
+    def _trail(self, attempt: Attempt) -> Trail:
+        return Trail(
+            host=self.client.config.host or "",
+            token=attempt.token,
+            place=attempt.place,
+            submission_id=attempt.submission_id,
+            pid=os.getpid(),
+            pipelines_run=submission.pipelines_run(),
+        )
+
+    def _token_of_jobs(self, token: str) -> str:
+        """The token, where jobs are made by it."""
+        return token if self.settings.compute == "job_cluster" else ""
 
     def _stopped_early(self, plan: Plan, attempt: Attempt, progress: Progress) -> Executed:
         """Somebody has stopped us before we knew which run is ours."""

@@ -20,6 +20,14 @@ _FILE = "on-databricks.json"
 class Trail(BaseModel):
     """Where a run is to be found in the workspace."""
 
+    host: str = ""
+    """Of the workspace."""
+    submission_id: str = ""
+    """What this process's own call to start the run is known by."""
+    pid: int = 0
+    """Of the process that follows the run, while that holds the lock."""
+    pipelines_run: str = ""
+    """What tells the job of a pipeline that has started it; empty outside a pipeline."""
     token: str
     """In the name of each run and job that was started for it."""
     place: str
@@ -47,15 +55,19 @@ def gone_cold(folder: Path) -> None:
 
 
 @contextmanager
-def taken_up(folder: Path) -> Iterator[Trail | None]:
+def taken_up(folder: Path, seconds: float = 0) -> Iterator[Trail | None]:
     """The trail in this run's folder, for whoever wants to follow it; None where there is none, or its process lives.
+
+    Args:
+        folder: the run's.
+        seconds: how long the process gets to end.
 
     Raises:
         WorkshopError: it can't be read.
     """
     try:
-        with FileLock(current_settings().lock_file(f"databricks-{folder.name}"), timeout=0):
-            yield _read(folder / _FILE)
+        with FileLock(current_settings().lock_file(f"databricks-{folder.name}"), timeout=seconds):
+            yield found_in(folder)
     except Timeout:
         yield None
 
@@ -72,7 +84,13 @@ def folders() -> list[Path]:
         raise explain_os_error(error) from error
 
 
-def _read(path: Path) -> Trail | None:
+def found_in(folder: Path) -> Trail | None:
+    """The trail in this run's folder, whether its process lives or not; None where there is none.
+
+    Raises:
+        WorkshopError: it can't be read.
+    """
+    path = folder / _FILE
     try:
         return Trail.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -5,10 +5,15 @@ from pathlib import Path
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
+from workshop.core.errors import shortened
 from workshop.headless.databricks import results
 from workshop.headless.databricks.errors import harmless
+from workshop.headless.databricks.submission import page_of
 from workshop.headless.plan import Executed, Progress
 from workshop.headless.summary import NotebookResult, RunStatus
+
+_LONGEST_TEXT = 10_000
+"""Characters of what the workspace says that are looked at."""
 
 
 class Watch:
@@ -96,9 +101,11 @@ def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult], names: list
             return "failed", f"{each.notebook.name}, on Databricks: {each.notebook.error.message.rstrip('.')}.{where}"
     if stopped := next((each for each in every if each.state == jobs.RunResultState.CANCELED.value), None):
         return "interrupted", f"{stopped.notebook.name} was cancelled in the workspace; run it again when you like."
-    if [each.notebook.name for each in every if each.notebook.status == "succeeded"] == names:
+    whole = run.state.result_state if run.state is not None else None
+    succeeded = [each.notebook.name for each in every if each.notebook.status == "succeeded"]
+    if succeeded == names and whole in (None, jobs.RunResultState.SUCCESS):
         return "done", f"{', '.join(each.notebook.name for each in every)} ran to the end."
     states = [state for state in (run.state, *(task.state for task in run.tasks or [])) if state is not None]
-    said = [harmless(state.state_message) for state in states if state.state_message]
+    said = [shortened(harmless(state.state_message[:_LONGEST_TEXT])) for state in states if state.state_message]
     message = said[0] if said else "the workspace does not say why"
-    return "failed", f"Not all notebooks ran on Databricks: {message.strip().rstrip('.')}; see {run.run_page_url}."
+    return "failed", f"Not all notebooks ran on Databricks: {message.strip().rstrip('.')}; see {page_of(run)}."
