@@ -95,7 +95,10 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
         report.write(summary, Path(summary.report))
         summary.write(folder / "summary.json")
     except OSError as error:
-        raise explain_os_error(error) from error
+        where = f" ({summary.run_page})" if summary.run_page else ""
+        raise WorkshopError(
+            f"{sentence.rstrip('.')}{where}; but nothing of it could be kept: {explain_os_error(error)}"
+        ) from error
     return summary
 
 

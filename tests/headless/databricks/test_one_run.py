@@ -1,6 +1,8 @@
 """One run for one token, and nothing left of it in the workspace, whoever does what at whichever moment."""
 
+import errno
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from databricks.sdk import WorkspaceClient
 
 from tests.headless.databricks.runs import FIRST, left_in, nothing_is_left, run, summaries
 from tests.workspace import Workspace
+from workshop.headless import report
 from workshop.headless.databricks import code, ending, submission, target, watch
 
 pytestmark = pytest.mark.integration
@@ -130,6 +133,24 @@ def test_following_a_run_removes_no_folder_that_is_none_of_a_runs_code(
     (made,) = workspace.runs
     assert "is no folder that a run's code is put into, so it is left alone" in run("--follow", str(made)).out
     assert (workspace.root / "Workspace" / "Shared" / "precious").is_dir()
+
+
+def test_what_came_of_a_run_is_said_even_where_nothing_can_be_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "report.html")
+
+    monkeypatch.setattr(report, "write", full)
+    ended = run()
+    assert ended.code == 1
+    (made,) = workspace.runs
+    assert re.search(
+        rf"{FIRST}, on Databricks: .+/run/{made}\); but nothing of it could be kept: .+ the disk is full", ended.err
+    )
+    nothing_is_left(workspace)
 
 
 def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
