@@ -51,6 +51,7 @@ def workshop_here(*arguments: str) -> Finished:
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["workshop", *arguments])
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which `workshop run` replaces
         with pytest.raises(SystemExit) as ended:
             main()
     for each, handler in before.items():

@@ -115,6 +115,7 @@ def test_ctrl_c_on_the_terminal_while_a_run_is_still_importing_is_no_traceback(h
     out, err = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in out + err
+    assert "Stopped" in err
     _, alive = psutil.wait_procs(warming, timeout=20)
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 

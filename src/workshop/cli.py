@@ -31,6 +31,8 @@ app.add_typer(cli_pipelines.app, name="pipelines")
 app.add_typer(cli_devops.app, name="devops")
 out = Console()
 err = Console(stderr=True)
+_INTERRUPTED = 130
+"""What typer ends with, without a word, where a command was interrupted."""
 
 
 class Served(StrEnum):
@@ -138,9 +140,17 @@ def main() -> NoReturn:
         err.print(f"[bold red]✗[/] {escape(str(explain_os_error(error)))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("[yellow]Stopped.[/]")
-        sys.exit(1)
+        _end_stopped()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _end_stopped()
+        raise
     sys.exit(0)
+
+
+def _end_stopped() -> NoReturn:
+    err.print("[yellow]Stopped.[/]")
+    sys.exit(1)
 
 
 def _become(command: list[str]) -> NoReturn:

@@ -1,6 +1,5 @@
 """`workshop run`: the one command that pipelines and people type."""
 
-import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,8 +92,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         _require_nothing_besides(context, "follow", "publish", *(["target"] if target is Target.DATABRICKS else []))
     from workshop.headless import interruption
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, interruption.ask)
+    interruption.listen()
     try:
         if target is Target.LOCAL and follow is None:
             # Whatever kernels need is imported in another process while this one imports what it needs itself.
@@ -105,9 +103,8 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         from workshop.headless import plan, publication
         from workshop.headless import run as runner
         from workshop.headless.progress import shown_on
-    except Exception:  # compiled code turns an interrupt during its import into an error of its own
+    finally:  # during an import it gets lost, or compiled code turns it into an error of its own
         interruption.check()
-        raise
     if publish is not None:
         publication.check_folder(publish)
     request = plan.Request(

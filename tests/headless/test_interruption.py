@@ -1,4 +1,6 @@
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -14,3 +16,30 @@ def test_an_interruption_that_is_lost_comes_before_the_next_cell() -> None:
             interruption.check()
     interruption.heard()
     interruption.check()
+
+
+_LOST_IN_A_FINALIZER = """
+import signal
+from workshop.headless import interruption
+
+class Dropped:
+    def __init__(self, at_the_end):
+        self.at_the_end = at_the_end
+    def __del__(self):
+        self.at_the_end()
+
+interruption.listen()
+Dropped(lambda: signal.raise_signal(signal.SIGTERM))
+Dropped(lambda: [][0])
+try:
+    interruption.check()
+except KeyboardInterrupt:
+    print("comes again")
+"""
+
+
+def test_an_interruption_that_is_lost_is_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", _LOST_IN_A_FINALIZER], capture_output=True, text=True, check=True)
+    assert done.stdout == "comes again\n"
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "IndexError" in done.stderr  # what else is ignored is shown as ever

@@ -5,12 +5,28 @@ as if nobody had asked. So the wish is remembered, and the next cell does not st
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _asked = {"to stop": False}
+
+
+def listen() -> None:
+    """Hear Ctrl-C and SIGTERM from now on, in this whole process."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, ask)
+    show = sys.unraisablehook
+
+    def show_others(unraisable: Any) -> None:
+        # Python shows the traceback of what it ignores; this one is remembered, and comes again.
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            show(unraisable)
+
+    sys.unraisablehook = show_others
 
 
 def ask(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler gets both
