@@ -19,3 +19,6 @@ def test_what_can_not_be_written_leaves_the_old_text(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "new \udcff")
     assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    write_whole(path, "new \udcff", errors="replace")
+    assert path.read_text(encoding="utf-8") == "new ?"

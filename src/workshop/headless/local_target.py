@@ -1,6 +1,8 @@
 """Executes a run's notebooks on this machine, one after the other."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import nbformat
@@ -32,8 +34,9 @@ class LocalTarget:
 
             data.create_datasets()
 
-    def execute(self, plan: Plan, progress: Progress) -> Executed:
-        """See `Target`."""
+    @contextmanager
+    def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
+        """See `Target`; kernels have tidied up after themselves."""
         environment = {
             **os.environ,
             "WORKSHOP_HOME": str(current_settings().home),
@@ -50,7 +53,7 @@ class LocalTarget:
             for notebook in plan.notebooks
         ]
         results, status, sentence = _execute(jobs, progress)
-        return Executed(results, status, sentence, outcome_of(results), data_version())
+        yield Executed(results, status, sentence, outcome_of(results), data_version())
 
 
 def outcome_of(results: list[NotebookResult]) -> dict[str, Any] | None:

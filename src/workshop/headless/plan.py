@@ -1,6 +1,7 @@
 """What a run is to do, and what comes back from wherever it is done."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -100,8 +101,10 @@ class Target(Protocol):
             WorkshopError: it can't be made.
         """
 
-    def execute(self, plan: Plan, progress: Progress) -> Executed:
-        """Execute the notebooks in order until one does not succeed.
+    def executed(self, plan: Plan, progress: Progress) -> AbstractContextManager[Executed]:
+        """Execute the notebooks in order until one does not succeed, and tidy up when the block ends.
+
+        What came of them is written down in the block: whoever is killed while tidying up has that already.
 
         Raises:
             WorkshopError: none of them could be started; one that fails is in the result.

@@ -12,6 +12,7 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
 from workshop.core.auc import percent
+from workshop.core.files import write_whole
 from workshop.headless.summary import NotebookResult, Summary
 
 DECISION_PICTURE = "decision.png"
@@ -65,7 +66,7 @@ def write(summary: Summary, path: Path) -> None:
         sections=sections,
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
-    path.write_text(page, encoding="utf-8", errors="replace")  # an output may hold half of a surrogate pair
+    write_whole(path, page, errors="replace")  # an output may hold half of a surrogate pair
 
 
 def _with_link_to(sentence: str, page: str) -> Markup:

@@ -54,8 +54,8 @@ def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
     before = slots.holders()
     folder = _make_folder(current_settings(), started, safe_run_name(request.run_name))
     plan = Plan(request, chosen, parameters, slots.model_name, commit, folder)
-    executed = target.execute(plan, progress)
-    with interruption.undisturbed():  # what has been done is written down, whoever is in a hurry
+    # What has been done is written down, whoever is in a hurry.
+    with target.executed(plan, progress) as executed, interruption.undisturbed():
         return _write_down(plan, executed, slots, before, started, clock)
 
 

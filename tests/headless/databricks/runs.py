@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 
 from tests.commands import Finished, workshop_here
 from tests.workspace import Workspace
+from workshop.headless.databricks import target
 
 FIRST, SECOND, THIRD = "part_1_1_data_prep", "part_1_2_training", "part_1_3_evaluating"
 
@@ -31,6 +33,23 @@ def environment_of(workspace: Workspace, commit: str) -> dict[str, str]:
 def run(*arguments: str) -> Finished:
     """`workshop run --target databricks …`, in this process."""
     return workshop_here("run", "--target", "databricks", *arguments)
+
+
+class KilledError(BaseException):
+    """What a process that is killed never gets to handle."""
+
+
+def killed_while_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has started its run, and is no more."""
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "bring_back", die)
+        patch.setattr(target, "end_what_runs", die)
+        with pytest.raises(KilledError):
+            run()
 
 
 def small_notebook(*cells: str) -> bytes:

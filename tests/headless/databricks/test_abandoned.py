@@ -9,33 +9,21 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 from rich.console import Console
 
-from tests.headless.databricks.runs import FIRST, left_in, looks, run, when
+from tests.headless.databricks.runs import FIRST, killed_while_it_follows, left_in, looks, run, when
 from tests.headless.databricks.test_interruption import started
 from tests.workspace import Workspace
 from workshop.core.errors import WorkshopError
-from workshop.headless.databricks import abandoned, following, target, trail
+from workshop.headless.databricks import abandoned, following, trail
 from workshop.headless.progress import PlainProgress
 
 pytestmark = pytest.mark.integration
 
 
-class KilledError(BaseException):
-    """What a process that is killed never gets to handle."""
-
-
 @pytest.fixture
 def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace with a run whose client was killed while it followed."""
-
-    def die(*_: object) -> None:
-        raise KilledError
-
     workspace.hold(FIRST)
-    with monkeypatch.context() as patch:
-        patch.setattr(target, "bring_back", die)
-        patch.setattr(target, "end_what_runs", die)
-        with pytest.raises(KilledError):
-            run()
+    killed_while_it_follows(monkeypatch)
     assert len(workspace.active_runs()) == 1
     return workspace
 

@@ -61,7 +61,7 @@ def what_a_run_submits(asked: Request, folder: Path, monkeypatch: pytest.MonkeyP
     """The work of a run, as far as it gets without a workspace."""
     monkeypatch.setattr(code, "of_commit", lambda commit, at: code.Code(commit, Path(WHEEL), {}, PINS))
     monkeypatch.setattr(code, "upload", lambda client, built, place, notebooks: WHEEL)
-    monkeypatch.setattr(code, "place_of", lambda settings, commit, token: PLACE)
+    monkeypatch.setattr(code, "place_of", lambda settings, commit, submission_id: PLACE)
 
     def submit(client: Any, work: Work, settings: Any, token: str) -> None:
         raise StopHereError(work)
@@ -72,8 +72,9 @@ def what_a_run_submits(asked: Request, folder: Path, monkeypatch: pytest.MonkeyP
     chosen = notebooks.select(scoring=asked.scoring)
     given = run._parameters(asked, chosen)
     plan = Plan(asked, chosen, given, str(asked.parameters["model_name"]), COMMIT, folder)
-    with pytest.raises(StopHereError) as stopped:
-        there.execute(plan, progress=None)  # type: ignore[arg-type]  # nothing is said before it is submitted
+    nothing_is_said: Any = None
+    with pytest.raises(StopHereError) as stopped, there.executed(plan, nothing_is_said):
+        pytest.fail("it stops where it would submit")
     return stopped.value.work
 
 
@@ -103,7 +104,7 @@ def deployed(made: dict[str, Any], goal: str, run_id: str) -> Any:
 def with_one_name(job: dict[str, Any]) -> dict[str, Any]:
     """A job without what is a run's alone: its name, its nonce, and where its code is, which goes when it ends."""
     for task in job["tasks"]:
-        for of_the_run in (target.PLACE, submission.SUBMISSION):
+        for of_the_run in (submission.PLACE, submission.SUBMISSION):
             task["notebook_task"]["base_parameters"].pop(of_the_run, None)
     return {**job, "name": ""}
 

@@ -10,10 +10,18 @@ from typing import Any
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from tests.headless.databricks.runs import FIRST, left_in, nothing_is_left, run, summaries
+from tests.headless.databricks.runs import (
+    FIRST,
+    KilledError,
+    killed_while_it_follows,
+    left_in,
+    nothing_is_left,
+    run,
+    summaries,
+)
 from tests.workspace import Workspace
 from workshop.headless import report
-from workshop.headless.databricks import code, ending, submission, target, watch
+from workshop.headless.databricks import code, ending, submission, target, trail, watch
 
 pytestmark = pytest.mark.integration
 
@@ -36,15 +44,7 @@ def test_a_second_client_that_is_refused_leaves_the_run_of_the_first_and_its_cod
     workspace: Workspace, in_a_pipeline: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
-
-    def die(*_: object) -> None:
-        raise SystemError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(target, "bring_back", die)
-        patch.setattr(target, "end_what_runs", die)
-        with pytest.raises(SystemError):
-            run()
+    killed_while_it_follows(monkeypatch)
     there = left_in(workspace)
     workspace.fail_next("POST /api/2.2/jobs/runs/submit", status=403, error_code="PERMISSION_DENIED", message="no")
     assert run().code == 1
@@ -166,3 +166,32 @@ def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
     monkeypatch.setattr(target, "tidy_up", in_a_hurry)
     assert run().code == 1
     assert summaries(home)[0]["status"] == "failed"
+
+
+def test_who_is_killed_while_tidying_up_has_written_down_what_came_of_the_run(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(target, "tidy_up", die)
+    with pytest.raises(KilledError):
+        run()
+    (summary,) = summaries(home)
+    assert (summary["status"], Path(summary["report"]).is_file()) == ("failed", True)
+    assert trail.folders() == [Path(summary["report"]).parent]
+
+
+def test_a_retry_removes_the_code_of_the_attempt_that_failed_after_its_client_was_killed(
+    workspace: Workspace, in_a_pipeline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    killed_while_it_follows(monkeypatch)
+    (first,) = workspace.runs
+    workspace.wait_for(first)
+    assert len(left_in(workspace)) == 1
+    assert run().code == 1
+    assert len(workspace.runs) == 2
+    nothing_is_left(workspace)

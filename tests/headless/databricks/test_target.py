@@ -1,13 +1,11 @@
 """`workshop run --target databricks`, over real HTTP, where no task has to be executed: what fails, and how."""
 
 import re
-import signal
 from pathlib import Path
 
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from tests.commands import workshop_here
 from tests.core.test_outcome import outcome
 from tests.headless.databricks.runs import (
     FIRST,
@@ -20,11 +18,9 @@ from tests.headless.databricks.runs import (
     summaries,
     when,
 )
-from tests.headless.databricks.test_interruption import started
 from tests.workspace import Workspace
 from workshop.core.handover import HandedOver
 from workshop.core.outcome import Status
-from workshop.headless.databricks import following
 
 pytestmark = pytest.mark.integration
 
@@ -70,66 +66,6 @@ def test_what_had_not_begun_when_a_run_was_cancelled_has_not_run(workspace: Work
     assert [(each["status"], each["seconds"]) for each in summary["notebooks"]] == [("not run", None)] * 3
     assert f"{FIRST}: started" not in ended.out
     nothing_is_left(workspace)
-
-
-def test_a_run_that_is_followed_afterwards_is_as_old_and_as_long_as_it_was(workspace: Workspace, home: Path) -> None:
-    workspace.outcomes[FIRST] = "FAILED"
-    run()
-    (made,) = workspace.runs.values()
-    made.start_time, made.end_time = 1_700_000_000_000, 1_700_000_123_456
-    followed = run("--follow", str(made.run_id))
-    assert followed.code == 1
-    assert "started before" not in followed.out
-    summary = summaries(home)[-1]
-    assert (summary["started"], summary["seconds"]) == ("2023-11-14T22:13:20+00:00", 123.46)
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [(["--action", "deployment"], "--action"), (["-p", "seed=1"], "--parameter"), (["--scoring"], "--scoring")],
-)
-def test_a_run_that_is_followed_can_be_told_nothing(options: list[str], named: str) -> None:
-    refused = workshop_here("run", "--follow", "1", *options)
-    assert refused.code == 2
-    assert f"leave {named} out" in " ".join((refused.out + refused.err).replace("│", " ").split())
-
-
-def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
-    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace.hold(FIRST)
-    client = started(workspace)
-    (made,) = workspace.active_runs()
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
-        patch.setattr(following, "follow", stop)
-        ended = run("--follow", str(made.run_id))
-    assert ended.code == 1
-    assert "Followed no longer; the run is somebody else's and goes on: http" in ended.out
-    assert workspace.active_runs() == [made]
-    client.send_signal(signal.SIGINT)
-    client.communicate(timeout=60)
-    nothing_is_left(workspace)
-
-
-def test_a_commit_that_is_none_is_not_shown(workspace: Workspace, home: Path) -> None:
-    workspace.outcomes[FIRST] = "FAILED"
-    run()
-    (made,) = workspace.runs.values()
-    for task in made.tasks.values():
-        task.sent["notebook_task"]["base_parameters"]["WORKSHOP_GIT_COMMIT"] = "<script>"
-    run("--follow", str(made.run_id))
-    assert summaries(home)[-1]["git_commit"] == "unknown"
-
-
-def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> None:
-    refused = run("--follow", "12345")
-    assert refused.code == 1
-    assert "There is no run 12345 in this workspace: take the number after /run/" in refused.err
 
 
 def test_a_run_that_the_service_loses_is_red(workspace: Workspace, home: Path) -> None:

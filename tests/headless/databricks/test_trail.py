@@ -6,7 +6,14 @@ from workshop.core.errors import WorkshopError
 from workshop.headless.databricks import trail
 from workshop.headless.databricks.trail import Trail
 
-FRESH = Trail(token="c0ffee", place="/Workspace/Shared/workshop/code/x")
+FRESH = Trail(
+    host="https://x.azuredatabricks.net",
+    submission_id="c0de",
+    pid=17,
+    pipelines_run="",
+    token="c0ffee",
+    place="/Workspace/Shared/workshop/code/x",
+)
 
 
 @pytest.fixture

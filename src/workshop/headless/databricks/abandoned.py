@@ -12,11 +12,10 @@ from pathlib import Path
 from databricks.sdk import WorkspaceClient
 
 from workshop.core.errors import WorkshopError
-from workshop.headless.databricks import following, submission, trail
-from workshop.headless.databricks.ending import tidy_up
+from workshop.headless.databricks import submission, trail
+from workshop.headless.databricks.ending import end_what_runs
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.headless.databricks.sign_in import sign_in
-from workshop.headless.databricks.submission import Submitted
 from workshop.headless.databricks.trail import Trail
 from workshop.headless.plan import Progress
 
@@ -84,30 +83,14 @@ def _end(client: WorkspaceClient, folder: Path, settings: DatabricksSettings, pr
 
 
 def _end_what_was_left(
-    client: WorkspaceClient, folder: Path, found: Trail, settings: DatabricksSettings, progress: Progress
+    client: WorkspaceClient, folder: Path, left: Trail, settings: DatabricksSettings, progress: Progress
 ) -> None:
-    if found.host and found.host != client.config.host:
+    if left.host != client.config.host:
         raise WorkshopError(
-            f"{folder.name} was started on {found.host}: set DATABRICKS_HOST to that, and run this again."
+            f"{folder.name} was started on {left.host}: set DATABRICKS_HOST to that, and run this again."
         )
-    active = submission.find(client, found.token)
-    others = [run for run in active if not _is_of(client, run, found)]
-    for run in active:
-        if run in others:
-            continue
-        if following.cancel(client, run.run_id) is None:
-            raise WorkshopError(f"The run on Databricks was told to end and has not yet: see {run.page}.")
-        submission.forget_job(client, run.job_id)
-        progress.said(f"Cancelled on Databricks: {run.page}")
-    if others:  # they run on the same code
-        trail.gone_cold(folder)
-        progress.said(f"Another process has started {others[0].page} for the same thing, which goes on.")
-    elif tidy_up(client, found.place, found.token, settings, progress):
-        trail.gone_cold(folder)
-        if not active:
-            progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")
-
-
-def _is_of(client: WorkspaceClient, run: Submitted, found: Trail) -> bool:
-    """Whether the process that left this trail has started the run."""
-    return not found.submission_id or submission.is_of(client, run.run_id, found.submission_id)
+    ended = end_what_runs(client, folder, left, settings, progress)
+    if ended.others:
+        progress.said(f"Another process has started {ended.others[0].page} for the same thing, which goes on.")
+    elif ended.is_tidy and not ended.ours:
+        progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")

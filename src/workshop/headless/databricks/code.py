@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,15 +101,13 @@ def of_commit(commit: str, folder: Path) -> Code:
     return Code(commit, wheels[0], notebooks, pins(source))
 
 
-def place_of(settings: DatabricksSettings, commit: str, token: str) -> str:
-    """The workspace folder for a run's code, named after the commit and, as two runs may run one, the run's token."""
-    return f"{settings.folder}/code/{commit}-{token[:12]}"
+def place_of(settings: DatabricksSettings, commit: str, submission_id: str) -> str:
+    """The workspace folder for a run's code, named after the commit and, as two runs may run one, the submission."""
+    return f"{settings.folder}/code/{commit}-{submission_id[:12]}"
 
 
 def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) -> str:
     """Put the wheel, and the notebooks if they are to come from there, into the workspace; returns the wheel's path.
-
-    What a run with the same token has put there already is the same, and is written again.
 
     Raises:
         WorkshopError: there is no right to, or something else stands in the way.
@@ -185,8 +182,3 @@ def _git_bytes(*arguments: str) -> bytes:
             f"Git can't give the commit that is to run ({said[-1] if said else 'it does not say why'})."
         )
     return done.stdout
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the code while it is being uploaded."""
-    return tempfile.TemporaryDirectory(prefix="workshop-code-")

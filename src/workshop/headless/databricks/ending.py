@@ -1,5 +1,6 @@
 """How a run of the workspace comes to its end here: brought back, stopped, or ended; and what is removed after it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,22 +15,21 @@ from workshop.headless.databricks import code, following, submission, trail
 from workshop.headless.databricks.patience import in_a_hurry
 from workshop.headless.databricks.settings import DatabricksSettings
 from workshop.headless.databricks.submission import Submitted
+from workshop.headless.databricks.trail import Trail
 from workshop.headless.databricks.watch import Watch
 from workshop.headless.plan import Executed, Plan, Progress
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What one process does about one run, and what that is known by in the workspace."""
+class Ended:
+    """What was done about the runs of a token."""
 
-    folder: Path
-    """The run's own, on this machine."""
-    token: str
-    """The same for each attempt at the same run."""
-    place: str
-    """The folder of its code in the workspace."""
-    submission_id: str
-    """No other attempt's."""
+    ours: list[Submitted]
+    """They ran, and were cancelled."""
+    others: list[Submitted]
+    """They were started by other processes, and go on."""
+    is_tidy: bool
+    """Whether nothing of ours is left in the workspace."""
 
 
 def bring_back(
@@ -37,7 +37,7 @@ def bring_back(
 ) -> Executed:
     """Follow a run to its end, and make of its tasks what a run on a laptop makes of its notebooks.
 
-    Somebody who stops it, stops it in the workspace.
+    Whoever stops us stops it in the workspace, unless it is somebody else's.
 
     Raises:
         WorkshopError: the workspace can't be asked any more; the run may go on.
@@ -45,7 +45,7 @@ def bring_back(
     watch = Watch(client, list(plan.parameters), plan.folder, progress)
     try:
         progress.said(f"On Databricks: {submitted.page}")
-        run = following.follow(client, submitted.run_id, settings, watch.look_at, progress.said)
+        run = following.follow(client, submitted, settings, watch.look_at, progress.said)
         executed = watch.executed(run)
     except KeyboardInterrupt:
         with interruption.undisturbed():
@@ -71,64 +71,80 @@ def _left_alone(submitted: Submitted, watch: Watch) -> Executed:
     return Executed(results, "interrupted", sentence, None, {}, over=False, run_page=submitted.page)
 
 
-def end_what_runs(
+def end_what_runs(  # noqa: PLR0913, PLR0917  # all that is known of an attempt
     client: WorkspaceClient,
-    attempt: Attempt,
-    submitted: Submitted | None,
+    folder: Path,
+    left: Trail,
     settings: DatabricksSettings,
     progress: Progress,
-) -> list[Submitted]:
-    """End the attempt's own run, if there is one, and tidy up after it; gives the others' runs with the same token.
+    submitted: Submitted | None = None,
+) -> Ended:
+    """End what an attempt at a run has started in the workspace, if it runs, and tidy up after it.
+
+    Args:
+        client: of the workspace.
+        folder: the run's, on this machine.
+        left: the trail that the attempt has left there.
+        settings: say where code lies.
+        progress: is told what was done.
+        submitted: what the attempt follows, if it got that far, though another may have started it.
 
     Raises:
         WorkshopError: the workspace does not answer, or the run does not end.
     """
     with in_a_hurry(client):
-        active = submission.find(client, attempt.token)
+        active = submission.find(client, left.token)
+        followed = submitted.run_id if submitted is not None else None
         ours = [
-            run
-            for run in active
-            if (submitted is not None and run.run_id == submitted.run_id)
-            or submission.is_of(client, run.run_id, attempt.submission_id)
+            run for run in active if run.run_id == followed or submission.is_of(client, run.run_id, left.submission_id)
         ]
+        others = [run for run in active if run not in ours]
         for run in ours:
             if following.cancel(client, run.run_id) is None:
                 raise WorkshopError(f"The run {run.run_id} was told to end and has not yet: see {run.page}.")
-            submission.forget_job(client, run.job_id)
-        others = [run for run in active if run not in ours]
-        # Another process of the same token runs on the same code.
-        if others or tidy_up(client, attempt.place, attempt.token, settings, progress):
-            trail.gone_cold(attempt.folder)
-        return others
+            progress.said(f"Cancelled on Databricks: {run.page}")
+
+        def forget_jobs() -> None:
+            if others:  # whose jobs are of the same token
+                for run in ours:
+                    submission.forget_job(client, run.job_id)
+            else:
+                submission.forget_jobs(client, left.token)
+
+        places = [left.place, *(submitted.places if submitted is not None else ())]
+        is_tidy = tidy_up(client, places, forget_jobs, settings, progress)
+        if is_tidy:
+            trail.gone_cold(folder)
+        return Ended(ours, others, is_tidy)
 
 
 def tidy_up(
     client: WorkspaceClient,
-    place: str,
-    token: str,
+    places: Iterable[str],
+    forget_jobs: Callable[[], None],
     settings: DatabricksSettings,
     progress: Progress,
 ) -> bool:
-    """Remove from the workspace what the run has left there, now that it has ended; whether that was possible.
+    """Remove from the workspace what a run has left there, now that it has ended; whether that was possible.
 
     What can't be removed must not turn a run red that has delivered: then the progress says so.
 
     Args:
         client: of the workspace.
-        place: the folder of the run's code.
-        token: what the jobs are named by that were made for the run; empty where none was.
+        places: the folders of the run's code.
+        forget_jobs: removes the jobs that were made for the run.
         settings: say where code lies.
         progress: is told what is left.
     """
     left = []
     with in_a_hurry(client):
+        for place in dict.fromkeys(places):
+            try:
+                code.remove(client, place, settings)
+            except WorkshopError as error:
+                left.append(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
         try:
-            code.remove(client, place, settings)
-        except WorkshopError as error:
-            left.append(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
-        try:
-            if token:
-                submission.forget_jobs(client, token)
+            forget_jobs()
         except WorkshopError as error:
             left.append(f"A job is left in the workspace; `workshop databricks cancel` removes it later: {error}")
     for sentence in left:

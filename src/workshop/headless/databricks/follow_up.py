@@ -1,6 +1,9 @@
 """Follows a run again that was submitted earlier, from here or from another machine, and reports it as its own."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
@@ -17,7 +20,7 @@ from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.headless.databricks.sign_in import sign_in, who
 from workshop.headless.databricks.submission import Submitted
-from workshop.headless.databricks.target import PLACE, point_mlflow_at_the_workspace
+from workshop.headless.databricks.target import point_mlflow_at_the_workspace
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.run import carry_out
 from workshop.headless.summary import Summary
@@ -53,7 +56,7 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
     )
     chosen = notebooks.select(_in_order(run.tasks or []))
     return carry_out(
-        _Followed(client, run, given.get(PLACE, ""), settings),
+        _Followed(client, run, settings),
         request,
         chosen,
         {notebook.name: {} for notebook in chosen},
@@ -81,35 +84,35 @@ def _in_order(tasks: list[jobs.RunTask]) -> list[str]:
 class _Followed:
     """A run that is there already, as a target."""
 
-    def __init__(self, client: WorkspaceClient, run: jobs.Run, place: str, settings: DatabricksSettings) -> None:
+    def __init__(self, client: WorkspaceClient, run: jobs.Run, settings: DatabricksSettings) -> None:
         self._client = client
         self._run = run
-        self._place = place
         self._settings = settings
 
     def reach(self, progress: Progress) -> None:
         """It was reached when it was looked for."""
 
-    @property
-    def _token_of_jobs(self) -> str:
-        """The end of the name of a job that was made for the run; empty where none was."""
-        return (self._run.run_name or "").rpartition(" ")[2] if submission.job_of(self._run) is not None else ""
-
     def get_ready(self) -> None:
         """It has started."""
 
-    def execute(self, plan: Plan, progress: Progress) -> Executed:
+    @contextmanager
+    def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
         """See `Target`."""
+        place = submission.run_parameters(self._run).get(submission.PLACE)
         submitted = Submitted(
             int(self._run.run_id or 0),
             submission.page_of(self._run),
             earlier=True,
             job_id=submission.job_of(self._run),
             is_ours=self._run.creator_user_name == who(self._client).principal,
+            places=(place,) if place else (),
         )
         executed = bring_back(self._client, submitted, plan, self._settings, progress)
-        # What somebody else's run says of folders and jobs is not for us to act on; a bundle's job stays, too.
-        if executed.over and self._place and submitted.is_ours:
-            with interruption.undisturbed():
-                tidy_up(self._client, self._place, self._token_of_jobs, self._settings, progress)
-        return executed
+        with interruption.undisturbed():
+            try:
+                yield executed
+            finally:
+                # What somebody else's run says of folders and jobs is not for us to act on.
+                if executed.over and submitted.is_ours:
+                    forget_job = partial(submission.forget_job, self._client, submitted.job_id)
+                    tidy_up(self._client, submitted.places, forget_job, self._settings, progress)

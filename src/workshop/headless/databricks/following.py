@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event
+from typing import NoReturn
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
@@ -13,7 +14,7 @@ from workshop.headless import interruption
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.patience import patiently
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
-from workshop.headless.databricks.submission import ENDED, look_at
+from workshop.headless.databricks.submission import ENDED, Submitted, look_at
 
 _GRACE = 120
 """Seconds that the service gets, beyond the run's own limit, to end the run itself."""
@@ -23,7 +24,7 @@ _TO_CANCEL = 60
 
 def follow(
     client: WorkspaceClient,
-    run_id: int,
+    submitted: Submitted,
     settings: DatabricksSettings,
     on_change: Callable[[jobs.Run], None],
     say: Callable[[str], None],
@@ -32,7 +33,7 @@ def follow(
 
     Args:
         client: of the workspace.
-        run_id: the run's.
+        submitted: the run.
         settings: say how often to look and how long the run may take.
         on_change: is told of the run each time that it was looked at.
         say: is told in a sentence when the connection is lost, and when it is back.
@@ -41,7 +42,7 @@ def follow(
         The run, which has ended.
 
     Raises:
-        WorkshopError: it can no longer be looked at, or has run longer than it may, and was told to end.
+        WorkshopError: it can no longer be looked at, or has run longer than it may; ours was told to end then.
         KeyboardInterrupt: somebody wants to stop.
     """
     patience = settings.timeout_minutes * 60 + _GRACE
@@ -49,7 +50,7 @@ def follow(
     until = f"{datetime.now() + timedelta(seconds=patience):%H:%M}"
     lost = False
     while True:
-        run = look_at(client, run_id)
+        run = look_at(client, submitted.run_id)
         if (run is None) != lost:
             lost = not lost
             say(
@@ -63,12 +64,17 @@ def follow(
                 return run
         interruption.check()
         if time.monotonic() > deadline:
-            cancel(client, run_id)
-            raise WorkshopError(
-                f"The run {run_id} has not ended within the {settings.timeout_minutes} minutes that it may take, and "
-                f"was told to end: see its page, and allow more with {PREFIX}TIMEOUT_MINUTES if it needs more."
-            )
+            _give_up(client, submitted, settings)
         Event().wait(settings.poll_seconds)
+
+
+def _give_up(client: WorkspaceClient, submitted: Submitted, settings: DatabricksSettings) -> NoReturn:
+    late = f"The run {submitted.run_id} has not ended within the {settings.timeout_minutes} minutes that it may take"
+    more = f"allow more with {PREFIX}TIMEOUT_MINUTES if it needs more."
+    if not submitted.is_ours:
+        raise WorkshopError(f"{late}, and is somebody else's, so it was left alone: {more}")
+    cancel(client, submitted.run_id)
+    raise WorkshopError(f"{late}, and was told to end: see its page, and {more}")
 
 
 def cancel(client: WorkspaceClient, run_id: int) -> jobs.Run | None:

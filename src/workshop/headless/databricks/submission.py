@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ RUN_ID = "WORKSHOP_RUN_ID"
 SUBMISSION = "WORKSHOP_SUBMISSION"
 """The parameter of a run that says which call has started it; run ids of two machines may be the same."""
 ENDED = (jobs.RunLifeCycleState.TERMINATED, jobs.RunLifeCycleState.SKIPPED, jobs.RunLifeCycleState.INTERNAL_ERROR)
+PLACE = "WORKSHOP_CODE"
+"""The parameter of a run that says which folder of the workspace its code lies in."""
 _A_PIPELINES_RUN = (
     "SYSTEM_COLLECTIONURI",
     "SYSTEM_TEAMPROJECTID",
@@ -33,6 +36,7 @@ _A_PIPELINES_RUN = (
     "SYSTEM_STAGENAME",
     "SYSTEM_JOBNAME",
 )
+_MADE_FOR_A_RUN = re.compile(r"workshop [0-9a-f]{40}(-[0-9]+)?")
 _LONGEST_TOKEN = 64
 """Characters, in the service."""
 _LONGEST_NAME = 4096
@@ -54,6 +58,8 @@ class Submitted:
     """The job that was made for it, and goes with it."""
     is_ours: bool = True
     """Whether we have started it, now or earlier, and not somebody else."""
+    places: tuple[str, ...] = ()
+    """The folders of code that nobody needs after it: its own, and those of the attempts that had failed before it."""
 
 
 def token(settings: DatabricksSettings, what: str) -> str:
@@ -87,14 +93,17 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     Raises:
         WorkshopError: the workspace refuses it, or does not answer.
     """
+    places: list[str] = []
     for attempt in _attempts(token):
         with explained("submit the run"):
             run_id, job_id = _start(client, work, settings, attempt)
         run = _first_look_at(client, run_id, settings)
         # Where the service does not tell a run's parameters it is taken for ours, so that no other is started after it.
         ours = next(iter(work.base_parameters.values()))[SUBMISSION]
-        earlier = run_parameters(run).get(SUBMISSION, ours) != ours
-        submitted = Submitted(run_id, page_of(run), earlier, job_id)
+        given = run_parameters(run)
+        earlier = given.get(SUBMISSION, ours) != ours
+        places += [given[PLACE]] if PLACE in given else []
+        submitted = Submitted(run_id, page_of(run), earlier, job_id, places=tuple(places))
         if not earlier or not has_failed(run):
             return submitted
         forget_job(client, job_id)
@@ -136,8 +145,9 @@ def page_of(run: jobs.Run | jobs.BaseRun) -> str:
 
 
 def job_of(run: jobs.Run | jobs.BaseRun) -> int | None:
-    """The job that was made for a run of ours; None where it needed none."""
-    return run.job_id if run.run_type == jobs.RunType.JOB_RUN else None
+    """The job that was made for a run of ours; None where it needed none, or has one that stays, as a bundle's."""
+    was_made = run.run_type == jobs.RunType.JOB_RUN and _MADE_FOR_A_RUN.fullmatch(run.run_name or "")
+    return run.job_id if was_made else None
 
 
 def forget_job(client: WorkspaceClient, job_id: int | None) -> None:
@@ -183,7 +193,7 @@ def run_parameters(run: jobs.Run) -> dict[str, str]:
     for task in run.tasks or []:
         given = task.notebook_task.base_parameters if task.notebook_task is not None else None
         if isinstance(given, dict):  # the SDK hands on what it gets
-            found.update({str(name): str(value) for name, value in given.items()})
+            found.update({harmless(str(name)): harmless(str(value)) for name, value in given.items()})
     return found
 
 

@@ -4,7 +4,9 @@ import json
 import os
 import tempfile
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from workshop.core.settings import current_settings
 from workshop.headless import interruption
 from workshop.headless.databricks import abandoned, code, definition, submission, trail
 from workshop.headless.databricks.definition import Work
-from workshop.headless.databricks.ending import Attempt, bring_back, end_what_runs, tidy_up
+from workshop.headless.databricks.ending import bring_back, end_what_runs, tidy_up
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import PREFIX, databricks_settings
 from workshop.headless.databricks.sign_in import require_service_principal, sign_in
@@ -27,9 +29,6 @@ from workshop.headless.databricks.trail import Trail
 from workshop.headless.notebooks import RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.summary import NotebookResult
-
-PLACE = "WORKSHOP_CODE"
-"""The parameter of a run that says which folder of the workspace goes with it."""
 
 
 class DatabricksTarget:
@@ -72,57 +71,61 @@ class DatabricksTarget:
         with explained(f"make the folder {experiments} for MLflow's experiments"):
             self.client.workspace.mkdirs(experiments)
 
-    def execute(self, plan: Plan, progress: Progress) -> Executed:
+    @contextmanager
+    def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
         """See `Target`. Whatever happens, nothing is left running that nobody follows, as far as that can be done."""
         given = {**definition.environment(self.settings, plan.model_name), **plan.parameters}
-        token = submission.token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str))
-        place = code.place_of(self.settings, plan.commit, token)
-        attempt = Attempt(plan.folder, token, place, submission_id=uuid.uuid4().hex)
-        abandoned.mention(token, progress)
-        submitted: Submitted | None = None
-        with trail.left_by(plan.folder, self._trail(attempt)):
-            try:
-                work = self._work(plan, attempt)
-                submitted = submission.submit(self.client, work, self.settings, token)
-                if submitted.earlier:
-                    progress.said("This run has been started before: it is followed, and no second one is started.")
-                executed = bring_back(self.client, submitted, plan, self.settings, progress)
-            except KeyboardInterrupt:
-                with interruption.undisturbed():
-                    interruption.heard()
-                    return self._stopped_early(plan, attempt, progress)
-            except code.OccupiedError:
-                trail.gone_cold(plan.folder)
-                raise
-            except BaseException:
-                # What is about to be raised says what is wrong.
-                with interruption.undisturbed(), suppress(WorkshopError):
-                    end_what_runs(self.client, attempt, submitted, self.settings, progress)
-                raise
-            with interruption.undisturbed():
-                if executed.over and tidy_up(self.client, place, self._token_of_jobs(token), self.settings, progress):
-                    trail.gone_cold(plan.folder)
-            return executed
-
-    def _trail(self, attempt: Attempt) -> Trail:
-        return Trail(
+        submission_id = uuid.uuid4().hex
+        left = Trail(
             host=self.client.config.host or "",
-            token=attempt.token,
-            place=attempt.place,
-            submission_id=attempt.submission_id,
+            submission_id=submission_id,
             pid=os.getpid(),
             pipelines_run=submission.pipelines_run(),
+            token=submission.token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str)),
+            place=code.place_of(self.settings, plan.commit, submission_id),
         )
+        abandoned.mention(left.token, progress)
+        with trail.left_by(plan.folder, left):
+            submitted, executed = self._execute(plan, left, progress)
+            with interruption.undisturbed():
+                try:
+                    yield executed
+                finally:
+                    if submitted is not None and executed.over:
+                        self._tidy_up(plan, left, submitted, progress)
 
-    def _token_of_jobs(self, token: str) -> str:
-        """The token, where jobs are made by it."""
-        return token if self.settings.compute == "job_cluster" else ""
+    def _execute(self, plan: Plan, left: Trail, progress: Progress) -> tuple[Submitted | None, Executed]:
+        """The run, if it was started and is not tidied up after, and what came of it."""
+        submitted: Submitted | None = None
+        try:
+            submitted = submission.submit(self.client, self._work(plan, left), self.settings, left.token)
+            if submitted.earlier:
+                progress.said("This run has been started before: it is followed, and no second one is started.")
+            return submitted, bring_back(self.client, submitted, plan, self.settings, progress)
+        except KeyboardInterrupt:
+            with interruption.undisturbed():
+                interruption.heard()
+                return None, self._stopped_early(plan, left, progress)
+        except code.OccupiedError:
+            trail.gone_cold(plan.folder)
+            raise
+        except BaseException:
+            # What is about to be raised says what is wrong.
+            with interruption.undisturbed(), suppress(WorkshopError):
+                end_what_runs(self.client, plan.folder, left, self.settings, progress, submitted)
+            raise
 
-    def _stopped_early(self, plan: Plan, attempt: Attempt, progress: Progress) -> Executed:
+    def _tidy_up(self, plan: Plan, left: Trail, submitted: Submitted, progress: Progress) -> None:
+        places = (left.place, *submitted.places)
+        forget_job = partial(submission.forget_job, self.client, submitted.job_id)
+        if tidy_up(self.client, places, forget_job, self.settings, progress):
+            trail.gone_cold(plan.folder)
+
+    def _stopped_early(self, plan: Plan, left: Trail, progress: Progress) -> Executed:
         """Somebody has stopped us before we knew which run is ours."""
         sentence = "Stopped before the run was started on Databricks; run it again when you like."
         try:
-            others = end_what_runs(self.client, attempt, None, self.settings, progress)
+            others = end_what_runs(self.client, plan.folder, left, self.settings, progress).others
             if others:
                 sentence = f"Stopped; a run that was started earlier with the same token goes on: {others[0].page}."
         except WorkshopError as error:
@@ -133,18 +136,18 @@ class DatabricksTarget:
         not_run = [NotebookResult(name=name, status="not run") for name in plan.parameters]
         return Executed(not_run, "interrupted", sentence, None, {})
 
-    def _work(self, plan: Plan, attempt: Attempt) -> Work:
+    def _work(self, plan: Plan, left: Trail) -> Work:
         from_git = self.settings.code == "git"
         with tempfile.TemporaryDirectory(prefix="workshop-code-") as folder:
             built = code.of_commit(plan.commit, Path(folder))
-            wheel = code.upload(self.client, built, attempt.place, notebooks=not from_git)
+            wheel = code.upload(self.client, built, left.place, notebooks=not from_git)
         environment = {
             **definition.environment(self.settings, plan.model_name),
             "WORKSHOP_RUN_ID": plan.run_id,
             "WORKSHOP_GIT_COMMIT": plan.commit,
             "WORKSHOP_REQUESTED_FOR": who(),
-            submission.SUBMISSION: attempt.submission_id,
-            PLACE: attempt.place,
+            submission.SUBMISSION: left.submission_id,
+            submission.PLACE: left.place,
         }
         return Work(
             title=f"workshop {plan.request.action.value} {plan.model_name} {plan.run_id}",
@@ -152,7 +155,7 @@ class DatabricksTarget:
                 name: {**environment, **{key: _as_text(value) for key, value in given.items()}}
                 for name, given in plan.parameters.items()
             },
-            notebook_folder=code.NOTEBOOKS if from_git else f"{attempt.place}/notebooks",
+            notebook_folder=code.NOTEBOOKS if from_git else f"{left.place}/notebooks",
             requirements=(wheel, *built.pins),
             commit=plan.commit,
         )

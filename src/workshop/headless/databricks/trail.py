@@ -20,13 +20,13 @@ _FILE = "on-databricks.json"
 class Trail(BaseModel):
     """Where a run is to be found in the workspace."""
 
-    host: str = ""
+    host: str
     """Of the workspace."""
-    submission_id: str = ""
+    submission_id: str
     """What this process's own call to start the run is known by."""
-    pid: int = 0
+    pid: int
     """Of the process that follows the run, while that holds the lock."""
-    pipelines_run: str = ""
+    pipelines_run: str
     """What tells the job of a pipeline that has started it; empty outside a pipeline."""
     token: str
     """In the name of each run and job that was started for it."""
