@@ -294,6 +294,14 @@ def test_a_credential_that_is_not_accepted_is_one_sentence_without_it(
     assert "dapi" not in str(caught.value)
 
 
+def test_a_workspace_that_has_failed_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    failed = (500, {"Content-Type": "application/json"}, b'{"error_code": "INTERNAL_ERROR"}')
+    monkeypatch.setattr(workspace.registry, "answer", lambda *_: failed)
+    with refusal("could not open its store", "run it again in some minutes", "workshop doctor"):
+        store.connect()
+
+
 def test_no_way_to_sign_in_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABRICKS_HOST")
     monkeypatch.delenv("DATABRICKS_TOKEN")

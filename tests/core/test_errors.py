@@ -60,7 +60,7 @@ def test_a_refusal_without_a_place_names_none() -> None:
         ("\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b\x9dtitle\x9cc\x1bPq\x1b\\d", "abcd"),
         ("\x1b\x1b[0m[31m \x1bc", "[31m "),
         ("bell\x07 back\x08 nul\x00 del\x7f", "bell back nul del"),
-        ("user\u202egnp.exe \ufeff\u200b", "usergnp.exe "),
+        ("user\u202egnp.exe \ufeff\u200b\ufffe\uffff", "usergnp.exe "),
         ("half \ud83d of a pair", "half \ufffd of a pair"),
         ("and ##vso[task.complete result=Succeeded]", "and # #vso[task.complete result=Succeeded]"),
         ("###[error]x ##VSO[a] ####vso[b]", "## #[error]x # #VSO[a] ### #vso[b]"),

@@ -99,11 +99,12 @@ def connect() -> MlflowClient:
         _require_answer(uri)
     if is_databricks(uri):
         _require_workspace()
-    advice = (
-        f"restore {settings.home / 'mlflow.db'}, or start afresh with `workshop reset`"
-        if is_embedded(settings)
-        else "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
-    )
+    if is_embedded(settings):
+        advice = f"restore {settings.home / 'mlflow.db'}, or start afresh with `workshop reset`"
+    elif is_databricks(uri):
+        advice = "run it again in some minutes, and look at the workspace with `workshop doctor`"
+    else:
+        advice = "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
     # Two processes that both find no tables would both create them.
     with FileLock(settings.lock_file("mlflow-store")), explained("open its store", advice):
         client = open_client()

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
@@ -21,6 +23,7 @@ from databricks.sdk.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from databricks.sdk.service.iam import User
 
 from tests import workspace as stand_in
 from tests.servers import free_port
@@ -355,6 +358,12 @@ def test_a_service_that_is_busy_is_asked_again_and_then_reported(
         sign_in(retry_seconds=1)
 
 
+def test_a_workspace_that_does_not_say_who_is_signed_in_is_one_sentence() -> None:
+    client: Any = SimpleNamespace(current_user=SimpleNamespace(me=User))
+    with pytest.raises(WorkshopError, match="does not say who is signed in: correct DATABRICKS_HOST"):
+        who(client)
+
+
 def test_a_person_is_known_as_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABRICKS_TOKEN", workspace.person_token)
     identity = who(sign_in(retry_seconds=1))
@@ -389,16 +398,22 @@ def raised_from(cause: BaseException) -> TimeoutError:
         ),
         (InternalError("no"), r"could not submit the run, the service itself has failed: no; run it again"),
         (raised_from(InternalError("no")), r"could not submit the run, the service itself has failed: no; run it"),
-        (BadRequest("no. Config: host=h, token=***. Env: DATABRICKS_HOST"), r"could not submit the run: no\.$"),
+        (
+            BadRequest("no. Config: host=h, token=***. Env: DATABRICKS_HOST"),
+            r"could not submit the run: no; correct what it names, and run it again\.$",
+        ),
         (requests.ConnectionError("no"), r"could not submit the run, the workspace does not answer: correct"),
         (raised_from(requests.Timeout("no")), r"could not submit the run, the workspace does not answer: correct"),
         (requests.exceptions.SSLError("no"), r"certificate of the workspace .* set REQUESTS_CA_BUNDLE"),
         (requests.exceptions.ProxyError("no"), r"proxy that HTTPS_PROXY names does not let through"),
         (requests.exceptions.JSONDecodeError("no", "", 0), r"what answers is no Databricks workspace"),
         (TimeoutError("no"), r"could not submit the run, it took longer than this waits for: run it again"),
-        (OSError("cannot get access token: no"), r"could not submit the run: cannot get access token: no\.$"),
+        (
+            OSError("cannot get access token: no"),
+            r"could not submit the run: cannot get access token: no; correct what it names",
+        ),
         (FileNotFoundError(2, "No such file", "/a/b"), r"Cannot write or read at /a/b"),
-        (ValueError("validate: no. Config: host=h"), r"could not submit the run: validate: no\.$"),
+        (ValueError("validate: no. Config: host=h"), r"could not submit the run: validate: no; correct what it names"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

@@ -48,7 +48,7 @@ def explained(doing: str) -> Iterator[None]:
         raise WorkshopError(of_the_network(error, doing)) from error
     except OSError as error:
         if error.errno is None:  # the Azure CLI's and the Databricks CLI's complaints arrive so
-            raise WorkshopError(f"Databricks could not {doing}: {quoted(error)}.") from error
+            raise WorkshopError(_refused(error, doing)) from error
         raise explain_os_error(error) from error
     except _OF_ANOTHER_SHAPE as error:
         raise WorkshopError(
@@ -56,7 +56,7 @@ def explained(doing: str) -> Iterator[None]:
             "run it again."
         ) from error
     except (ValueError, NotImplementedError) as error:
-        raise WorkshopError(f"Databricks could not {doing}: {quoted(error)}.") from error
+        raise WorkshopError(_refused(error, doing)) from error
 
 
 def keep_secret(values: Iterable[str]) -> None:
@@ -142,4 +142,8 @@ def _of_the_service(error: DatabricksError, doing: str) -> str:
         case platform.InternalError() | platform.TemporarilyUnavailable() | platform.DeadlineExceeded():
             return f"Databricks could not {doing}, the service itself has failed: {said}; run it again in some minutes."
         case _:
-            return f"Databricks could not {doing}: {said}."
+            return _refused(error, doing)
+
+
+def _refused(error: Exception, doing: str) -> str:
+    return f"Databricks could not {doing}: {quoted(error)}; correct what it names, and run it again."

@@ -15,7 +15,7 @@ from databricks.sdk.service import jobs
 from workshop.core.errors import WorkshopError, shortened
 from workshop.core.handover import HandedOver, received
 from workshop.headless.databricks.errors import explained, harmless
-from workshop.headless.databricks.patience import patiently
+from workshop.headless.databricks.patience import in_a_hurry, patiently
 from workshop.headless.report import DECISION_PICTURE
 from workshop.headless.summary import Failure, NotebookResult
 
@@ -209,7 +209,8 @@ def _page(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> str | No
     if run_id is None:
         return None
     export = partial(client.jobs.export_run, run_id, views_to_export=jobs.ViewsToExport.CODE)
-    with suppress(WorkshopError), explained(f"fetch the executed {task.task_key}"):
+    # It is not worth much waiting: the workspace keeps the page.
+    with suppress(WorkshopError), in_a_hurry(client), explained(f"fetch the executed {task.task_key}"):
         views = patiently(client, export).views or []
         content = views[0].content if views else None
         if content:

@@ -87,7 +87,9 @@ def who(client: WorkspaceClient) -> Identity:
     """
     with explained("say who is signed in"):
         me = client.current_user.me()
-    user_name = me.user_name or ""
+    if not me.user_name:
+        raise WorkshopError("The workspace does not say who is signed in: correct DATABRICKS_HOST, or sign in again.")
+    user_name = me.user_name
     application_id = user_name if _is_application_id(user_name) else ""
     return Identity(
         name=me.display_name or user_name,
