@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _PNG = b"\x89PNG"
 _LONGEST_SENTENCE = 1_000
-_SLOTS = {"production", "staging", "previous"}
 _COMPARED = ("auc_champion", "difference", "standard_error", "lower_bound", "upper_bound", "p_value")
 _FIGURES = ("auc_candidate", "confidence", "min_improvement", "rows", "positives")
 _LARGEST = 1e12
@@ -92,11 +91,12 @@ def _check_outcome(read: dict[str, Any]) -> None:
         ValueError: there is not.
     """
     from workshop.core.gate import Decision  # noqa: PLC0415  # takes seconds
+    from workshop.core.slots import Slot  # noqa: PLC0415  # MLflow does too
 
     whole = TypeAdapter(Outcome)
     whole.rebuild(_types_namespace={"Decision": Decision})
     whole.validate_json(json.dumps(read), strict=True)
-    if set(read["slots_before"]) != _SLOTS or set(read["slots_after"]) != _SLOTS:
+    if set(read["slots_before"]) != set(Slot) or set(read["slots_after"]) != set(Slot):
         raise ValueError("it does not say who holds which slot")
     decision = read["decision"]
     if decision["difference"] is not None and any(decision[name] is None for name in _COMPARED):
