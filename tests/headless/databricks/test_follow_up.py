@@ -1,14 +1,12 @@
 """`workshop run --follow RUN_ID`: a run of the workspace that was started from here, or from elsewhere."""
 
-import signal
 from pathlib import Path
 
 import pytest
 from databricks.sdk import WorkspaceClient
 
 from tests.commands import workshop_here
-from tests.headless.databricks.runs import FIRST, left_in, nothing_is_left, run, summaries
-from tests.headless.databricks.test_interruption import started
+from tests.headless.databricks.runs import FIRST, killed_while_it_follows, left_in, run, summaries
 from tests.workspace import Workspace
 from workshop.headless.databricks import following
 
@@ -41,7 +39,7 @@ def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
-    client = started(workspace)
+    killed_while_it_follows(monkeypatch)
     (made,) = workspace.active_runs()
 
     def stop(*_: object) -> None:
@@ -54,9 +52,6 @@ def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
     assert ended.code == 1
     assert "Followed no longer; the run is somebody else's and goes on: http" in ended.out
     assert workspace.active_runs() == [made]
-    client.send_signal(signal.SIGINT)
-    client.communicate(timeout=60)
-    nothing_is_left(workspace)
 
 
 def test_a_commit_that_is_none_is_not_shown(workspace: Workspace, home: Path) -> None:
@@ -78,7 +73,8 @@ def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> Non
 def test_somebody_elses_run_goes_on_when_it_takes_longer_than_ours_may(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = started(workspace)
+    workspace.hold(FIRST)
+    killed_while_it_follows(monkeypatch)
     (made,) = workspace.active_runs()
     with monkeypatch.context() as patch:
         patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
@@ -88,9 +84,6 @@ def test_somebody_elses_run_goes_on_when_it_takes_longer_than_ours_may(
     assert ended.code == 1
     assert f"The run {made.run_id} has not ended within the 1 minutes that it may take, and is somebody" in ended.err
     assert workspace.active_runs() == [made]
-    client.send_signal(signal.SIGINT)
-    client.communicate(timeout=60)
-    nothing_is_left(workspace)
 
 
 @pytest.mark.parametrize("compute", ["serverless", "job_cluster"])
@@ -102,13 +95,11 @@ def test_an_attempt_that_failed_can_be_followed_while_the_retry_runs(
     workspace.outcomes[FIRST] = "FAILED"
     run()
     (first,) = workspace.runs.values()
-    client = started(workspace)
+    workspace.hold(FIRST)
+    killed_while_it_follows(monkeypatch)
     (retry,) = workspace.active_runs()
     there = (left_in(workspace), [job.job_id for job in WorkspaceClient().jobs.list()])
     assert len(there[0]) == 1
     assert run("--follow", str(first.run_id)).code == 1
     assert (left_in(workspace), [job.job_id for job in WorkspaceClient().jobs.list()]) == there
     assert workspace.active_runs() == [retry]
-    client.send_signal(signal.SIGINT)
-    client.communicate(timeout=60)
-    nothing_is_left(workspace)
