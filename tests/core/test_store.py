@@ -1,23 +1,13 @@
 import multiprocessing
-import os
-import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
 import pytest
-import requests
-from databricks.sdk.errors.platform import InternalError, NotFound, PermissionDenied
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import OperationalError
 
 from tests.core.first_use import connect_with_others
 from tests.core.helpers import MODEL, refusal
 from workshop.core import store
-from workshop.core.errors import WorkshopError
 from workshop.core.settings import current_settings
 from workshop.core.slots import Slot, open_slots
 
@@ -159,140 +149,6 @@ def test_several_processes_can_be_the_first_at_the_same_time(home: Path) -> None
     assert [process.exitcode for process in processes] == [0] * several
 
 
-# A server
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port on which connections are taken and nothing is ever said."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-        yield int(listener.getsockname()[1])
-
-
-class Server(ThreadingHTTPServer):
-    """Answers `health` to a health check, and `otherwise` to everything else; silence where it is None."""
-
-    daemon_threads = True
-
-    def __init__(self, health: int | None = 200, otherwise: int | None = 500) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.health, self.otherwise = health, otherwise
-        self.asked: list[str] = []
-        self.closing = threading.Event()
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        status = self.server.health if self.path == "/health" else self.server.otherwise
-        if status is None:
-            self.server.closing.wait()
-            return
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<html>\n<h1>Welcome</h1>\n</html>")
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The server that the environment names."""
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", running.uri)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        yield running
-        running.closing.set()
-        running.shutdown()
-        thread.join()
-
-
-@pytest.mark.integration
-def test_a_server_that_is_down_is_named(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = f"http://127.0.0.1:{closed_port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with refusal(f"no MLflow server at {uri}", "start it", "unset MLFLOW_TRACKING_URI"):
-        store.connect()
-
-
-@pytest.mark.integration
-def test_a_server_that_never_answers_is_given_up(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = f"http://127.0.0.1:{silent_port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(store, "_SECONDS_TO_ANSWER", 0.2)
-    with refusal(uri, "did not answer within 0.2 seconds", "unset MLFLOW_TRACKING_URI"):
-        store.connect()
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("status", [500, 503])
-def test_a_server_that_is_ill_is_named(server: Server, status: int) -> None:
-    server.health = status
-    with refusal(server.uri, f"error {status}", "unset MLFLOW_TRACKING_URI"):
-        store.connect()
-    assert server.asked == ["/health"]
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("status", [200, 403, 404, 500], ids=lambda status: f"{status}")
-def test_a_server_that_is_no_mlflow_server_is_explained(server: Server, status: int) -> None:
-    server.otherwise = status
-    with refusal("MLflow could not open its store"):
-        store.connect()
-    assert len(server.asked) > 1
-
-
-@pytest.mark.integration
-def test_a_server_that_stops_answering_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    server.otherwise = None
-    with refusal("MLflow could not open its store"):
-        store.connect()
-
-
-@pytest.mark.integration
-def test_a_gateway_without_a_health_page_may_be_an_mlflow_server(server: Server) -> None:
-    server.health = 404
-    with refusal("MLflow could not open its store"):
-        store.connect()
-    assert any("experiments" in path for path in server.asked)
-
-
-@pytest.mark.integration
-def test_a_server_is_given_up_sooner_than_mlflow_would_unless_the_team_has_said_how_soon(
-    closed_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
-    with pytest.raises(WorkshopError):
-        store.connect()
-    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
-    assert int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) < 7
-
-
 # Experiments
 
 
@@ -339,76 +195,3 @@ def test_a_deleted_experiment_is_explained(empty_registry: MlflowClient) -> None
     empty_registry.delete_experiment(experiment)
     with refusal(f"{MODEL}/dev-ann", "deleted"):
         store.use_experiment(empty_registry, MODEL, "dev-ann")
-
-
-# Errors
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (MlflowException("No such model.\nTraceback: …"), ["MLflow could not pour: No such model."]),
-        (MlflowException(""), ["MLflow could not pour"]),
-        (OperationalError("SELECT 1", {}, Exception("database is locked")), ["its database says", "locked"]),
-        (requests.ConnectionError("refused"), ["its server does not answer", "refused"]),
-        (requests.Timeout("read timed out"), ["its server does not answer", "timed out"]),
-        (PermissionError(13, "Permission denied", "some/file"), ["some/file", "WORKSHOP_HOME="]),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_what_mlflow_raises_becomes_one_sentence(error: Exception, words: list[str]) -> None:
-    with refusal(*words) as caught, store.explained("pour"):
-        raise error
-    assert caught.value.__cause__ is error
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (
-            PermissionDenied("User does not have USE SCHEMA. Config: host=h", error_code="PERMISSION_DENIED"),
-            ["let you"],
-        ),
-        (TimeoutError("Timed out after 0:01:00"), ["does not answer", "network"]),
-        (NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"), ["schema made", "model_name"]),
-        (InternalError("Oops", error_code="INTERNAL_ERROR"), ["Databricks says: Oops"]),
-    ],
-)
-def test_what_the_library_of_databricks_raises_becomes_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, words: list[str]
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
-    with refusal("could not look", *words) as caught, store.explained("look"):
-        raise error
-    assert "host=" not in str(caught.value)
-
-
-def test_a_file_that_is_not_there_is_explained_as_anywhere_on_databricks_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
-    with refusal("nowhere.txt", "WORKSHOP_HOME"), store.explained("look"):
-        Path("nowhere.txt").read_text()
-
-
-def test_a_very_long_answer_is_cut() -> None:
-    with refusal("MLflow could not pour"), store.explained("pour"):
-        raise MlflowException("wine " * 1_000)
-
-
-@pytest.mark.parametrize("error", [WorkshopError("The glass is full."), KeyError("glass"), KeyboardInterrupt()])
-def test_what_is_not_mlflows_passes_through(error: BaseException) -> None:
-    with pytest.raises(type(error)) as caught, store.explained("pour"):
-        raise error
-    assert caught.value is error
-
-
-def test_without_an_error_nothing_happens() -> None:
-    with store.explained("pour"):
-        poured = True
-    assert poured
-
-
-def test_a_password_in_the_servers_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:hunter2@127.0.0.1:9")
-    with refusal("no MLflow server at http://127.0.0.1:9") as caught:
-        store.connect()
-    assert "hunter2" not in str(caught.value)
