@@ -18,6 +18,46 @@ def test_an_interruption_that_is_lost_comes_before_the_next_cell() -> None:
     interruption.check()
 
 
+def test_what_is_held_comes_to_its_end_first() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        with interruption.held():
+            interruption.ask(signal.SIGTERM, None)
+        done.append("all of it")
+    interruption.heard()
+    assert done == ["all of it"]
+    assert not interruption.something_was_cut_short()
+
+
+def test_whoever_asks_twice_cuts_it_short() -> None:
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        interruption.ask(signal.SIGINT, None)
+        interruption.ask(signal.SIGINT, None)
+    interruption.heard()
+    assert interruption.something_was_cut_short()
+    assert not interruption.something_was_cut_short()
+
+
+def test_in_between_is_a_good_moment() -> None:
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        interruption.ask(signal.SIGINT, None)
+        with interruption.not_held():
+            pytest.fail("it stops before that")
+    with pytest.raises(KeyboardInterrupt), interruption.held(), interruption.not_held():
+        interruption.heard()
+        interruption.ask(signal.SIGINT, None)
+    interruption.heard()
+    assert not interruption.something_was_cut_short()
+
+
+def test_who_ends_a_run_is_not_stopped_again() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interruption.ask(signal.SIGINT, None)
+    with interruption.undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        interruption.check()
+
+
 _LOST_IN_A_FINALIZER = """
 import signal
 from workshop.headless import interruption

@@ -20,7 +20,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,10 @@ class Job:
     created: int = field(default_factory=now)
 
 
+_EXPANDED = ("tasks", "job_clusters")
+"""What a list of jobs leaves out unless it is asked for (source: the SDK's docstring of `jobs.list`)."""
+
+
 class Jobs:
     """The workspace's jobs and runs."""
 
@@ -89,6 +93,7 @@ class Jobs:
             ("POST", rf"{jobs}/create", lambda request, match: self._create(request)),
             ("GET", rf"{jobs}/get", lambda request, match: self._get_job(request)),
             ("GET", rf"{jobs}/list", lambda request, match: self._list_jobs(request)),
+            ("POST", rf"{jobs}/reset", lambda request, match: self._reset(request)),
             ("POST", rf"{jobs}/delete", lambda request, match: self._delete(request)),
             ("POST", rf"{jobs}/run-now", lambda request, match: self._run_now(request)),
         ]
@@ -117,6 +122,22 @@ class Jobs:
     def _create(self, request: Request) -> dict[str, Any]:
         sent = request.json()
         body = bodies.read(bodies.CreateJob, sent)
+        self._check_job(body, request.who)
+        with self._lock:
+            job = Job(next(self._numbers), body, sent, request.who)
+            self.jobs[job.job_id] = job
+        return {"job_id": job.job_id}
+
+    def _reset(self, request: Request) -> dict[str, Any]:
+        sent = request.json()
+        body = bodies.read(bodies.ResetJob, sent)
+        self._check_job(body.new_settings, request.who)
+        with self._lock:
+            job = self._job(body.job_id)
+            self.jobs[job.job_id] = replace(job, settings=body.new_settings, sent=sent["new_settings"])
+        return {}
+
+    def _check_job(self, body: bodies.CreateJob, who: Principal) -> None:
         check_name(body.name)
         for parameter in body.parameters:
             if not PARAMETER_NAME.fullmatch(parameter.name):
@@ -127,11 +148,7 @@ class Jobs:
             check_new_cluster(cluster.new_cluster)
         check_tasks(body.tasks, body.environments, body.git_source, keys)
         self._check_clusters(body.tasks)
-        _check_run_as(body.run_as, request.who)
-        with self._lock:
-            job = Job(next(self._numbers), body, sent, request.who)
-            self.jobs[job.job_id] = job
-        return {"job_id": job.job_id}
+        _check_run_as(body.run_as, who)
 
     def _run_now(self, request: Request) -> dict[str, Any]:
         sent = request.json()
@@ -267,7 +284,11 @@ class Jobs:
         name = request.query.get("name", "").lower()
         with self._lock:
             found = [job for job in self.jobs.values() if not name or job.settings.name.lower() == name]
-        return {"jobs": [_described(job) for job in found], "has_more": False} if found else {"has_more": False}
+        described = [_described(job) for job in found]
+        if request.query.get("expand_tasks") != "true":
+            for each in described:
+                each["settings"] = {name: said for name, said in each["settings"].items() if name not in _EXPANDED}
+        return {"jobs": described, "has_more": False} if described else {"has_more": False}
 
     def _delete(self, request: Request) -> dict[str, Any]:
         with self._lock:

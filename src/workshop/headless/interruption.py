@@ -9,10 +9,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-_asked = {"to stop": False}
+
+@dataclass
+class _Wish:
+    """What somebody wants of this process."""
+
+    asked: bool = False
+    """To stop."""
+    held: bool = False
+    """Not now: something is being done that must not be cut short."""
+    cut_short: bool = False
+    """It was, since somebody has asked twice."""
+
+
+_wish = _Wish()
 
 
 def listen() -> None:
@@ -30,12 +44,15 @@ def listen() -> None:
 
 
 def ask(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler gets both
-    """Stop now, or, where this is not heard, before the next cell.
+    """Stop now, or, where this is held or not heard, at the next moment that is good for it.
 
     Raises:
-        KeyboardInterrupt: always.
+        KeyboardInterrupt: nothing is being held, or this is not the first time.
     """
-    _asked["to stop"] = True
+    again, _wish.asked = _wish.asked, True
+    if _wish.held and not again:
+        return
+    _wish.cut_short = _wish.cut_short or _wish.held
     raise KeyboardInterrupt
 
 
@@ -45,13 +62,46 @@ def check() -> None:
     Raises:
         KeyboardInterrupt: somebody has.
     """
-    if _asked["to stop"]:
+    if _wish.asked:
         raise KeyboardInterrupt
 
 
 def heard() -> None:
     """The run is being ended: what ends it must not be stopped again."""
-    _asked["to stop"] = False
+    _wish.asked = False
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Do what must come to its end, such as a request that makes something; who asks to stop meanwhile is heard then.
+
+    Raises:
+        KeyboardInterrupt: at the end of the block, or in it where somebody asks a second time.
+    """
+    outer, _wish.held = _wish.held, True
+    try:
+        yield
+    finally:
+        _wish.held = outer
+        if not outer:
+            check()
+
+
+@contextmanager
+def not_held() -> Iterator[None]:
+    """Within such a block, a moment that is good for stopping."""
+    outer, _wish.held = _wish.held, False
+    try:
+        check()
+        yield
+    finally:
+        _wish.held = outer
+
+
+def something_was_cut_short() -> bool:
+    """Whether something that was held has not come to its end, since this was asked last."""
+    was, _wish.cut_short = _wish.cut_short, False
+    return was
 
 
 @contextmanager
@@ -61,6 +111,7 @@ def undisturbed() -> Iterator[None]:
         yield
         return
     before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    heard()
     try:
         yield
     finally:

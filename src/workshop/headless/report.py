@@ -17,7 +17,8 @@ from workshop.headless.summary import NotebookResult, Summary
 
 DECISION_PICTURE = "decision.png"
 """Beside the report, where the notebook that drew it is not here."""
-_EVALUATION = "part_1_3_evaluating"
+EVALUATION = "part_1_3_evaluating"
+"""It alone moves slots, and draws the decision."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def write(summary: Summary, path: Path) -> None:
         summary=summary,
         decision=(summary.outcome or {}).get("decision"),
         decision_pictures=decision_pictures(summary),
-        pictures=[picture for picture in drawn if picture.notebook != _EVALUATION],
+        pictures=[picture for picture in drawn if picture.notebook != EVALUATION],
         sections=sections,
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
@@ -86,12 +87,12 @@ def executed_notebook(result: NotebookResult) -> nbformat.NotebookNode | None:
 def decision_pictures(summary: Summary) -> list[Picture]:
     """What 1_3 has drawn: of the executed notebook, or, where that is not here, the one that it has handed over."""
     for result in summary.notebooks:
-        if result.name == _EVALUATION and (notebook := executed_notebook(result)):
+        if result.name == EVALUATION and (notebook := executed_notebook(result)):
             return pictures(result.name, notebook)
     path = Path(summary.report).with_name(DECISION_PICTURE)
     if not path.is_file():
         return []
-    return [Picture(_EVALUATION, "The decision", base64.b64encode(path.read_bytes()).decode("ascii"))]
+    return [Picture(EVALUATION, "The decision", base64.b64encode(path.read_bytes()).decode("ascii"))]
 
 
 def _page(result: NotebookResult) -> str:

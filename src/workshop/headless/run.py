@@ -69,7 +69,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
 ) -> Summary:
     request, folder = plan.request, plan.folder
     before = executed.slots_before or before
-    after = _holders_or(before, slots) if executed.over else before
+    after = _holders_or(before, slots) if executed.over and _may_have_moved_a_slot(executed) else before
     status, sentence = _what_came_of_it(executed, before, after)
     summary = Summary(
         run_id=folder.name,
@@ -113,6 +113,12 @@ def _what_came_of_it(
         if status in ("failed", "interrupted") and after[slot] != before[slot]:
             sentence = f"{sentence} Before that, version {after[slot]} took {slot.capitalize()}."
     return status, sentence
+
+
+def _may_have_moved_a_slot(executed: Executed) -> bool:
+    """Whoever stops a run does not wait for a registry that has no news."""
+    evaluated = any(each.name == report.EVALUATION and each.status != "not run" for each in executed.results)
+    return executed.status != "interrupted" or evaluated
 
 
 def _target(request: Request) -> Target:

@@ -2,18 +2,21 @@
 
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
+from filelock import FileLock
 from rich.console import Console
 
 from tests.headless.databricks.runs import FIRST, killed_while_it_follows, left_in, looks, run, when
 from tests.headless.databricks.test_interruption import started
 from tests.workspace import Workspace
 from workshop.core.errors import WorkshopError
-from workshop.headless.databricks import abandoned, following, trail
+from workshop.core.settings import current_settings
+from workshop.headless.databricks import abandoned, following, submission, trail
 from workshop.headless.progress import PlainProgress
 
 pytestmark = pytest.mark.integration
@@ -97,9 +100,13 @@ def test_a_job_that_was_made_before_its_client_was_killed_goes_too(
     (folder,) = trail.folders()
     left = trail.found_in(folder)
     assert left is not None
+    (folder / "on-databricks.json").write_text(
+        left.model_copy(update={"makes_jobs": True}).model_dump_json(), encoding="utf-8"
+    )
     client = WorkspaceClient()
     for name in (f"workshop {left.token}", f"workshop {left.token}-3", "workshop another"):
-        notebook = jobs.NotebookTask(notebook_path="/Workspace/Shared/x")
+        ours = {submission.SUBMISSION: left.submission_id if left.token in name else "another's"}
+        notebook = jobs.NotebookTask(notebook_path="/Workspace/Shared/x", base_parameters=ours)
         client.jobs.create(name=name, tasks=[jobs.Task(task_key="x", notebook_task=notebook)])
     assert cancelled()[0] == 1
     assert [job.settings.name for job in client.jobs.list() if job.settings] == ["workshop another"]
@@ -111,6 +118,7 @@ def test_a_pipelines_job_that_is_cancelled_stops_its_own_process(
     for name, value in {"BUILD_BUILDID": "17", "SYSTEM_JOBNAME": "deliver"}.items():
         monkeypatch.setenv(name, value)
     client = started(workspace)
+    monkeypatch.setattr(abandoned, "_SECONDS_TO_LOOK", 0)
     count, _ = cancelled()
     assert count == 1
     out, err = client.communicate(timeout=60)
@@ -119,7 +127,37 @@ def test_a_pipelines_job_that_is_cancelled_stops_its_own_process(
     assert (workspace.active_runs(), left_in(workspace), trail.folders()) == ([], [], [])
 
 
-def test_a_run_that_is_followed_is_left_alone(workspace: Workspace) -> None:
+def test_who_looks_at_a_trail_keeps_nobody_from_ending_its_run(killed: Workspace) -> None:
+    (folder,) = trail.folders()
+    looks_at_it = FileLock(current_settings().lock_file(f"databricks-{folder.name}"), thread_local=False)
+    looks_at_it.acquire()
+    soon = threading.Timer(0.3, looks_at_it.release)
+    soon.start()
+    assert cancelled()[0] == 1
+    soon.join()
+    assert (killed.active_runs(), trail.folders()) == ([], [])
+
+
+def test_who_ends_a_run_is_the_one_who_has_to_do_with_it(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder,) = trail.folders()
+    left = trail.found_in(folder)
+    assert left is not None
+    dead = left.model_copy(update={"pid": 1, "pipelines_run": "this very job"})
+    (folder / "on-databricks.json").write_text(dead.model_dump_json(), encoding="utf-8")
+    killed.fail_next("POST /api/2.2/jobs/runs/cancel", status=403, error_code="PERMISSION_DENIED", message="no")
+    with pytest.raises(WorkshopError, match="does not let you cancel the run"):
+        cancelled()
+    assert trail.found_in(folder) == left.model_copy(update={"pid": os.getpid(), "pipelines_run": ""})
+
+
+def test_the_code_is_removed_wherever_it_was_put(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_FOLDER", "/Workspace/Shared/elsewhere")
+    assert cancelled()[0] == 1
+    assert (left_in(killed), trail.folders()) == ([], [])
+
+
+def test_a_run_that_is_followed_is_left_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(abandoned, "_SECONDS_TO_LOOK", 0)
     workspace.hold(FIRST)
     workspace.outcomes[FIRST] = "FAILED"
     said: list[tuple[int, str]] = []

@@ -4,12 +4,14 @@ import errno
 import os
 import re
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databricks.sdk import WorkspaceClient
 
+from tests.commands import workshop_here
 from tests.headless.databricks.runs import (
     FIRST,
     KilledError,
@@ -18,10 +20,13 @@ from tests.headless.databricks.runs import (
     nothing_is_left,
     run,
     summaries,
+    when,
 )
 from tests.workspace import Workspace
+from workshop.core.errors import WorkshopError
 from workshop.headless import report
-from workshop.headless.databricks import code, ending, submission, target, trail, watch
+from workshop.headless import run as headless_run
+from workshop.headless.databricks import code, ending, following, submission, target, trail, watch
 
 pytestmark = pytest.mark.integration
 
@@ -75,10 +80,45 @@ def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
             raise KeyboardInterrupt
 
         monkeypatch.setattr(submission, "submit", submitted_and_stopped)
+    monkeypatch.setattr(headless_run, "_holders_or", lambda *_: pytest.fail("nobody waits for a registry then"))
     assert run().code == 1
-    assert summaries(home)[0]["status"] == "interrupted"
-    assert [made.result_state for made in workspace.runs.values()] == ["CANCELED"]
+    (summary,) = summaries(home)
+    (made,) = workspace.runs.values()
+    assert (summary["status"], summary["run_page"]) == ("interrupted", made.page)
+    assert "Stopped, and the run on Databricks was cancelled (http" in summary["sentence"]
+    assert made.result_state == "CANCELED"
     nothing_is_left(workspace)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
+    workspace: Workspace, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.hold(FIRST)
+    really = workspace.jobs._submit
+    looked_for, started = threading.Event(), threading.Event()
+
+    def stopped_on_its_way(request: Any) -> dict[str, Any]:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            looked_for.wait(0.5)  # as long as it takes who does not wait for the answer to look for the run in vain
+        answer = really(request)
+        started.set()
+        return answer
+
+    monkeypatch.setattr(workspace.jobs, "_submit", stopped_on_its_way)
+    with when(lambda: "GET /api/2.2/jobs/runs/list" in workspace.requests, looked_for.set):
+        ended = run()
+    assert ended.code == 1
+    if times == 1:
+        assert "Stopped, and the run on Databricks was cancelled" in ended.out
+    else:
+        assert "Stopped while a run was being started on Databricks, which may go on: `workshop databricks" in ended.out
+        assert started.wait(10)
+        assert len(trail.folders()) == 1
+        assert workshop_here("databricks", "cancel").code == 0
+    nothing_is_left(workspace)
+    assert trail.folders() == []
 
 
 def test_who_is_stopped_while_nothing_answers_says_that_a_run_may_go_on(
@@ -124,6 +164,18 @@ def test_a_job_that_was_made_for_a_run_goes_with_it(
     nothing_is_left(workspace)
 
 
+@pytest.mark.parametrize("how", [{"drop": True}, {"status": 503, "error_code": "TEMPORARILY_UNAVAILABLE"}])
+def test_a_job_whose_making_was_answered_by_nobody_goes_too(
+    workspace: Workspace, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")
+    workspace.outcomes[FIRST] = "FAILED"
+    workspace.fail_next("POST /api/2.2/jobs/create", processed=True, **how)
+    assert run().code == 1
+    assert list(WorkspaceClient().jobs.list()) == []
+    nothing_is_left(workspace)
+
+
 def test_following_a_run_removes_no_folder_that_is_none_of_a_runs_code(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +203,35 @@ def test_what_came_of_a_run_is_said_even_where_nothing_can_be_kept(
         rf"{FIRST}, on Databricks: .+/run/{made}\); but nothing of it could be kept: .+ the disk is full", ended.err
     )
     nothing_is_left(workspace)
+
+
+def test_what_a_run_has_done_stands_where_its_trail_can_not_be_removed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+
+    def read_only(*_: object) -> None:
+        raise WorkshopError("Cannot write or read at on-databricks.json.")
+
+    monkeypatch.setattr(trail, "gone_cold", read_only)
+    ended = run()
+    assert f"{FIRST}, on Databricks: " in ended.out
+    assert ended.out.index("on-databricks.json") < ended.out.index("Report: ")
+    assert ended.err == ""
+
+
+def test_what_was_started_and_can_not_be_ended_is_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.hold(FIRST)
+    monkeypatch.setattr(following, "look_at", no_more)
+    workspace.fail_next("GET /api/2.2/jobs/runs/list", status=403, error_code="PERMISSION_DENIED", message="no")
+    ended = run()
+    (made,) = workspace.active_runs()
+    assert f"No more. What was started on Databricks ({made.page}) may go on: `workshop databricks cancel`" in ended.err
+    assert len(trail.folders()) == 1
+
+
+def no_more(*_: object) -> None:
+    raise WorkshopError("No more.")
 
 
 def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(

@@ -13,6 +13,7 @@ FRESH = Trail(
     pipelines_run="",
     token="c0ffee",
     place="/Workspace/Shared/workshop/code/x",
+    makes_jobs=False,
 )
 
 

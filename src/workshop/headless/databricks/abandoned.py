@@ -14,13 +14,15 @@ from databricks.sdk import WorkspaceClient
 from workshop.core.errors import WorkshopError
 from workshop.headless.databricks import submission, trail
 from workshop.headless.databricks.ending import end_what_runs
-from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
+from workshop.headless.databricks.settings import databricks_settings
 from workshop.headless.databricks.sign_in import sign_in
 from workshop.headless.databricks.trail import Trail
 from workshop.headless.plan import Progress
 
 _SECONDS_TO_END = 90
 """How long a process gets to end its run and to write its report."""
+_SECONDS_TO_LOOK = 5
+"""How long one gets that only looks at a trail."""
 
 
 def cancel(progress: Progress) -> int:
@@ -37,7 +39,7 @@ def cancel(progress: Progress) -> int:
     ended, problem = 0, None
     for folder in folders:  # one that can't be ended must not keep the others running
         try:
-            ended += _end(client, folder, settings, progress)
+            ended += _end(client, folder, progress)
         except WorkshopError as error:
             problem = problem or error
     if problem is not None:
@@ -59,11 +61,11 @@ def mention(token: str, progress: Progress) -> None:
             progress.said(str(error))
 
 
-def _end(client: WorkspaceClient, folder: Path, settings: DatabricksSettings, progress: Progress) -> bool:
+def _end(client: WorkspaceClient, folder: Path, progress: Progress) -> bool:
     """End what is left of a run, and say whether there was anything to do."""
-    with trail.taken_up(folder) as found:
+    with trail.taken_up(folder, seconds=_SECONDS_TO_LOOK) as found:
         if found is not None:
-            _end_what_was_left(client, folder, found, settings, progress)
+            _end_what_was_left(client, folder, found, progress)
             return True
     left = trail.found_in(folder)
     if left is None:
@@ -76,20 +78,19 @@ def _end(client: WorkspaceClient, folder: Path, settings: DatabricksSettings, pr
         os.kill(left.pid, signal.SIGTERM)
     with trail.taken_up(folder, seconds=_SECONDS_TO_END) as found:
         if found is not None:
-            _end_what_was_left(client, folder, found, settings, progress)
+            _end_what_was_left(client, folder, found, progress)
         elif trail.found_in(folder) is not None:
             raise WorkshopError(f"The process {left.pid}, which follows {folder.name}, does not end: kill it.")
         return True
 
 
-def _end_what_was_left(
-    client: WorkspaceClient, folder: Path, left: Trail, settings: DatabricksSettings, progress: Progress
-) -> None:
+def _end_what_was_left(client: WorkspaceClient, folder: Path, left: Trail, progress: Progress) -> None:
     if left.host != client.config.host:
         raise WorkshopError(
             f"{folder.name} was started on {left.host}: set DATABRICKS_HOST to that, and run this again."
         )
-    ended = end_what_runs(client, folder, left, settings, progress)
+    trail.taken_over(folder, left)
+    ended = end_what_runs(client, folder, left, progress)
     if ended.others:
         progress.said(f"Another process has started {ended.others[0].page} for the same thing, which goes on.")
     elif ended.is_tidy and not ended.ours:

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
+from workshop.headless import interruption
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.patience import patiently
 from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
@@ -25,6 +26,7 @@ from workshop.headless.databricks.settings import PREFIX, DatabricksSettings
 _CHECKOUT = PACKAGE.parents[1]
 NOTEBOOKS = "src/workshop/notebooks"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_PLACE = re.compile(r"(/[^/]+)+/code/[0-9a-f]{40}-[0-9a-f]{12}")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -115,7 +117,8 @@ def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) 
     wheel = f"{place}/{code.wheel.name}"
     with explained(f"put the code into {place}"):
         try:
-            client.workspace.mkdirs(f"{place}/notebooks" if notebooks else place)
+            with interruption.held():
+                client.workspace.mkdirs(f"{place}/notebooks" if notebooks else place)
         except (BadRequest, ResourceConflict) as error:
             if "ALREADY_EXISTS" not in str(error.error_code):
                 raise
@@ -129,13 +132,13 @@ def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) 
     return wheel
 
 
-def remove(client: WorkspaceClient, place: str, settings: DatabricksSettings) -> None:
+def remove(client: WorkspaceClient, place: str) -> None:
     """Remove a run's code from the workspace, if it is there.
 
     Raises:
         WorkshopError: that is no place for a run's code, there is no right to, or the service does not answer.
     """
-    if not re.fullmatch(re.escape(f"{settings.folder}/code/") + r"[0-9a-f]{40}-[0-9a-f]{12}", place):
+    if not _PLACE.fullmatch(place):
         raise WorkshopError(f"{place} is no folder that a run's code is put into, so it is left alone.")
     with explained(f"remove {place} from the workspace"):
         try:
@@ -152,10 +155,11 @@ def _give_it_a_version_of_its_own(project: Path, commit: str) -> None:
 
 def _put(client: WorkspaceClient, path: str, content: bytes, kind: ImportFormat) -> None:
     language = Language.PYTHON if kind is ImportFormat.JUPYTER else None
-    patiently(
-        client,
-        lambda: client.workspace.upload(path, io.BytesIO(content), format=kind, language=language, overwrite=True),
-    )
+    with interruption.held():
+        patiently(
+            client,
+            lambda: client.workspace.upload(path, io.BytesIO(content), format=kind, language=language, overwrite=True),
+        )
 
 
 def pins(source: Path) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """How a run of the workspace comes to its end here: brought back, stopped, or ended; and what is removed after it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,20 +49,22 @@ def bring_back(
         executed = watch.executed(run)
     except KeyboardInterrupt:
         with interruption.undisturbed():
-            interruption.heard()
             if not submitted.is_ours:
                 return _left_alone(submitted, watch)
             progress.said("Stopping: the run on Databricks is being cancelled.")
             with in_a_hurry(client):
                 return _stopped(client, submitted, watch)
-    except WorkshopError as error:
-        raise WorkshopError(
-            f"{error} Whether the run goes on is on its page, {submitted.page}; `workshop run --follow "
-            f"{submitted.run_id}` follows it again."
-        ) from error
     if submitted.earlier:
         executed = replace(executed, **_before_this_process(run, executed))
     return replace(executed, run_page=submitted.page)
+
+
+def may_go_on(submitted: Submitted) -> str:
+    """What to do about a run that can't be asked about any more, in a sentence."""
+    return (
+        f"Whether the run goes on is on its page, {submitted.page}; `workshop run --follow {submitted.run_id}` follows "
+        "it again."
+    )
 
 
 def _left_alone(submitted: Submitted, watch: Watch) -> Executed:
@@ -75,9 +77,9 @@ def end_what_runs(  # noqa: PLR0913, PLR0917  # all that is known of an attempt
     client: WorkspaceClient,
     folder: Path,
     left: Trail,
-    settings: DatabricksSettings,
     progress: Progress,
     submitted: Submitted | None = None,
+    is_all: bool = True,
 ) -> Ended:
     """End what an attempt at a run has started in the workspace, if it runs, and tidy up after it.
 
@@ -85,71 +87,60 @@ def end_what_runs(  # noqa: PLR0913, PLR0917  # all that is known of an attempt
         client: of the workspace.
         folder: the run's, on this machine.
         left: the trail that the attempt has left there.
-        settings: say where code lies.
         progress: is told what was done.
-        submitted: what the attempt follows, if it got that far, though another may have started it.
+        submitted: the run that the attempt has started, if it knows.
+        is_all: whether nothing more can come of what the attempt has asked for; otherwise its trail stays.
 
     Raises:
         WorkshopError: the workspace does not answer, or the run does not end.
     """
     with in_a_hurry(client):
         active = submission.find(client, left.token)
-        followed = submitted.run_id if submitted is not None else None
+        started = submitted.run_id if submitted is not None else None
         ours = [
-            run for run in active if run.run_id == followed or submission.is_of(client, run.run_id, left.submission_id)
+            run for run in active if run.run_id == started or submission.is_of(client, run.run_id, left.submission_id)
         ]
-        others = [run for run in active if run not in ours]
         for run in ours:
             if following.cancel(client, run.run_id) is None:
                 raise WorkshopError(f"The run {run.run_id} was told to end and has not yet: see {run.page}.")
             progress.said(f"Cancelled on Databricks: {run.page}")
-
-        def forget_jobs() -> None:
-            if others:  # whose jobs are of the same token
-                for run in ours:
-                    submission.forget_job(client, run.job_id)
-            else:
-                submission.forget_jobs(client, left.token)
-
-        places = [left.place, *(submitted.places if submitted is not None else ())]
-        is_tidy = tidy_up(client, places, forget_jobs, settings, progress)
-        if is_tidy:
+        over = [*ours, *(submitted.failed_before if submitted is not None else ())]
+        is_tidy = tidy_up(client, left, over, progress)
+        if is_tidy and (is_all or ours):
             trail.gone_cold(folder)
-        return Ended(ours, others, is_tidy)
+        return Ended(ours, [run for run in active if run not in ours], is_tidy)
 
 
-def tidy_up(
-    client: WorkspaceClient,
-    places: Iterable[str],
-    forget_jobs: Callable[[], None],
-    settings: DatabricksSettings,
-    progress: Progress,
-) -> bool:
-    """Remove from the workspace what a run has left there, now that it has ended; whether that was possible.
+def tidy_up(client: WorkspaceClient, left: Trail | None, over: Iterable[Submitted], progress: Progress) -> bool:
+    """Remove from the workspace what runs have left there, now that they have ended; whether that was possible.
 
     What can't be removed must not turn a run red that has delivered: then the progress says so.
 
     Args:
         client: of the workspace.
-        places: the folders of the run's code.
-        forget_jobs: removes the jobs that were made for the run.
-        settings: say where code lies.
+        left: the trail of the attempt, which may have made a folder or a job that is no run's; None without one.
+        over: the runs.
         progress: is told what is left.
     """
-    left = []
+    over = list(over)
+    places = [left.place] if left is not None else []
+    problems = []
     with in_a_hurry(client):
-        for place in dict.fromkeys(places):
+        for place in dict.fromkeys([*places, *(run.place for run in over if run.place)]):
             try:
-                code.remove(client, place, settings)
+                code.remove(client, place)
             except WorkshopError as error:
-                left.append(f"{place} is left in the workspace; `workshop databricks cancel` removes it later: {error}")
+                problems.append(f"{place} is left in the workspace: {error}")
         try:
-            forget_jobs()
+            for run in over:
+                submission.forget_job(client, run.job_id)
+            if left is not None and left.makes_jobs:
+                submission.forget_jobs(client, left.token, left.submission_id)
         except WorkshopError as error:
-            left.append(f"A job is left in the workspace; `workshop databricks cancel` removes it later: {error}")
-    for sentence in left:
-        progress.said(sentence)
-    return not left
+            problems.append(f"A job is left in the workspace: {error}")
+    for sentence in problems:
+        progress.said(f"{sentence} `workshop databricks cancel` removes it later, on the machine that has started it.")
+    return not problems
 
 
 def _before_this_process(run: jobs.Run, executed: Executed) -> dict[str, Any]:

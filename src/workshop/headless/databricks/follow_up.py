@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
@@ -15,7 +14,7 @@ from workshop.core.parameters import DevopsAction, Parameters, check_parameter
 from workshop.core.slots import open_slots
 from workshop.headless import interruption, notebooks
 from workshop.headless.databricks import submission
-from workshop.headless.databricks.ending import bring_back, tidy_up
+from workshop.headless.databricks.ending import bring_back, may_go_on, tidy_up
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.headless.databricks.sign_in import sign_in, who
@@ -41,7 +40,7 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
             raise WorkshopError(
                 f"There is no run {run_id} in this workspace: take the number after /run/ in its page's address."
             ) from error
-    given = submission.run_parameters(run)
+    given = submission.parameters_of(run)
     if submission.RUN_ID not in given:
         page = submission.page_of(run)
         raise WorkshopError(f"The run {run_id} is none that `workshop run` has submitted: look at {page}.")
@@ -98,21 +97,23 @@ class _Followed:
     @contextmanager
     def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
         """See `Target`."""
-        place = submission.run_parameters(self._run).get(submission.PLACE)
+        place = submission.parameters_of(self._run).get(submission.PLACE, "")
         submitted = Submitted(
             int(self._run.run_id or 0),
             submission.page_of(self._run),
             earlier=True,
-            job_id=submission.job_of(self._run),
+            job_id=submission.job_of(self._run) if place else None,
             is_ours=self._run.creator_user_name == who(self._client).principal,
-            places=(place,) if place else (),
+            place=place,
         )
-        executed = bring_back(self._client, submitted, plan, self._settings, progress)
+        try:
+            executed = bring_back(self._client, submitted, plan, self._settings, progress)
+        except WorkshopError as error:
+            raise WorkshopError(f"{error} {may_go_on(submitted)}") from error
         with interruption.undisturbed():
             try:
                 yield executed
             finally:
                 # What somebody else's run says of folders and jobs is not for us to act on.
                 if executed.over and submitted.is_ours:
-                    forget_job = partial(submission.forget_job, self._client, submitted.job_id)
-                    tidy_up(self._client, submitted.places, forget_job, self._settings, progress)
+                    tidy_up(self._client, None, [submitted], progress)

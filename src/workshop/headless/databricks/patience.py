@@ -12,6 +12,8 @@ from databricks.sdk.clock import RealClock
 from databricks.sdk.errors import DeadlineExceeded, InternalError, TemporarilyUnavailable, TooManyRequests
 from databricks.sdk.retries import retried
 
+from workshop.headless import interruption
+
 SECONDS_IN_A_HURRY = 30
 LOST = (
     requests.ConnectionError,
@@ -41,10 +43,12 @@ class PatientClock(RealClock):
 
         Raises:
             TimeoutError: there is no time for that.
+            KeyboardInterrupt: somebody wants to stop.
         """
         if self.until is not None and self.time() + seconds > self.until:
             raise TimeoutError("There is no time to try again.") from sys.exception()
-        super().sleep(min(seconds, self.longest))
+        with interruption.not_held():  # nothing is on its way now
+            super().sleep(min(seconds, self.longest))
 
 
 @contextmanager

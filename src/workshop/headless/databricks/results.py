@@ -16,10 +16,10 @@ from workshop.core.errors import WorkshopError, shortened
 from workshop.core.handover import HandedOver, received
 from workshop.headless.databricks.errors import explained, harmless
 from workshop.headless.databricks.patience import in_a_hurry, patiently
-from workshop.headless.report import DECISION_PICTURE
+from workshop.headless.report import DECISION_PICTURE, EVALUATION
 from workshop.headless.summary import Failure, NotebookResult
 
-DECIDES = "part_1_3_evaluating"
+DECIDES = EVALUATION
 HANDS_NOTHING_OVER = "part_0_create_datasets"
 _LONGEST_TEXT = 100_000
 """Characters of an error or a traceback, which a notebook can make as long as it likes, that are looked at."""

@@ -5,8 +5,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
@@ -42,7 +41,7 @@ _LONGEST_TOKEN = 64
 _LONGEST_NAME = 4096
 _MOST_ATTEMPTS = 50
 _MOST_MISSED = 5
-"""Attempts in a row without a job, after which no more of them are looked for: each removes the one before it."""
+"""Attempts in a row without a job, after which no more of them are looked for: each removes those before it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,10 @@ class Submitted:
     """The job that was made for it, and goes with it."""
     is_ours: bool = True
     """Whether we have started it, now or earlier, and not somebody else."""
-    places: tuple[str, ...] = ()
-    """The folders of code that nobody needs after it: its own, and those of the attempts that had failed before it."""
+    place: str = ""
+    """The folder of its code."""
+    failed_before: tuple["Submitted", ...] = ()
+    """The runs with the same token that had failed when it was started, oldest first."""
 
 
 def token(settings: DatabricksSettings, what: str) -> str:
@@ -93,20 +94,21 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     Raises:
         WorkshopError: the workspace refuses it, or does not answer.
     """
-    places: list[str] = []
+    ours = next(iter(work.base_parameters.values()))[SUBMISSION]
+    failed: list[Submitted] = []
     for attempt in _attempts(token):
         with explained("submit the run"):
             run_id, job_id = _start(client, work, settings, attempt)
         run = _first_look_at(client, run_id, settings)
+        given = parameters_of(run)
         # Where the service does not tell a run's parameters it is taken for ours, so that no other is started after it.
-        ours = next(iter(work.base_parameters.values()))[SUBMISSION]
-        given = run_parameters(run)
         earlier = given.get(SUBMISSION, ours) != ours
-        places += [given[PLACE]] if PLACE in given else []
-        submitted = Submitted(run_id, page_of(run), earlier, job_id, places=tuple(places))
+        submitted = Submitted(
+            run_id, page_of(run), earlier, job_id, place=given.get(PLACE, ""), failed_before=tuple(failed)
+        )
         if not earlier or not has_failed(run):
             return submitted
-        forget_job(client, job_id)
+        failed.append(submitted)
     raise WorkshopError(
         f"This run has been started {_MOST_ATTEMPTS} times and has failed each time: see {submitted.page}, and start "
         "it by hand when that is mended."
@@ -135,7 +137,7 @@ def is_of(client: WorkspaceClient, run_id: int, submission: str) -> bool:
         WorkshopError: the workspace does not answer.
     """
     with explained(f"look at the run {run_id}"):
-        return run_parameters(patiently(client, lambda: client.jobs.get_run(run_id))).get(SUBMISSION) == submission
+        return parameters_of(patiently(client, lambda: client.jobs.get_run(run_id))).get(SUBMISSION) == submission
 
 
 def page_of(run: jobs.Run | jobs.BaseRun) -> str:
@@ -161,14 +163,19 @@ def forget_job(client: WorkspaceClient, job_id: int | None) -> None:
                     raise
 
 
-def forget_jobs(client: WorkspaceClient, token: str) -> None:
-    """Remove the jobs that were made for the runs of a token, of whose making we may not have heard."""
+def forget_jobs(client: WorkspaceClient, token: str, submission: str) -> None:
+    """Remove the jobs that were made for the runs of a token by that very call, which may not have heard of it.
+
+    Raises:
+        WorkshopError: there is no right to, or the service does not answer.
+    """
     with explained("look for jobs that were made for the run"):
         missed = 0
         for attempt in _attempts(token):
             made = patiently(client, partial(_jobs_named, client, _name_of_job(attempt)))
             for job in made:
-                forget_job(client, job.job_id)
+                if job.settings is not None and parameters_of(job.settings).get(SUBMISSION) == submission:
+                    forget_job(client, job.job_id)
             missed = 0 if made else missed + 1
             if missed == _MOST_MISSED:
                 return
@@ -187,10 +194,11 @@ def look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
             return None
 
 
-def run_parameters(run: jobs.Run) -> dict[str, str]:
-    """What a run has given to all of its notebooks, and to some of them."""
+def parameters_of(what: jobs.Run | jobs.JobSettings) -> dict[str, str]:
+    """What a run or a job gives to all of its notebooks, and to some of them."""
     found: dict[str, str] = {}
-    for task in run.tasks or []:
+    tasks: Iterable[jobs.RunTask | jobs.Task] = what.tasks or []
+    for task in tasks:
         given = task.notebook_task.base_parameters if task.notebook_task is not None else None
         if isinstance(given, dict):  # the SDK hands on what it gets
             found.update({harmless(str(name)): harmless(str(value)) for name, value in given.items()})
@@ -210,7 +218,7 @@ def _attempts(token: str) -> Iterator[str]:
 
 
 def _jobs_named(client: WorkspaceClient, name: str) -> list[jobs.BaseJob]:
-    return list(client.jobs.list(name=name))
+    return list(client.jobs.list(name=name, expand_tasks=True))
 
 
 def _name_of_job(token: str) -> str:
@@ -222,20 +230,31 @@ def _start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     if settings.compute != "job_cluster":
         named = replace(work, title=f"{work.title} {token}"[-_LONGEST_NAME:])
         submission = definition.submission(named, settings)
-        return int(patiently(client, lambda: client.jobs.submit(idempotency_token=token, **submission).run_id)), None
-    # A run without a job starts a cluster for each notebook. The job is named by the token, so that a retry finds it.
+        with interruption.held():
+            run = patiently(client, lambda: client.jobs.submit(idempotency_token=token, **submission))
+        return int(run.run_id), None
+    job_id = _job_for(client, work, settings, token)
+    with interruption.held():
+        return int(patiently(client, lambda: client.jobs.run_now(job_id, idempotency_token=token)).run_id), job_id
+
+
+def _job_for(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> int:
+    """The job to run: a run without one starts a cluster for each notebook. It is named by the token, so that a retry
+    finds it.
+    """
     named = replace(work, title=_name_of_job(token))
-    job = next(iter(client.jobs.list(name=named.title)), None)
-    job_id = job.job_id if job is not None else client.jobs.create(**definition.job(named, settings)).job_id
+    described = definition.job(named, settings)
+    found = next(iter(client.jobs.list(name=named.title)), None)
+    job_id = found.job_id if found is not None else None
+    with interruption.held():
+        if job_id is None:
+            job_id = client.jobs.create(**described).job_id
+        elif next(iter(client.jobs.list_runs(job_id=job_id, limit=1)), None) is None:
+            # Whoever has made it has not come to run it: so it runs our code, under our name.
+            client.jobs.reset(job_id, jobs.JobSettings(**described))
     if job_id is None:
         raise WorkshopError("The workspace has made a job and does not say which: look under Jobs, and remove it.")
-    try:
-        return int(patiently(client, lambda: client.jobs.run_now(job_id, idempotency_token=token).run_id)), job_id
-    except BaseException:
-        if job is None:
-            with suppress(WorkshopError):  # what is about to be raised says what is wrong
-                forget_job(client, job_id)
-        raise
+    return job_id
 
 
 def _first_look_at(client: WorkspaceClient, run_id: int, settings: DatabricksSettings) -> jobs.Run:

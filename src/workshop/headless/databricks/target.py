@@ -5,8 +5,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from workshop.core.settings import current_settings
 from workshop.headless import interruption
 from workshop.headless.databricks import abandoned, code, definition, submission, trail
 from workshop.headless.databricks.definition import Work
-from workshop.headless.databricks.ending import bring_back, end_what_runs, tidy_up
+from workshop.headless.databricks.ending import bring_back, end_what_runs, may_go_on, tidy_up
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import PREFIX, databricks_settings
 from workshop.headless.databricks.sign_in import require_service_principal, sign_in
@@ -83,6 +82,7 @@ class DatabricksTarget:
             pipelines_run=submission.pipelines_run(),
             token=submission.token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str)),
             place=code.place_of(self.settings, plan.commit, submission_id),
+            makes_jobs=self.settings.compute == "job_cluster",
         )
         abandoned.mention(left.token, progress)
         with trail.left_by(plan.folder, left):
@@ -104,37 +104,64 @@ class DatabricksTarget:
             return submitted, bring_back(self.client, submitted, plan, self.settings, progress)
         except KeyboardInterrupt:
             with interruption.undisturbed():
-                interruption.heard()
                 return None, self._stopped_early(plan, left, progress)
         except code.OccupiedError:
             trail.gone_cold(plan.folder)
             raise
+        except WorkshopError as error:
+            with interruption.undisturbed():
+                what_now = self._given_up(plan, left, submitted, progress)
+            raise WorkshopError(f"{error} {what_now}".strip()) from error
         except BaseException:
-            # What is about to be raised says what is wrong.
-            with interruption.undisturbed(), suppress(WorkshopError):
-                end_what_runs(self.client, plan.folder, left, self.settings, progress, submitted)
+            with interruption.undisturbed():
+                self._given_up(plan, left, submitted, progress)
             raise
 
-    def _tidy_up(self, plan: Plan, left: Trail, submitted: Submitted, progress: Progress) -> None:
-        places = (left.place, *submitted.places)
-        forget_job = partial(submission.forget_job, self.client, submitted.job_id)
-        if tidy_up(self.client, places, forget_job, self.settings, progress):
-            trail.gone_cold(plan.folder)
+    def _given_up(self, plan: Plan, left: Trail, submitted: Submitted | None, progress: Progress) -> str:
+        """End what we have started, as what is about to be raised keeps us from following it; says what may go on."""
+        # One that was started before may be followed by whoever has started it.
+        started = submitted if submitted is not None and not submitted.earlier else None
+        try:
+            end_what_runs(self.client, plan.folder, left, progress, started)
+        except WorkshopError:
+            where = f" ({started.page})" if started is not None else ""
+            return (
+                f"What was started on Databricks{where} may go on: `workshop databricks cancel` looks for it and ends "
+                "it."
+            )
+        return may_go_on(submitted) if submitted is not None and submitted.earlier else ""
 
     def _stopped_early(self, plan: Plan, left: Trail, progress: Progress) -> Executed:
         """Somebody has stopped us before we knew which run is ours."""
-        sentence = "Stopped before the run was started on Databricks; run it again when you like."
+        unsure = interruption.something_was_cut_short()
+        look = "`workshop databricks cancel` looks for it and ends it."
+        page = ""
         try:
-            others = end_what_runs(self.client, plan.folder, left, self.settings, progress).others
-            if others:
-                sentence = f"Stopped; a run that was started earlier with the same token goes on: {others[0].page}."
+            ended = end_what_runs(self.client, plan.folder, left, progress, is_all=not unsure)
         except WorkshopError as error:
-            sentence = (
-                f"Stopped, but a run may have been started on Databricks and go on ({str(error).rstrip('.')}): "
-                "`workshop databricks cancel` looks for it and ends it."
-            )
+            why = str(error).rstrip(".")
+            sentence = f"Stopped, but a run may have been started on Databricks and go on ({why}): {look}"
+        else:
+            if ended.ours:
+                page = ended.ours[0].page
+                sentence = f"Stopped, and the run on Databricks was cancelled ({page}); run it again when you like."
+            elif ended.others:
+                sentence = (
+                    f"Stopped; a run that was started earlier with the same token goes on: {ended.others[0].page}."
+                )
+            elif unsure:
+                sentence = f"Stopped while a run was being started on Databricks, which may go on: {look}"
+            else:
+                sentence = "Stopped before the run was started on Databricks; run it again when you like."
         not_run = [NotebookResult(name=name, status="not run") for name in plan.parameters]
-        return Executed(not_run, "interrupted", sentence, None, {})
+        return Executed(not_run, "interrupted", sentence, None, {}, run_page=page)
+
+    def _tidy_up(self, plan: Plan, left: Trail, submitted: Submitted, progress: Progress) -> None:
+        try:
+            if tidy_up(self.client, left, (submitted, *submitted.failed_before), progress):
+                trail.gone_cold(plan.folder)
+        except WorkshopError as error:  # what the run has done stands
+            progress.said(str(error))
 
     def _work(self, plan: Plan, left: Trail) -> Work:
         from_git = self.settings.code == "git"

@@ -3,6 +3,7 @@
 Whoever is killed in between can't tidy up; by this trail `workshop databricks cancel` does.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,8 @@ class Trail(BaseModel):
     """In the name of each run and job that was started for it."""
     place: str
     """The folder of its code."""
+    makes_jobs: bool
+    """Whether runs of this token have jobs of their own."""
 
 
 @contextmanager
@@ -42,8 +45,17 @@ def left_by(folder: Path, trail: Trail) -> Iterator[None]:
         WorkshopError: it can't be written.
     """
     with FileLock(current_settings().lock_file(f"databricks-{folder.name}")):
-        write_whole(folder / _FILE, trail.model_dump_json() + "\n")
+        _write(folder, trail)
         yield
+
+
+def taken_over(folder: Path, trail: Trail) -> None:
+    """Say, while holding the lock, that this process has to do with the run now, and is no pipeline's own.
+
+    Raises:
+        WorkshopError: it can't be written.
+    """
+    _write(folder, trail.model_copy(update={"pid": os.getpid(), "pipelines_run": ""}))
 
 
 def gone_cold(folder: Path) -> None:
@@ -70,6 +82,13 @@ def taken_up(folder: Path, seconds: float = 0) -> Iterator[Trail | None]:
             yield found_in(folder)
     except Timeout:
         yield None
+
+
+def _write(folder: Path, trail: Trail) -> None:
+    try:
+        write_whole(folder / _FILE, trail.model_dump_json() + "\n")
+    except OSError as error:
+        raise explain_os_error(error) from error
 
 
 def folders() -> list[Path]:
