@@ -1,5 +1,6 @@
 """Trying again, and no longer than somebody has time for."""
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from databricks.sdk.clock import RealClock
 from databricks.sdk.errors import InternalError, TooManyRequests
 
+from workshop.headless import interruption
 from workshop.headless.databricks.patience import SECONDS_IN_A_HURRY, PatientClock, in_a_hurry, patiently
 
 
@@ -62,3 +64,20 @@ def test_in_a_hurry_all_calls_together_have_half_a_minute(waits: list[float], cl
     with pytest.raises(TimeoutError):
         patiently(client, call)
     assert sum(waits) > SECONDS_IN_A_HURRY
+
+
+def test_while_it_waits_to_try_again_somebody_who_wants_to_stop_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+
+    def stopped(clock: RealClock, seconds: float) -> None:
+        waited.append(seconds)
+        interruption.ask(signal.SIGINT, None)
+
+    monkeypatch.setattr(RealClock, "sleep", stopped)
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        PatientClock().sleep(60)
+    assert (waited, interruption.something_was_cut_short()) == ([60], False)
+    with pytest.raises(KeyboardInterrupt), interruption.held():  # who has asked already is not kept waiting
+        PatientClock().sleep(60)
+    interruption.heard()
+    assert waited == [60]
