@@ -1,6 +1,7 @@
 """The command line: what it refuses, what it removes, and what it opens."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +139,20 @@ def test_ui_of_a_teams_own_server_says_where_that_is(monkeypatch: pytest.MonkeyP
     answer = CliRunner().invoke(app, ["ui"])
     assert answer.exit_code == 1
     assert "open http://mlflow.example.com" in str(answer.exception)
+
+
+def test_whoever_stops_it_while_it_is_still_being_imported_sees_no_traceback() -> None:
+    stopped_there = """
+import sys
+from workshop.__main__ import main
+
+class Stopped:
+    def find_spec(self, name, path=None, target=None):
+        if name == "workshop.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stopped())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", stopped_there], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Stopped.\n")
