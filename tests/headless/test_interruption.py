@@ -29,7 +29,20 @@ def test_what_is_held_comes_to_its_end_first() -> None:
     assert not interruption.something_was_cut_short()
 
 
-def test_whoever_asks_twice_cuts_it_short() -> None:
+def test_what_comes_at_the_same_moment_is_one_wish() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            interruption.ask(signal.SIGINT, None)
+        finally:
+            interruption.ask(signal.SIGTERM, None)
+            done.append("all of it")
+    interruption.heard()
+    assert done == ["all of it"]
+
+
+def test_whoever_asks_twice_cuts_it_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_WISH", 0)
     with pytest.raises(KeyboardInterrupt), interruption.held():
         interruption.ask(signal.SIGINT, None)
         interruption.ask(signal.SIGINT, None)

@@ -218,17 +218,6 @@ class RunNow(Body):
     performance_target: PerformanceTarget | None = None
 
 
-class JobSettings(CreateJob):
-    """What a job is reset to: all that it is made of but whom it is open to."""
-
-    access_control_list: Annotated[list[AccessControl], Field(max_length=0)] = []
-
-
-class ResetJob(Body):
-    job_id: int
-    new_settings: JobSettings
-
-
 class RunId(Body):
     run_id: int
 

@@ -20,7 +20,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,7 +93,6 @@ class Jobs:
             ("POST", rf"{jobs}/create", lambda request, match: self._create(request)),
             ("GET", rf"{jobs}/get", lambda request, match: self._get_job(request)),
             ("GET", rf"{jobs}/list", lambda request, match: self._list_jobs(request)),
-            ("POST", rf"{jobs}/reset", lambda request, match: self._reset(request)),
             ("POST", rf"{jobs}/delete", lambda request, match: self._delete(request)),
             ("POST", rf"{jobs}/run-now", lambda request, match: self._run_now(request)),
         ]
@@ -127,15 +126,6 @@ class Jobs:
             job = Job(next(self._numbers), body, sent, request.who)
             self.jobs[job.job_id] = job
         return {"job_id": job.job_id}
-
-    def _reset(self, request: Request) -> dict[str, Any]:
-        sent = request.json()
-        body = bodies.read(bodies.ResetJob, sent)
-        self._check_job(body.new_settings, request.who)
-        with self._lock:
-            job = self._job(body.job_id)
-            self.jobs[job.job_id] = replace(job, settings=body.new_settings, sent=sent["new_settings"])
-        return {}
 
     def _check_job(self, body: bodies.CreateJob, who: Principal) -> None:
         check_name(body.name)

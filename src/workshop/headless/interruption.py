@@ -7,6 +7,7 @@ as if nobody had asked. So the wish is remembered, and the next cell does not st
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ class _Wish:
 
     asked: bool = False
     """To stop."""
+    asked_at: float = 0.0
+    """When that was, on a clock of its own."""
     held: bool = False
     """Not now: something is being done that must not be cut short."""
     cut_short: bool = False
@@ -27,6 +30,8 @@ class _Wish:
 
 
 _wish = _Wish()
+_SECONDS_OF_ONE_WISH = 0.5
+"""Whatever comes within them means the same: the terminal's Ctrl-C and a supervisor's SIGTERM may come as one."""
 
 
 def listen() -> None:
@@ -47,9 +52,12 @@ def ask(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a sign
     """Stop now, or, where this is held or not heard, at the next moment that is good for it.
 
     Raises:
-        KeyboardInterrupt: nothing is being held, or this is not the first time.
+        KeyboardInterrupt: nothing is being held, or this is another time.
     """
-    again, _wish.asked = _wish.asked, True
+    now, again = time.monotonic(), _wish.asked
+    if again and now < _wish.asked_at + _SECONDS_OF_ONE_WISH:
+        return
+    _wish.asked, _wish.asked_at = True, now
     if _wish.held and not again:
         return
     _wish.cut_short = _wish.cut_short or _wish.held

@@ -42,7 +42,7 @@ class KilledError(BaseException):
 def killed_while_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has started its run, and is no more."""
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KilledError
 
     with monkeypatch.context() as patch:

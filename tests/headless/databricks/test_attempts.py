@@ -103,11 +103,12 @@ def test_a_third_attempt_that_is_stopped_leaves_the_second_ones_job_and_not_its_
     workspace.hold(FIRST)
     killed_while_it_follows(monkeypatch)
     (second,) = workspace.active_runs()
+    there = job_ids()
     with monkeypatch.context() as patch:
         patch.setattr(target, "bring_back", interrupt)
         assert "a run that was started earlier with the same token goes on" in run().out
     assert workspace.active_runs() == [second]
-    assert job_ids() == [second.job_id]
+    assert job_ids() == there
     assert cancelled()[0] == 1
     assert job_ids() == []
     nothing_is_left(workspace)
@@ -133,7 +134,7 @@ def test_who_is_ended_takes_no_job_of_another_that_is_about_to_run_it(
     assert (job_ids(), trail.folders()) == ([], [])
 
 
-def test_a_job_that_its_maker_has_not_run_is_whose_who_runs_it(
+def test_a_job_that_its_maker_has_not_run_is_left_to_him(
     workspace: Workspace, own_jobs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
@@ -151,7 +152,7 @@ def test_a_job_that_its_maker_has_not_run_is_whose_who_runs_it(
     nothing_is_left(workspace)
 
 
-def test_a_job_that_is_left_of_an_attempt_runs_the_code_of_the_next(
+def test_a_job_that_is_left_of_an_attempt_is_not_run_by_the_next(
     workspace: Workspace, own_jobs: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.fail_next("POST /api/2.2/jobs/run-now", **NO)
@@ -162,7 +163,22 @@ def test_a_job_that_is_left_of_an_attempt_runs_the_code_of_the_next(
     assert again.code == 0, again.out + again.err
     assert "started before" not in again.out
     nothing_is_left(workspace)
+    assert cancelled()[0] == 1
     assert job_ids() == []
+
+
+def test_who_is_interrupted_while_jobs_are_removed_leaves_those_that_are_looked_for_first(
+    workspace: Workspace, own_jobs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    killed_while_it_follows(monkeypatch)
+    killed_while_it_follows(monkeypatch)
+    removed: list[int | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(submission, "forget_job", lambda client, job_id: removed.append(job_id))
+        run()
+    assert len(set(removed)) == 3
+    assert removed[:3] == sorted(set(removed), key=str, reverse=True)
 
 
 def test_a_failed_attempt_whose_job_can_not_be_removed_keeps_nobody_from_the_next(

@@ -19,12 +19,14 @@ from tests.headless.databricks.runs import (
     left_in,
     nothing_is_left,
     run,
+    submissions,
     summaries,
     when,
 )
+from tests.headless.databricks.test_target import every_task_succeeds
 from tests.workspace import Workspace
 from workshop.core.errors import WorkshopError
-from workshop.headless import report
+from workshop.headless import interruption, report
 from workshop.headless import run as headless_run
 from workshop.headless.databricks import code, ending, following, submission, target, trail, watch
 
@@ -107,6 +109,7 @@ def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
         return answer
 
     monkeypatch.setattr(workspace.jobs, "_submit", stopped_on_its_way)
+    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_WISH", 0)
     with when(lambda: "GET /api/2.2/jobs/runs/list" in workspace.requests, looked_for.set):
         ended = run()
     assert ended.code == 1
@@ -118,6 +121,51 @@ def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
         assert len(trail.folders()) == 1
         assert workshop_here("databricks", "cancel").code == 0
     nothing_is_left(workspace)
+    assert trail.folders() == []
+
+
+@pytest.mark.parametrize("where", ["follow", "_first_look_at"])
+def test_what_has_ended_before_it_was_stopped_has_done_what_it_has_done(
+    workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_task_succeeds(workspace, "promoted")
+
+    def stopped_too_late(*_: object) -> None:
+        (made,) = workspace.runs
+        workspace.wait_for(made)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following if where == "follow" else submission, where, stopped_too_late)
+    ended = run("--action", "deployment")
+    assert (ended.code, ended.err) == (0, "")
+    assert "It had ended before it was told to." in ended.out
+    (summary,) = summaries(home)
+    (made,) = workspace.runs.values()
+    assert (summary["status"], summary["run_page"]) == ("promoted", made.page)
+    assert summary["outcome"] is not None
+    assert [each["status"] for each in summary["notebooks"]] == ["succeeded"] * 3
+    nothing_is_left(workspace)
+    assert trail.folders() == []
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_that_may_yet_start_is_not_forgotten(
+    workspace: Workspace, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_RETRY_SECONDS", "1")
+    away: dict[str, Any] = {"status": 503, "error_code": "TEMPORARILY_UNAVAILABLE", "message": "no", "times": 1000}
+    workspace.fail_next("POST /api/2.2/jobs/runs/submit", **away)
+    with when(lambda: stopped and submissions(workspace) > 0, os.kill, os.getpid(), signal.SIGINT):
+        ended = run()
+    assert ended.code == 1
+    said = (
+        "Stopped while a run was being started on Databricks, which may go on: `workshop databricks cancel`"
+        if stopped
+        else "Whether it starts yet is not known: `workshop databricks cancel` looks for it and ends it."
+    )
+    assert said in ended.out + ended.err
+    assert len(trail.folders()) == 1
+    assert workshop_here("databricks", "cancel").code == 0
     assert trail.folders() == []
 
 
@@ -214,6 +262,9 @@ def test_what_a_run_has_done_stands_where_its_trail_can_not_be_removed(
         raise WorkshopError("Cannot write or read at on-databricks.json.")
 
     monkeypatch.setattr(trail, "gone_cold", read_only)
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "bring_back", interrupt)
+        assert "Stopped before the run was started" in run().out
     ended = run()
     assert f"{FIRST}, on Databricks: " in ended.out
     assert ended.out.index("on-databricks.json") < ended.out.index("Report: ")

@@ -14,7 +14,7 @@ from workshop.headless import interruption
 from workshop.headless.databricks import code, following, submission, trail
 from workshop.headless.databricks.patience import in_a_hurry
 from workshop.headless.databricks.settings import DatabricksSettings
-from workshop.headless.databricks.submission import Submitted
+from workshop.headless.databricks.submission import Submitted, page_of
 from workshop.headless.databricks.trail import Trail
 from workshop.headless.databricks.watch import Watch
 from workshop.headless.plan import Executed, Plan, Progress
@@ -46,17 +46,20 @@ def bring_back(
     try:
         progress.said(f"On Databricks: {submitted.page}")
         run = following.follow(client, submitted, settings, watch.look_at, progress.said)
-        executed = watch.executed(run)
+        return _what_came_of(run, submitted, watch)
     except KeyboardInterrupt:
         with interruption.undisturbed():
             if not submitted.is_ours:
                 return _left_alone(submitted, watch)
-            progress.said("Stopping: the run on Databricks is being cancelled.")
-            with in_a_hurry(client):
-                return _stopped(client, submitted, watch)
+            return stop(client, submitted, watch, progress)
+
+
+def _what_came_of(run: jobs.Run, submitted: Submitted, watch: Watch) -> Executed:
+    """What a run has come to that has ended."""
+    executed = watch.executed(run)
     if submitted.earlier:
         executed = replace(executed, **_before_this_process(run, executed))
-    return replace(executed, run_page=submitted.page)
+    return replace(executed, run_page=submitted.page or page_of(run))
 
 
 def may_go_on(submitted: Submitted) -> str:
@@ -107,7 +110,7 @@ def end_what_runs(  # noqa: PLR0913, PLR0917  # all that is known of an attempt
         over = [*ours, *(submitted.failed_before if submitted is not None else ())]
         is_tidy = tidy_up(client, left, over, progress)
         if is_tidy and (is_all or ours):
-            trail.gone_cold(folder)
+            forget_trail(folder, progress)
         return Ended(ours, [run for run in active if run not in ours], is_tidy)
 
 
@@ -132,7 +135,7 @@ def tidy_up(client: WorkspaceClient, left: Trail | None, over: Iterable[Submitte
             except WorkshopError as error:
                 problems.append(f"{place} is left in the workspace: {error}")
         try:
-            for run in over:
+            for run in sorted(over, key=lambda each: each.run_id, reverse=True):  # as `forget_jobs` does
                 submission.forget_job(client, run.job_id)
             if left is not None and left.makes_jobs:
                 submission.forget_jobs(client, left.token, left.submission_id)
@@ -154,19 +157,35 @@ def _before_this_process(run: jobs.Run, executed: Executed) -> dict[str, Any]:
     return found
 
 
-def _stopped(client: WorkspaceClient, submitted: Submitted, watch: Watch) -> Executed:
-    """End the run in the workspace too, since nobody here waits for it any more."""
-    page, over = submitted.page, False
+def stop(client: WorkspaceClient, submitted: Submitted, watch: Watch, progress: Progress) -> Executed:
+    """End the run in the workspace too, since nobody here waits for it any more, and say what came of it."""
+    page = submitted.page
+    where = page or f"the run {submitted.run_id}"
+    progress.said("Stopping: the run on Databricks is being cancelled.")
+    with in_a_hurry(client):
+        try:
+            run = following.cancel(client, submitted.run_id)
+        except WorkshopError as error:
+            sentence = (
+                f"Stopped, but the run on Databricks may go on ({str(error).rstrip('.')}): cancel it on its page, "
+                f"{where}, or with `workshop databricks cancel`."
+            )
+            return Executed(watch.results_so_far(), "interrupted", sentence, None, {}, over=False, run_page=page)
+        if run is None:
+            sentence = f"Stopped; the run on Databricks was told to end and has not yet: see {where}."
+            return Executed(watch.results_so_far(), "interrupted", sentence, None, {}, over=False, run_page=page)
+        watch.look_at(run)
+    executed = _what_came_of(run, submitted, watch)
+    if executed.status != "interrupted":
+        progress.said("It had ended before it was told to.")
+        return executed
+    sentence = f"Stopped, and the run on Databricks was cancelled ({executed.run_page}); run it again when you like."
+    return replace(executed, sentence=sentence)
+
+
+def forget_trail(folder: Path, progress: Progress) -> None:
+    """Take the trail away; that it can't be changes nothing of what was done."""
     try:
-        over = following.cancel(client, submitted.run_id) is not None
-        sentence = (
-            f"Stopped, and the run on Databricks was cancelled ({page}); run it again when you like."
-            if over
-            else f"Stopped; the run on Databricks was told to end and has not yet: see {page}."
-        )
+        trail.gone_cold(folder)
     except WorkshopError as error:
-        sentence = (
-            f"Stopped, but the run on Databricks may go on ({str(error).rstrip('.')}): cancel it on its page, {page}, "
-            "or with `workshop databricks cancel`."
-        )
-    return Executed(watch.results_so_far(), "interrupted", sentence, None, {}, over=over, run_page=page)
+        progress.said(str(error))

@@ -6,12 +6,13 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import BadRequest, NotFound
+from databricks.sdk.errors import BadRequest, NotFound, TooManyRequests
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import WorkshopError
@@ -63,6 +64,19 @@ class Submitted:
     """The runs with the same token that had failed when it was started, oldest first."""
 
 
+class UncertainError(WorkshopError):
+    """The service has not answered whether it starts the run."""
+
+
+class StoppedError(KeyboardInterrupt):
+    """Somebody has stopped us while the run was being started."""
+
+    def __init__(self, submitted: Submitted | None) -> None:
+        """Take what is known of the run; nothing where it is not even known whether there is one."""
+        super().__init__()
+        self.submitted = submitted
+
+
 def token(settings: DatabricksSettings, what: str) -> str:
     """What tells this run from any other: the same for each attempt of one job of one pipeline's run, else a new one.
 
@@ -92,14 +106,22 @@ def submit(client: WorkspaceClient, work: Work, settings: DatabricksSettings, to
     One that was started before and has failed is what a retry is for: that starts another.
 
     Raises:
-        WorkshopError: the workspace refuses it, or does not answer.
+        UncertainError: the workspace does not answer.
+        WorkshopError: it refuses the run.
+        StoppedError: somebody wants to stop.
     """
     ours = next(iter(work.base_parameters.values()))[SUBMISSION]
     failed: list[Submitted] = []
     for attempt in _attempts(token):
-        with explained("submit the run"):
-            run_id, job_id = _start(client, work, settings, attempt)
-        run = _first_look_at(client, run_id, settings)
+        started: list[Submitted] = []
+        try:
+            # What makes something comes to its end, so that we know what it has made.
+            with _uncertain(), explained("submit the run"), interruption.held():
+                run_id, job_id = _start(client, work, settings, attempt)
+                started.append(Submitted(run_id, "", False, job_id, failed_before=tuple(failed)))
+            run = _first_look_at(client, run_id, settings)
+        except KeyboardInterrupt as error:
+            raise StoppedError(started[0] if started else None) from error
         given = parameters_of(run)
         # Where the service does not tell a run's parameters it is taken for ours, so that no other is started after it.
         earlier = given.get(SUBMISSION, ours) != ours
@@ -171,14 +193,17 @@ def forget_jobs(client: WorkspaceClient, token: str, submission: str) -> None:
     """
     with explained("look for jobs that were made for the run"):
         missed = 0
+        own: list[int | None] = []
         for attempt in _attempts(token):
             made = patiently(client, partial(_jobs_named, client, _name_of_job(attempt)))
             for job in made:
                 if job.settings is not None and parameters_of(job.settings).get(SUBMISSION) == submission:
-                    forget_job(client, job.job_id)
+                    own.append(job.job_id)
             missed = 0 if made else missed + 1
             if missed == _MOST_MISSED:
-                return
+                break
+        for job_id in reversed(own):  # what is left, if somebody stops us, is still found from the first one on
+            forget_job(client, job_id)
 
 
 def look_at(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
@@ -225,33 +250,41 @@ def _name_of_job(token: str) -> str:
     return f"workshop {token}"
 
 
+@contextmanager
+def _uncertain() -> Iterator[None]:
+    """Tell a service that refuses from one that has not answered, and may do so yet."""
+    try:
+        yield
+    except WorkshopError as error:
+        reason: BaseException | None = error.__cause__
+        while isinstance(reason, TimeoutError) and reason.__cause__ is not None:
+            reason = reason.__cause__
+        if isinstance(reason, LOST) and not isinstance(reason, TooManyRequests):
+            raise UncertainError(str(error)) from error
+        raise
+
+
 def _start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> tuple[int, int | None]:
     """The ids of the run and of the job that was made for it, if one had to be."""
     if settings.compute != "job_cluster":
         named = replace(work, title=f"{work.title} {token}"[-_LONGEST_NAME:])
         submission = definition.submission(named, settings)
-        with interruption.held():
-            run = patiently(client, lambda: client.jobs.submit(idempotency_token=token, **submission))
-        return int(run.run_id), None
+        return int(patiently(client, lambda: client.jobs.submit(idempotency_token=token, **submission).run_id)), None
     job_id = _job_for(client, work, settings, token)
-    with interruption.held():
-        return int(patiently(client, lambda: client.jobs.run_now(job_id, idempotency_token=token)).run_id), job_id
+    return int(patiently(client, lambda: client.jobs.run_now(job_id, idempotency_token=token).run_id)), job_id
 
 
 def _job_for(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> int:
-    """The job to run: a run without one starts a cluster for each notebook. It is named by the token, so that a retry
-    finds it.
+    """The job to run: a run without one starts a cluster for each notebook.
+
+    It is named by the token, so that a retry finds the one that has run. One that has not is its maker's own, who may
+    be about to run it or to remove it.
     """
     named = replace(work, title=_name_of_job(token))
-    described = definition.job(named, settings)
-    found = next(iter(client.jobs.list(name=named.title)), None)
-    job_id = found.job_id if found is not None else None
-    with interruption.held():
-        if job_id is None:
-            job_id = client.jobs.create(**described).job_id
-        elif next(iter(client.jobs.list_runs(job_id=job_id, limit=1)), None) is None:
-            # Whoever has made it has not come to run it: so it runs our code, under our name.
-            client.jobs.reset(job_id, jobs.JobSettings(**described))
+    for found in client.jobs.list(name=named.title):
+        if found.job_id is not None and next(iter(client.jobs.list_runs(job_id=found.job_id, limit=1)), None):
+            return found.job_id
+    job_id = client.jobs.create(**definition.job(named, settings)).job_id
     if job_id is None:
         raise WorkshopError("The workspace has made a job and does not say which: look under Jobs, and remove it.")
     return job_id

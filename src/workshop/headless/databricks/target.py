@@ -18,13 +18,14 @@ from workshop.core.settings import current_settings
 from workshop.headless import interruption
 from workshop.headless.databricks import abandoned, code, definition, submission, trail
 from workshop.headless.databricks.definition import Work
-from workshop.headless.databricks.ending import bring_back, end_what_runs, may_go_on, tidy_up
+from workshop.headless.databricks.ending import bring_back, end_what_runs, forget_trail, may_go_on, stop, tidy_up
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import PREFIX, databricks_settings
 from workshop.headless.databricks.sign_in import require_service_principal, sign_in
 from workshop.headless.databricks.sign_in import who as signed_in_as
 from workshop.headless.databricks.submission import Submitted
 from workshop.headless.databricks.trail import Trail
+from workshop.headless.databricks.watch import Watch
 from workshop.headless.notebooks import RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.summary import NotebookResult
@@ -102,6 +103,12 @@ class DatabricksTarget:
             if submitted.earlier:
                 progress.said("This run has been started before: it is followed, and no second one is started.")
             return submitted, bring_back(self.client, submitted, plan, self.settings, progress)
+        except submission.StoppedError as error:
+            with interruption.undisturbed():
+                if error.submitted is None:
+                    return None, self._stopped_early(plan, left, progress, is_starting=True)
+                watch = Watch(self.client, list(plan.parameters), plan.folder, progress)
+                return error.submitted, stop(self.client, error.submitted, watch, progress)
         except KeyboardInterrupt:
             with interruption.undisturbed():
                 return None, self._stopped_early(plan, left, progress)
@@ -110,30 +117,41 @@ class DatabricksTarget:
             raise
         except WorkshopError as error:
             with interruption.undisturbed():
-                what_now = self._given_up(plan, left, submitted, progress)
+                is_starting = isinstance(error, submission.UncertainError)
+                what_now = self._given_up(plan, left, submitted, progress, is_starting=is_starting)
             raise WorkshopError(f"{error} {what_now}".strip()) from error
         except BaseException:
             with interruption.undisturbed():
                 self._given_up(plan, left, submitted, progress)
             raise
 
-    def _given_up(self, plan: Plan, left: Trail, submitted: Submitted | None, progress: Progress) -> str:
+    def _given_up(
+        self,
+        plan: Plan,
+        left: Trail,
+        submitted: Submitted | None,
+        progress: Progress,
+        *,
+        is_starting: bool = False,
+    ) -> str:
         """End what we have started, as what is about to be raised keeps us from following it; says what may go on."""
         # One that was started before may be followed by whoever has started it.
         started = submitted if submitted is not None and not submitted.earlier else None
         try:
-            end_what_runs(self.client, plan.folder, left, progress, started)
+            ended = end_what_runs(self.client, plan.folder, left, progress, started, is_all=not is_starting)
         except WorkshopError:
             where = f" ({started.page})" if started is not None else ""
             return (
                 f"What was started on Databricks{where} may go on: `workshop databricks cancel` looks for it and ends "
                 "it."
             )
+        if is_starting and not ended.ours:
+            return "Whether it starts yet is not known: `workshop databricks cancel` looks for it and ends it."
         return may_go_on(submitted) if submitted is not None and submitted.earlier else ""
 
-    def _stopped_early(self, plan: Plan, left: Trail, progress: Progress) -> Executed:
+    def _stopped_early(self, plan: Plan, left: Trail, progress: Progress, *, is_starting: bool = False) -> Executed:
         """Somebody has stopped us before we knew which run is ours."""
-        unsure = interruption.something_was_cut_short()
+        unsure = interruption.something_was_cut_short() or is_starting
         look = "`workshop databricks cancel` looks for it and ends it."
         page = ""
         try:
@@ -157,11 +175,8 @@ class DatabricksTarget:
         return Executed(not_run, "interrupted", sentence, None, {}, run_page=page)
 
     def _tidy_up(self, plan: Plan, left: Trail, submitted: Submitted, progress: Progress) -> None:
-        try:
-            if tidy_up(self.client, left, (submitted, *submitted.failed_before), progress):
-                trail.gone_cold(plan.folder)
-        except WorkshopError as error:  # what the run has done stands
-            progress.said(str(error))
+        if tidy_up(self.client, left, (submitted, *submitted.failed_before), progress):
+            forget_trail(plan.folder, progress)
 
     def _work(self, plan: Plan, left: Trail) -> Work:
         from_git = self.settings.code == "git"
