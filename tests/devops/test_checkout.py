@@ -133,7 +133,7 @@ def test_the_environment_is_made_of_the_one_that_is_here_and_this_commits_code(t
         "pyproject.toml": "",
         "Makefile": (PACKAGE.parents[1] / "Makefile").read_text(encoding="utf-8"),
         "src/workshop/__init__.py": "",
-        "src/workshop/cli.py": "def main():\n    print('command', __file__)\n",
+        "src/workshop/__main__.py": "def main():\n    print('command', __file__)\n",
         ".gitignore": ".venv/\n",
     }
     indented = "\n".join(f"    {line.removeprefix('        ')}" for line in commands.strip("\n").splitlines())
@@ -147,7 +147,7 @@ def test_the_environment_is_made_of_the_one_that_is_here_and_this_commits_code(t
     assert done.result == "succeeded", log
     assert f"code {sources}/src/workshop/__init__.py" in log
     assert f"prefix {sources}/.venv" in log
-    assert f"command {sources}/src/workshop/cli.py" in log
+    assert f"command {sources}/src/workshop/__main__.py" in log
     assert f"kernel {sources}/.venv {sources}/src/workshop/__init__.py" in log
     assert "template True" in log
     assert "pip" not in log

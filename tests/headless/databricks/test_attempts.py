@@ -155,13 +155,16 @@ def test_a_job_that_its_maker_has_not_run_is_left_to_him(
 def test_a_job_that_is_left_of_an_attempt_is_not_run_by_the_next(
     workspace: Workspace, own_jobs: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
     workspace.fail_next("POST /api/2.2/jobs/run-now", **NO)
     workspace.fail_next("POST /api/2.2/jobs/delete", **NO)
-    assert "A job is left in the workspace: " in run("--notebooks", "0").out
-    assert (left_in(workspace), len(job_ids())) == ([], 1)
-    again = run("--notebooks", "0")
-    assert again.code == 0, again.out + again.err
+    assert "A job is left in the workspace: " in run().out
+    assert left_in(workspace) == []
+    (left,) = job_ids()
+    again = run()
     assert "started before" not in again.out
+    (made,) = workspace.runs.values()
+    assert made.job_id != left
     nothing_is_left(workspace)
     assert cancelled()[0] == 1
     assert job_ids() == []

@@ -86,11 +86,10 @@ def test_somebody_elses_run_goes_on_when_it_takes_longer_than_ours_may(
     assert workspace.active_runs() == [made]
 
 
-@pytest.mark.parametrize("compute", ["serverless", "job_cluster"])
 def test_an_attempt_that_failed_can_be_followed_while_the_retry_runs(
-    workspace: Workspace, compute: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", compute)
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")  # whose job must stay as well as its code
     monkeypatch.setenv("WORKSHOP_DATABRICKS_IDEMPOTENCY_TOKEN", "build 17")
     workspace.outcomes[FIRST] = "FAILED"
     run()
