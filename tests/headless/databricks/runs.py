@@ -39,17 +39,26 @@ class KilledError(BaseException):
     """What a process that is killed never gets to handle."""
 
 
+def die(*_: object, **__: object) -> None:
+    """What becomes of a process that is killed there."""
+    raise KilledError
+
+
 def killed_while_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has started its run, and is no more."""
-
-    def die(*_: object, **__: object) -> None:
-        raise KilledError
-
     with monkeypatch.context() as patch:
         patch.setattr(target, "bring_back", die)
         patch.setattr(target, "end_what_runs", die)
         with pytest.raises(KilledError):
             run()
+
+
+def killed_before_its_run_fails(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that nobody has told of its end."""
+    workspace.outcomes[FIRST] = "FAILED"
+    killed_while_it_follows(monkeypatch)
+    (first,) = workspace.runs
+    workspace.wait_for(first)
 
 
 def small_notebook(*cells: str) -> bytes:

@@ -10,6 +10,8 @@ from databricks.sdk.service import jobs
 from tests.headless.databricks.runs import (
     FIRST,
     KilledError,
+    die,
+    killed_before_its_run_fails,
     killed_while_it_follows,
     left_in,
     nothing_is_left,
@@ -34,10 +36,6 @@ def one_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def own_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run has a job with a cluster of its own."""
     monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")
-
-
-def die(*_: object, **__: object) -> None:
-    raise KilledError
 
 
 def killed_in(name: str, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
@@ -187,12 +185,19 @@ def test_who_is_interrupted_while_jobs_are_removed_leaves_those_that_are_looked_
 def test_a_failed_attempt_whose_job_can_not_be_removed_keeps_nobody_from_the_next(
     workspace: Workspace, own_jobs: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace.outcomes[FIRST] = "FAILED"
-    killed_while_it_follows(monkeypatch)
-    (first,) = workspace.runs
-    workspace.wait_for(first)
+    killed_before_its_run_fails(workspace, monkeypatch)
     workspace.fail_next("POST /api/2.2/jobs/delete", **NO)
     ended = run()
     assert ended.err == ""
     assert "A job is left in the workspace: " in ended.out
     assert len(workspace.runs) == 2
+
+
+def test_a_retry_removes_the_code_of_the_attempt_that_failed_after_its_client_was_killed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_before_its_run_fails(workspace, monkeypatch)
+    assert len(left_in(workspace)) == 1
+    assert run().code == 1
+    assert len(workspace.runs) == 2
+    nothing_is_left(workspace)

@@ -15,6 +15,7 @@ from tests.commands import workshop_here
 from tests.headless.databricks.runs import (
     FIRST,
     KilledError,
+    die,
     killed_while_it_follows,
     left_in,
     nothing_is_left,
@@ -303,26 +304,9 @@ def test_who_is_killed_while_tidying_up_has_written_down_what_came_of_the_run(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
-
-    def die(*_: object) -> None:
-        raise KilledError
-
     monkeypatch.setattr(target, "tidy_up", die)
     with pytest.raises(KilledError):
         run()
     (summary,) = summaries(home)
     assert (summary["status"], Path(summary["report"]).is_file()) == ("failed", True)
     assert trail.folders() == [Path(summary["report"]).parent]
-
-
-def test_a_retry_removes_the_code_of_the_attempt_that_failed_after_its_client_was_killed(
-    workspace: Workspace, in_a_pipeline: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace.outcomes[FIRST] = "FAILED"
-    killed_while_it_follows(monkeypatch)
-    (first,) = workspace.runs
-    workspace.wait_for(first)
-    assert len(left_in(workspace)) == 1
-    assert run().code == 1
-    assert len(workspace.runs) == 2
-    nothing_is_left(workspace)

@@ -98,11 +98,7 @@ def end_what_runs(  # noqa: PLR0913, PLR0917  # all that is known of an attempt
         WorkshopError: the workspace does not answer, or the run does not end.
     """
     with in_a_hurry(client):
-        active = submission.find(client, left.token)
-        started = submitted.run_id if submitted is not None else None
-        ours = [
-            run for run in active if run.run_id == started or submission.is_of(client, run.run_id, left.submission_id)
-        ]
+        ours, others = active_runs(client, left, submitted)
         for run in ours:
             if following.cancel(client, run.run_id) is None:
                 raise WorkshopError(f"The run {run.run_id} was told to end and has not yet: see {run.page}.")
@@ -111,7 +107,24 @@ def end_what_runs(  # noqa: PLR0913, PLR0917  # all that is known of an attempt
         is_tidy = tidy_up(client, left, over, progress)
         if is_tidy and (is_all or ours):
             forget_trail(folder, progress)
-        return Ended(ours, [run for run in active if run not in ours], is_tidy)
+        return Ended(ours, others, is_tidy)
+
+
+def active_runs(
+    client: WorkspaceClient, left: Trail, submitted: Submitted | None = None
+) -> tuple[list[Submitted], list[Submitted]]:
+    """The active runs of an attempt's token: those that the attempt has started, and those of others.
+
+    Raises:
+        WorkshopError: the workspace does not answer.
+    """
+    started = submitted.run_id if submitted is not None else None
+    with in_a_hurry(client):
+        active = submission.find(client, left.token)
+        ours = [
+            run for run in active if run.run_id == started or submission.is_of(client, run.run_id, left.submission_id)
+        ]
+    return ours, [run for run in active if run not in ours]
 
 
 def tidy_up(client: WorkspaceClient, left: Trail | None, over: Iterable[Submitted], progress: Progress) -> bool:

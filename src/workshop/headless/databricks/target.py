@@ -18,7 +18,15 @@ from workshop.core.settings import current_settings
 from workshop.headless import interruption
 from workshop.headless.databricks import abandoned, code, definition, submission, trail
 from workshop.headless.databricks.definition import Work
-from workshop.headless.databricks.ending import bring_back, end_what_runs, forget_trail, may_go_on, stop, tidy_up
+from workshop.headless.databricks.ending import (
+    active_runs,
+    bring_back,
+    end_what_runs,
+    forget_trail,
+    may_go_on,
+    stop,
+    tidy_up,
+)
 from workshop.headless.databricks.errors import explained
 from workshop.headless.databricks.settings import PREFIX, databricks_settings
 from workshop.headless.databricks.sign_in import require_service_principal, sign_in
@@ -29,6 +37,8 @@ from workshop.headless.databricks.watch import Watch
 from workshop.headless.notebooks import RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request
 from workshop.headless.summary import NotebookResult
+
+_LOOK_FOR_IT = "`workshop databricks cancel` looks for it and ends it"
 
 
 class DatabricksTarget:
@@ -105,13 +115,10 @@ class DatabricksTarget:
             return submitted, bring_back(self.client, submitted, plan, self.settings, progress)
         except submission.StoppedError as error:
             with interruption.undisturbed():
-                if error.submitted is None:
-                    return None, self._stopped_early(plan, left, progress, is_starting=True)
-                watch = Watch(self.client, list(plan.parameters), plan.folder, progress)
-                return error.submitted, stop(self.client, error.submitted, watch, progress)
+                return self._stopped_early(plan, left, error.submitted, progress, is_starting=True)
         except KeyboardInterrupt:
             with interruption.undisturbed():
-                return None, self._stopped_early(plan, left, progress)
+                return self._stopped_early(plan, left, None, progress)
         except code.OccupiedError:
             trail.gone_cold(plan.folder)
             raise
@@ -141,38 +148,40 @@ class DatabricksTarget:
             ended = end_what_runs(self.client, plan.folder, left, progress, started, is_all=not is_starting)
         except WorkshopError:
             where = f" ({started.page})" if started is not None else ""
-            return (
-                f"What was started on Databricks{where} may go on: `workshop databricks cancel` looks for it and ends "
-                "it."
-            )
+            return f"What was started on Databricks{where} may go on: {_LOOK_FOR_IT}."
         if is_starting and not ended.ours:
-            return "Whether it starts yet is not known: `workshop databricks cancel` looks for it and ends it."
+            return f"Whether it starts yet is not known: {_LOOK_FOR_IT}."
         return may_go_on(submitted) if submitted is not None and submitted.earlier else ""
 
-    def _stopped_early(self, plan: Plan, left: Trail, progress: Progress, *, is_starting: bool = False) -> Executed:
-        """Somebody has stopped us before we knew which run is ours."""
+    def _stopped_early(
+        self,
+        plan: Plan,
+        left: Trail,
+        submitted: Submitted | None,
+        progress: Progress,
+        *,
+        is_starting: bool = False,
+    ) -> tuple[Submitted | None, Executed]:
+        """Somebody has stopped us before we followed the run: it ends, if there is one, and the others' go on."""
         unsure = interruption.something_was_cut_short() or is_starting
-        look = "`workshop databricks cancel` looks for it and ends it."
-        page = ""
         try:
-            ended = end_what_runs(self.client, plan.folder, left, progress, is_all=not unsure)
+            ours, others = active_runs(self.client, left) if submitted is None else ([submitted], [])
+            if ours:
+                watch = Watch(self.client, list(plan.parameters), plan.folder, progress)
+                return ours[0], stop(self.client, ours[0], watch, progress)
+            end_what_runs(self.client, plan.folder, left, progress, is_all=not unsure)
         except WorkshopError as error:
             why = str(error).rstrip(".")
-            sentence = f"Stopped, but a run may have been started on Databricks and go on ({why}): {look}"
+            sentence = f"Stopped, but a run may have been started on Databricks and go on ({why}): {_LOOK_FOR_IT}."
         else:
-            if ended.ours:
-                page = ended.ours[0].page
-                sentence = f"Stopped, and the run on Databricks was cancelled ({page}); run it again when you like."
-            elif ended.others:
-                sentence = (
-                    f"Stopped; a run that was started earlier with the same token goes on: {ended.others[0].page}."
-                )
+            if others:
+                sentence = f"Stopped; a run that was started earlier with the same token goes on: {others[0].page}."
             elif unsure:
-                sentence = f"Stopped while a run was being started on Databricks, which may go on: {look}"
+                sentence = f"Stopped while a run was being started on Databricks, which may go on: {_LOOK_FOR_IT}."
             else:
                 sentence = "Stopped before the run was started on Databricks; run it again when you like."
         not_run = [NotebookResult(name=name, status="not run") for name in plan.parameters]
-        return Executed(not_run, "interrupted", sentence, None, {}, run_page=page)
+        return None, Executed(not_run, "interrupted", sentence, None, {})
 
     def _tidy_up(self, plan: Plan, left: Trail, submitted: Submitted, progress: Progress) -> None:
         if tidy_up(self.client, left, (submitted, *submitted.failed_before), progress):
