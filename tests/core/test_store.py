@@ -1,4 +1,6 @@
 import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -195,3 +197,45 @@ def test_a_deleted_experiment_is_explained(empty_registry: MlflowClient) -> None
     empty_registry.delete_experiment(experiment)
     with refusal(f"{MODEL}/dev-ann", "deleted"):
         store.use_experiment(empty_registry, MODEL, "dev-ann")
+
+
+# The address of an SQLite file
+
+
+@pytest.mark.parametrize(
+    ("given", "absolute"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:///{folder}/mlflow.db"),
+        ("sqlite:///./a/../b.db", "sqlite:///{folder}/a/../b.db"),
+        ("sqlite:///b.db?timeout=60", "sqlite:///{folder}/b.db?timeout=60"),
+        ("sqlite+pysqlite:///b.db", "sqlite+pysqlite:///{folder}/b.db"),
+        ("sqlite:////srv/b.db", "sqlite:////srv/b.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("databricks://profile", "databricks://profile"),
+    ],
+)
+def test_a_relative_path_is_that_of_the_folder_where_the_command_was_typed(
+    given: str, absolute: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    assert store.tracking_uri() == absolute.format(folder=tmp_path.as_posix())
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?mode=memory&uri=true"])
+def test_a_store_in_memory_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with refusal("MLFLOW_TRACKING_URI", "in memory", "sqlite:///PATH"):
+        store.connect()
+
+
+def test_artifacts_of_a_named_sqlite_file_are_kept_beside_it(
+    tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(fresh_store, tmp_path / "team.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
+    client = store.connect()
+    kept = client.get_experiment(store.use_experiment(client, "wine_quality", "dev-ana"))
+    assert kept.artifact_location.startswith((tmp_path / "mlruns").as_uri())
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path.as_posix()}/team.db"

@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import mlflow
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder
@@ -47,8 +48,50 @@ def tracking_uri(settings: Settings | None = None) -> str:
     """
     named = os.environ.get("MLFLOW_TRACKING_URI")
     if named and named not in _written_by_us:
-        return named
+        return absolute_uri("MLFLOW_TRACKING_URI", named)
     return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else embedded_uri(settings or current_settings())
+
+
+def absolute_uri(variable: str, uri: str) -> str:
+    """Return the URI of a store, relative to the current folder no more if it is that of an SQLite file.
+
+    A run's kernels have another current folder: they would each take a relative path for another file.
+
+    Args:
+        variable: the environment variable that has the URI.
+        uri: its value.
+
+    Raises:
+        WorkshopError: the store is in memory, so no other process could read it.
+    """
+    if not uri.startswith("sqlite:"):
+        return uri
+    try:
+        parsed = make_url(uri)
+    except ArgumentError as error:
+        raise WorkshopError(
+            f"{variable} is {uri!r}, which is no address of an SQLite file: write sqlite:///PATH."
+        ) from error
+    if parsed.database in (None, "", ":memory:") or parsed.query.get("mode") == "memory":
+        raise WorkshopError(
+            f"{variable} is {uri!r}, a store in memory, which ends with the process: name a file, sqlite:///PATH."
+        )
+    if str(parsed.database).startswith("file:"):
+        return uri
+    return parsed.set(database=Path(str(parsed.database)).absolute().as_posix()).render_as_string(hide_password=False)
+
+
+def _artifacts(settings: Settings) -> str | None:
+    """Return where the artifacts of a new experiment go; None leaves that to the server.
+
+    Without it MLflow writes them below the current folder of whichever process logs first.
+    """
+    uri = tracking_uri(settings)
+    if is_embedded(settings):
+        return (settings.home / "artifacts").as_uri()
+    if uri.startswith("sqlite:") and not (database := str(make_url(uri).database)).startswith("file:"):
+        return Path(database).with_name("mlruns").as_uri()
+    return None
 
 
 def experiment_name(name: str) -> str:
@@ -126,10 +169,8 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
     with explained(f"use the experiment {name}"):
         found = client.get_experiment_by_name(name)
         if found is None:
-            # Without this the embedded store would write artifacts below whatever folder the process runs in.
-            place = (settings.home / "artifacts").as_uri() if is_embedded(settings) else None
             try:
-                return str(client.create_experiment(name, artifact_location=place))
+                return str(client.create_experiment(name, artifact_location=_artifacts(settings)))
             except MlflowException as error:
                 if _on_databricks():
                     require_folder(name, error)
@@ -178,7 +219,7 @@ def _registry_uri(tracking_uri: str) -> str:
     """Where models are recorded: `MLFLOW_REGISTRY_URI`, or where runs are."""
     named = os.environ.get("MLFLOW_REGISTRY_URI")
     if named and named != _registry_written_last["uri"]:
-        return named
+        return absolute_uri("MLFLOW_REGISTRY_URI", named)
     _registry_written_last["uri"] = registry_beside(tracking_uri)
     return _registry_written_last["uri"]
 
