@@ -49,7 +49,10 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter of the notebooks; repeat for more."),
     ] = None,
-    notebooks: Annotated[str, typer.Option(help="Run only these, in this order, as in 1_1 or 1_2,1_3.")] = "",
+    notebooks: Annotated[
+        list[str] | None,
+        typer.Option(help="Run only these, in this order, as in 1_1 or 1_2,1_3; repeat for more."),
+    ] = None,
     scoring: Annotated[
         bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
     ] = False,
@@ -111,7 +114,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         action=DevopsAction(action.value),
         run_name=run_name,
         parameters=parameters,
-        notebooks=tuple(name for name in notebooks.replace(",", " ").split()),
+        notebooks=tuple(name for each in notebooks or [] for name in each.replace(",", " ").split()),
         scoring=scoring,
         compare_only=compare_only,
         target=target.value,
