@@ -78,11 +78,16 @@ def test_a_folder_that_holds_no_run(tmp_path: Path, text: str) -> None:
 
 
 def test_what_a_pull_request_says(tmp_path: Path) -> None:
-    folder = publish(tmp_path / "p", 0, "staged")
+    folder = publish(tmp_path / "p", 0, "staged", outcome={"status": "staged"})
 
     assert for_pull_request(folder, "integration", "main") == ("integration into main: staged", "# Decision\n")
     (folder / "decision.md").unlink()
     assert for_pull_request(folder, "integration", "main")[1] == SENTENCE
+
+
+def test_a_run_without_a_decision_proposes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(WorkshopError, match="made no decision, so there is nothing to propose"):
+        for_pull_request(publish(tmp_path / "p", 0, "done"), "integration", "main")
 
 
 def test_the_command_ends_as_the_run_did(tmp_path: Path) -> None:

@@ -34,9 +34,11 @@ def for_pull_request(folder: Path, source: str, target: str) -> tuple[str, str]:
     """Title and description of a pull request about the run that was published to `folder`.
 
     Raises:
-        WorkshopError: the folder holds no run.
+        WorkshopError: the folder holds no run, or the run has made no decision.
     """
     found = published(folder)
+    if not found.get("outcome"):
+        raise WorkshopError(f"The run in {folder} has made no decision, so there is nothing to propose: run 1_3 in it.")
     markdown = folder / "decision.md"
     description = markdown.read_text(encoding="utf-8") if markdown.is_file() else str(found.get("sentence", ""))
     return f"{source} into {target}: {found.get('status', '')}", description
