@@ -13,7 +13,7 @@ from PIL import Image
 from tests.headless.test_summary import FIELDS
 from workshop.core.gate import Decision, Looks
 from workshop.core.guards import Guard
-from workshop.core.outcome import MIME_TYPE, Outcome
+from workshop.core.outcome import Outcome
 from workshop.headless import report
 from workshop.headless.summary import Failure, NotebookResult, RunStatus, Summary
 
@@ -94,7 +94,7 @@ def write_report(
     """A report of two notebooks, the second of which has decided, and of one that was not run."""
     results = [NotebookResult(name="part_1_4_scoring", status="not run")]
     for name, bundle in (
-        ("part_1_3_evaluating", {MIME_TYPE: outcome.as_dict(), "text/html": "<p>x</p>", "text/plain": "x"}),
+        ("part_1_3_evaluating", {"text/html": "<p>x</p>", "text/plain": "x"}),
         ("part_1_1_data_prep", {"text/plain": "y"}),
     ):
         plot = nbformat.v4.new_output("display_data", {"image/png": ONE_PIXEL, "text/plain": "plot"})

@@ -1,3 +1,5 @@
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -5,14 +7,13 @@ import nbformat
 import pytest
 
 from workshop.core.errors import WorkshopError
-from workshop.core.outcome import MIME_TYPE
+from workshop.core.handover import MIME_TYPE
 from workshop.core.parameters import DevopsAction
 from workshop.core.settings import current_settings
-from workshop.headless.local_target import outcome_of
+from workshop.headless.local_target import returned_by, unfinished
 from workshop.headless.notebooks import RequestError, select
 from workshop.headless.plan import Request
 from workshop.headless.run import _make_folder, _parameters
-from workshop.headless.summary import NotebookResult
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -45,10 +46,25 @@ def test_what_has_an_option_of_its_own_is_no_parameter(name: str, option: str) -
         _parameters(Request(parameters={name: "x"}), select())
 
 
-def test_the_outcome_is_read_from_the_notebook_that_shows_it(tmp_path: Path) -> None:
-    shown = nbformat.v4.new_output("execute_result", {MIME_TYPE: {"status": "promoted"}, "text/plain": "promoted"})
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("act()", outputs=[shown])])
-    nbformat.write(notebook, tmp_path / "1_3.ipynb")
-    decided = NotebookResult(name="1_3", status="succeeded", output=str(tmp_path / "1_3.ipynb"))
-    assert outcome_of([NotebookResult(name="1_4", status="not run"), decided]) == {"status": "promoted"}
-    assert outcome_of([NotebookResult(name="1_4", status="not run")]) is None
+def executed(*outputs: Mapping[str, object]) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell("cell", outputs=[nbformat.from_dict(output)]) for output in outputs]
+    notebook: nbformat.NotebookNode = nbformat.v4.new_notebook(cells=cells)
+    return notebook
+
+
+def shown(**data: str) -> dict[str, object]:
+    return {"output_type": "display_data", "metadata": {}, "data": data}
+
+
+def test_what_a_notebook_hands_over_is_read_from_its_last_output_of_that_kind() -> None:
+    first, last = (json.dumps({"outcome": None, "said": {"candidate": each}, "data_version": {}}) for each in "12")
+    notebook = executed(shown(**{MIME_TYPE: first}), shown(**{MIME_TYPE: last}), shown(**{"text/plain": "3"}))
+    returned = returned_by(notebook)
+    assert returned is not None and returned.said == {"candidate": "2"}
+    assert returned_by(executed(shown(**{"text/plain": "3"}))) is None
+
+
+def test_a_notebook_that_exits_is_unfinished_at_that_cell() -> None:
+    ended = {"output_type": "error", "ename": "SystemExit", "evalue": "0", "traceback": []}
+    assert unfinished(executed(shown(**{"text/plain": "3"}), ended)) == (2, "cell")
+    assert unfinished(executed(shown(**{"text/plain": "3"}))) is None

@@ -25,6 +25,8 @@ SPLIT_SEED = 20
 """Fixed for the project, not a parameter: if runs drew their test wines differently, one model's test wines would be
 another one's training wines, and a comparison on them would be won by the model that had seen them."""
 
+PREPARATION = "part_1_1_data_prep"
+"""The notebook that writes a run's prepared wines."""
 ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
 """The original files, with the value of `is_red` for their wines."""
 
@@ -197,10 +199,10 @@ def save_prepared(prepared: pd.DataFrame, run_name: str, source: Snapshot) -> Sn
 
 
 def load_prepared(run_name: str) -> Snapshot:
-    """Read the wines that this run has prepared, or the newest of that run name where this run prepared none.
+    """Read the wines that this run has prepared; if it does not prepare any, the newest of that run name.
 
     Raises:
-        WorkshopError: no run of that name has prepared any.
+        WorkshopError: this run prepares wines and has not yet, or no run of that name has prepared any.
     """
     settings = current_settings()
     table = prepared_table(run_name, settings)
@@ -208,7 +210,13 @@ def load_prepared(run_name: str) -> Snapshot:
         raise WorkshopError(
             f"No prepared wines for the run name {run_name}: run the notebook part_1_1_data_prep with it first."
         )
-    snapshot = table.read(table.version_of(run_id=settings.run_id))
+    version = table.version_of(run_id=settings.run_id)
+    if version is None and settings.is_in_this_run(PREPARATION):
+        raise WorkshopError(
+            f"{PREPARATION} has written no table in this run, and an earlier run's is not used instead: look at why "
+            "that notebook ended without one."
+        )
+    snapshot = table.read(version)
     check(snapshot.frame, PREPARED, table.name)
     return snapshot
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, TypeAdapter
 from workshop.core import notebook_task
 from workshop.core.errors import WorkshopError, printable, shortened
 from workshop.core.outcome import Outcome
+from workshop.core.parameters import last_read
+from workshop.core.settings import current_settings
 from workshop.core.tables import development_table, production_table
 
 if TYPE_CHECKING:
@@ -24,8 +26,12 @@ _FIGURES = ("auc_candidate", "confidence", "min_improvement", "rows", "positives
 _LARGEST = 1e12
 
 
+MIME_TYPE = "application/vnd.workshop.handover+json"
+"""The form of an output in which a notebook hands its result to a run on this machine."""
+
+
 class HandedOver(BaseModel):
-    """The result of a notebook that a Databricks job has run, as it travels."""
+    """The result of a notebook, as it travels to the run."""
 
     outcome: dict[str, Any] | None
     """The decision of 1_3 and what was done about it."""
@@ -33,27 +39,43 @@ class HandedOver(BaseModel):
     """What else the notebook says of its work, as in `{"candidate": "3"}`."""
     data_version: dict[str, int]
     """The version of each table."""
+    parameters: dict[str, Any] = {}
+    """The parameters that the notebook has read."""
     picture: str = ""
     """The decision, drawn: a PNG in base64."""
 
 
 def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, **said: object) -> None:
-    """Show the outcome, if there is one; in a Databricks job, end the notebook with it and what else there is to say.
+    """Show the outcome, if there is one, and give it to the run that executes this notebook, with `said`.
 
-    On a laptop the runner reads the outcome, and the picture of it, from what is shown. A job keeps nothing of that but
-    a text of up to 5 MB.
+    A run on this machine reads the result from an output of the notebook, and the picture from the cell that shows it.
+    A Databricks job keeps nothing of a notebook but a text of up to 5 MB, with which the notebook ends. In Jupyter
+    there is no run.
+
+    Args:
+        outcome: the decision of 1_3 and what was done about it.
+        picture: the decision, drawn.
+        said: what else the notebook returns, as in `candidate="3"`.
     """
     if outcome is not None:
         display(outcome)  # type: ignore[no-untyped-call]
-    if notebook_task.is_running():
-        handed_over = HandedOver(
-            outcome=json.loads(json.dumps(outcome.as_dict())) if outcome is not None else None,
-            said={name: str(value) for name, value in said.items()},
-            data_version=data_version(),
-            picture=_as_png(picture) if picture is not None else "",
-        )
-        # Not by pydantic, which makes null of a figure that is none, and refuses half of a surrogate pair.
-        notebook_task.end_with(json.dumps(handed_over.model_dump()))
+    in_a_job = notebook_task.is_running()
+    if not in_a_job and not current_settings().run_id:
+        return
+    handed_over = HandedOver(
+        outcome=json.loads(json.dumps(outcome.as_dict())) if outcome is not None else None,
+        said={name: str(value) for name, value in said.items()},
+        data_version=data_version(),
+        parameters=last_read(),
+        picture=_as_png(picture) if picture is not None and in_a_job else "",
+    )
+    # Not by pydantic, which makes null of a figure that is none, and refuses half of a surrogate pair.
+    text = json.dumps(handed_over.model_dump())
+    if in_a_job:
+        notebook_task.end_with(text)
+    else:
+        shown = ", ".join(f"{name} {value}" for name, value in handed_over.said.items()) or "the decision"
+        display({MIME_TYPE: text, "text/plain": f"handed over: {shown}"}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOver:

@@ -26,6 +26,8 @@ from workshop.core.store import explained
 TRUSTED_TYPES = ["sklearn.tree._tree.Tree", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
 """The types beyond skops' own that a model of ours may hold; a new kind of model may need its types added here."""
 
+TRAINING = "part_1_2_training"
+"""The notebook that registers a run's candidate."""
 RUN_NAME_TAG = "workshop.run_name"
 RUN_ID_TAG = "workshop.run_id"
 DATA_TAG = "workshop.data_version"
@@ -143,12 +145,13 @@ def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_versio
 
 
 def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> ModelVersion:
-    """The version that this run registered, or the newest of that run name where this run registered none.
+    """Return the version that this run registered; if this run does not train, the newest of that run name.
 
     Raises:
-        WorkshopError: no run of that name has registered any.
+        WorkshopError: this run trains and has registered none, or no run of that name has registered any.
     """
-    run_id = current_settings().run_id
+    settings = current_settings()
+    run_id = settings.run_id
     newest = None
     with explained(f"look for candidates of {model_name}"):
         # A registry may be unable to search by tag, and then looks tags up one by one: the newest is mostly the one.
@@ -157,6 +160,11 @@ def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> Mode
                 if version.tags.get(RUN_ID_TAG, "") == run_id:
                     return version
                 newest = newest or version
+    if settings.is_in_this_run(TRAINING):
+        raise WorkshopError(
+            f"{TRAINING} has registered no candidate of {model_name} in this run, and an earlier run's is not judged "
+            "instead: look at why that notebook ended without one."
+        )
     if newest is None:
         raise WorkshopError(
             f"The run name {run_name} has no candidate of {model_name}: run the notebook part_1_2_training "

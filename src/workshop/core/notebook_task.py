@@ -4,6 +4,7 @@ Anywhere else there is no such task, and then nothing here does anything.
 """
 
 import builtins
+import json
 import os
 from typing import Any
 
@@ -14,6 +15,7 @@ FOR_THE_ENVIRONMENT = (
     "WORKSHOP_SLOTS",
     "WORKSHOP_SPARK_ROWS",
     "WORKSHOP_RUN_ID",
+    "WORKSHOP_RUN_NOTEBOOKS",
     "WORKSHOP_GIT_COMMIT",
     "WORKSHOP_REQUESTED_FOR",
     "MLFLOW_TRACKING_URI",
@@ -22,6 +24,10 @@ FOR_THE_ENVIRONMENT = (
 """The environment variables that a task hands to its notebook as widgets of the same names: a task of a job on
 serverless compute or on a cluster that exists has no other way to set one. No others are taken, whatever a job may
 say."""
+
+GIVEN_PARAMETERS = "WORKSHOP_PARAMETERS"
+"""The environment variable with which a run on this machine gives a notebook its parameters a second time, as JSON:
+cells of the notebook can set the values of the injected cell back."""
 
 
 def is_running() -> bool:
@@ -33,6 +39,13 @@ def widgets() -> dict[str, str]:
     """The widgets of the task, by name; nothing where no task runs this notebook."""
     dbutils = _dbutils()
     return dict(dbutils.widgets.getAll()) if dbutils is not None else {}
+
+
+def given_parameters() -> dict[str, Any]:
+    """Return the parameters that this run gives this notebook: the widgets of a task, or `WORKSHOP_PARAMETERS`."""
+    if is_running():
+        return dict(widgets())
+    return dict(json.loads(os.environ.get(GIVEN_PARAMETERS) or "{}"))
 
 
 def take_environment(given: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What came of judging a candidate: for the reader of the notebook and for whatever runs it, in one output."""
+"""The outcome of a comparison: the decision, and what was done about it."""
 
 import html
 from dataclasses import asdict, dataclass, field
@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from workshop.core.gate import Decision
-
-MIME_TYPE = "application/vnd.workshop.outcome+json"
-"""How 1_3 hands its outcome to whatever runs it: as one form of the output that a person reads in the notebook."""
 
 Status = Literal["promoted", "staged", "compared", "not better", "vetoed", "refused", "unchanged"]
 
@@ -34,13 +31,12 @@ class Outcome:
         return asdict(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """What a notebook shows: a sentence for the reader, the figures for the runner."""
+        """Return what a notebook shows."""
         colour = {"not better": "#8a1c4a", "vetoed": "#8a1c4a", "refused": "#a3262a"}.get(self.status, "#1b6e3c")
         text = f"<strong style='color:{colour}'>{html.escape(self.sentence)}</strong><br>"
         said = [self.decision.reason, *self.decision.notes]
         text += "<br>".join(html.escape(each) for each in said)
         return {
-            MIME_TYPE: self.as_dict(),
             "text/html": f"<p>{text}</p>",
             "text/plain": "\n".join([self.sentence, *said]),
         }

@@ -23,6 +23,7 @@ _CLEAN_RUN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,59}(?<!\.)")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|history|lease")
 """Files on Windows can't have these names, and two experiments of each model are the kit's own."""
 _LONGEST_SLUG = 48
+_read_last: dict[str, "Parameters"] = {}
 
 
 class DevopsAction(StrEnum):
@@ -69,6 +70,10 @@ def _table_name(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9_-]+(/[a-z0-9_.-]+)?", name) or ".." in name:
         raise ValueError("a table's name has lower-case letters, digits, '_' and '-'")
     return name
+
+
+def _shown(value: Any) -> str:
+    return repr(value.value if isinstance(value, StrEnum) else value)
 
 
 RunName = Annotated[str, AfterValidator(safe_run_name)]
@@ -120,7 +125,40 @@ def read_parameters(**cell_values: Any) -> Parameters:
     widgets = notebook_task.widgets()
     notebook_task.take_environment(widgets)
     given = {name: widgets.get(name, value) for name, value in cell_values.items()}
-    return Parameters(**{name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()})
+    read = Parameters(**{name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()})
+    require_as_given(read, *cell_values)
+    _read_last["parameters"] = read
+    return read
+
+
+def last_read() -> dict[str, Any]:
+    """Return the parameters that `read_parameters` returned last in this process, as JSON types; empty before that."""
+    return _read_last["parameters"].model_dump(mode="json") if "parameters" in _read_last else {}
+
+
+def require_as_given(parameters: Parameters, *names: str) -> None:
+    """Check that parameters have the values that the run has given this notebook.
+
+    Papermill injects the values of a run as a cell, and any cell behind it can assign other ones. Nothing that the run
+    was told not to do may follow from that.
+
+    Args:
+        parameters: the values that the notebook works with.
+        names: the parameters to check.
+
+    Raises:
+        WorkshopError: a value differs.
+    """
+    given, actual = notebook_task.given_parameters(), parameters.model_dump()
+    for name in names:
+        if name not in given:
+            continue
+        asked = check_parameter(name, given[name], type(actual[name]))
+        if actual[name] != asked:
+            raise WorkshopError(
+                f"The run gives the parameter {name} the value {_shown(asked)}, and a cell of the notebook sets it to "
+                f"{_shown(actual[name])}: remove that cell, or the second cell that is tagged parameters."
+            )
 
 
 def check_parameter(name: str, value: Any, declared_type: type) -> Any:

@@ -21,12 +21,14 @@ from workshop.core.illustration import illustrate
 from workshop.core.judgement import Judgement
 from workshop.core.model import LoadedModel, find_candidate, load_version
 from workshop.core.outcome import Outcome, Status
-from workshop.core.parameters import DevopsAction, Parameters
+from workshop.core.parameters import DevopsAction, Parameters, require_as_given
 from workshop.core.schemas import FEATURES, TARGET
 from workshop.core.slots import Slot, Slots, open_slots
 from workshop.core.swap import Trial, Turn, describe, swap, turn
 
 _MOST_COMPARISONS = 5
+_DECISIVE = ("run_name", "model_name", "devops_action", "compare_only")
+"""The parameters that choose candidate, rows and slot: no slot moves unless they are the run's."""
 _UNFIT: dict[gate.Verdict, tuple[Kind, Status]] = {
     "not better": ("rejection", "not better"),
     "vetoed": ("rejection", "vetoed"),
@@ -58,8 +60,9 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     on the test wines and is about Staging.
 
     Raises:
-        WorkshopError: there is no candidate, or a table is missing.
+        WorkshopError: there is no candidate, a table is missing, or a parameter is not the one that the run gave.
     """
+    require_as_given(parameters, *{*_DECISIVE, *parameters.model_fields_set})
     terms = Terms(
         confidence=parameters.confidence,
         min_improvement=parameters.min_improvement,

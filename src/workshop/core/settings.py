@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """The folder that holds everything a run leaves behind."""
     run_id: str = ""
     """The run that this process is part of; empty when a person works in Jupyter."""
+    run_notebooks: str = ""
+    """The notebooks of that run, by name and separated by commas."""
     slots: Literal["alias", "stage"] = "alias"
     """How the registry names its slots: model aliases, or stages where a team's registry still uses them."""
     experiments: str = "/Shared/workshop"
@@ -78,6 +80,10 @@ class Settings(BaseSettings):
     def runs(self) -> Path:
         """The folder with one folder per run."""
         return self.home / "runs"
+
+    def is_in_this_run(self, notebook: str) -> bool:
+        """Return whether the run that this process is part of executes that notebook."""
+        return notebook in self.run_notebooks.split(",")
 
     def lock_file(self, name: str) -> Path:
         """The path of the lock file `name`, in a folder that exists.

@@ -1,20 +1,21 @@
 """Executes a run's notebooks on this machine, one after the other."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import nbformat
 
 from workshop.core import tables
 from workshop.core.errors import WorkshopError
-from workshop.core.handover import data_version
-from workshop.core.outcome import MIME_TYPE
+from workshop.core.handover import MIME_TYPE, HandedOver, data_version, received
+from workshop.core.notebook_task import GIVEN_PARAMETERS
 from workshop.core.settings import current_settings
 from workshop.headless import interruption, kernels, local
+from workshop.headless.obligations import Obligations
 from workshop.headless.plan import Executed, Plan, Progress
-from workshop.headless.summary import NotebookResult, RunStatus
+from workshop.headless.summary import Failure, NotebookResult, RunStatus
 
 
 class LocalTarget:
@@ -41,35 +42,66 @@ class LocalTarget:
             **os.environ,
             "WORKSHOP_HOME": str(current_settings().home),
             "WORKSHOP_RUN_ID": plan.run_id,
+            "WORKSHOP_RUN_NOTEBOOKS": ",".join(notebook.name for notebook in plan.notebooks),
         }
         jobs = [
             local.Job(
                 notebook,
                 plan.folder / f"{notebook.name}.ipynb",
                 plan.parameters[notebook.name],
-                environment,
+                {**environment, GIVEN_PARAMETERS: json.dumps(plan.parameters[notebook.name])},
                 plan.request.cell_timeout,
             )
             for notebook in plan.notebooks
         ]
-        results, status, sentence = _execute(jobs, progress)
-        yield Executed(results, status, sentence, outcome_of(results), data_version())
+        yield _execute(jobs, plan, progress)
 
 
-def outcome_of(results: list[NotebookResult]) -> dict[str, Any] | None:
-    """What 1_3 handed over, from the output in which it also shows it."""
-    for result in results:
-        if result.status != "succeeded" or result.output is None:
-            continue
-        for cell in nbformat.read(result.output, as_version=4).cells:
-            for output in cell.get("outputs", []):
-                if MIME_TYPE in output.get("data", {}):
-                    return dict(output["data"][MIME_TYPE])
+def returned_by(notebook: nbformat.NotebookNode) -> HandedOver | None:
+    """Return what an executed notebook has handed over, or None for nothing.
+
+    Raises:
+        WorkshopError: it is of another shape.
+    """
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = [output["data"][MIME_TYPE] for output in outputs if MIME_TYPE in output.get("data", {})]
+    return received(texts[-1]) if texts else None
+
+
+def unfinished(notebook: nbformat.NotebookNode) -> tuple[int, str] | None:
+    """Return the number of the code cell at which an executed notebook ended early, and its code; None for the end.
+
+    Papermill takes `sys.exit()` for the end of a notebook that has succeeded.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, start=1):
+        if any(output.get("ename") == "SystemExit" for output in cell.outputs):
+            return number, cell.source
     return None
 
 
-def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookResult], RunStatus, str]:
-    """Execute one notebook after the other until one does not succeed."""
+def _check(result: NotebookResult, obligations: Obligations, run_id: str) -> NotebookResult:
+    """Return the result, failed where the notebook has not done what the run has asked it for."""
+    if result.status != "succeeded" or result.output is None:
+        return result
+    notebook = nbformat.read(result.output, as_version=4)
+    number, source = unfinished(notebook) or (0, "")
+    message = "the cell ended the notebook with SystemExit, so what stands behind it did not run: remove that exit."
+    if not number:
+        try:
+            obligations.check(result.name, returned_by(notebook), run_id)
+        except WorkshopError as error:
+            cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+            number, source, message = len(cells), cells[-1] if cells else "", str(error)
+    if not number:
+        return result
+    failure = Failure(notebook=result.name, cell=number, source=source, message=message)
+    return result.model_copy(update={"status": "failed", "error": failure})
+
+
+def _execute(jobs: list[local.Job], plan: Plan, progress: Progress) -> Executed:
+    """Execute one notebook after the other until one does not succeed, or not do what it is asked for."""
+    obligations = Obligations(plan)
     results: list[NotebookResult] = []
     status: RunStatus = "done"
     sentence = f"{', '.join(job.notebook.name for job in jobs)} ran to the end."
@@ -82,6 +114,7 @@ def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookRe
             # Papermill puts a cell with the parameters behind the tagged one.
             progress.notebook_started(name, job.notebook.code_cells() + bool(job.parameters))
             result = local.execute(job, lambda number: _start_cell(progress, number))
+            result = _check(result, obligations, plan.run_id)
         except KeyboardInterrupt:
             interruption.heard()
             status, sentence = "interrupted", f"Stopped in {name}; run it again when you like."
@@ -93,7 +126,7 @@ def _execute(jobs: list[local.Job], progress: Progress) -> tuple[list[NotebookRe
             status, sentence = "failed", f"{name}, {result.error.place}: {result.error.message}"
         results.append(result)
         progress.notebook_ended(result)
-    return results, status, sentence
+    return Executed(results, status, sentence, obligations.outcome, data_version())
 
 
 def _start_cell(progress: Progress, number: int) -> None:

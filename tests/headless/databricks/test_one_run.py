@@ -129,7 +129,7 @@ def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
 def test_what_has_ended_before_it_was_stopped_has_done_what_it_has_done(
     workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every_task_succeeds(workspace, "promoted")
+    every_task_succeeds(workspace, "promoted", monkeypatch)
 
     def stopped_too_late(*_: object) -> None:
         (made,) = workspace.runs

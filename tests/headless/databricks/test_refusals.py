@@ -21,7 +21,9 @@ from workshop.headless.databricks import code
 
 pytestmark = pytest.mark.integration
 
-NOTHING_SAID = HandedOver(outcome=None, said={}, data_version={}).model_dump_json()
+PREPARED = HandedOver(
+    outcome=None, said={"prepared": "no_name@0"}, data_version={}, parameters={"run_name": "no_name"}
+).model_dump_json()
 
 
 def refused(workspace: Workspace, *arguments: str, exit_code: int = 1) -> str:
@@ -117,17 +119,19 @@ def test_something_that_stands_where_the_code_should_go(
 
 def test_a_result_over_the_services_limit_is_no_decision(workspace: Workspace, home: Path) -> None:
     workspace.outcomes.update({FIRST: "SUCCESS", SECOND: "SUCCESS", THIRD: "SUCCESS"})
-    workspace.results.update({FIRST: NOTHING_SAID, SECOND: NOTHING_SAID, THIRD: "x" * (5 * 2**20 + 1)})
+    workspace.results.update({FIRST: PREPARED, SECOND: "x" * (5 * 2**20 + 1)})
     assert run().code == 1
     assert "more than the 5 MB that Databricks keeps of a result" in summaries(home)[0]["sentence"]
     nothing_is_left(workspace)
 
 
-def test_an_evaluation_that_hands_nothing_over_is_red(workspace: Workspace, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "owed"), [("1_1", "the table that it has prepared"), ("1_2", "the version"), ("1_3", "its decision")]
+)
+def test_a_notebook_that_hands_nothing_over_is_red(name: str, owed: str, workspace: Workspace, home: Path) -> None:
     workspace.outcomes.update({FIRST: "SUCCESS", SECOND: "SUCCESS", THIRD: "SUCCESS"})
-    workspace.results.update({FIRST: NOTHING_SAID, SECOND: NOTHING_SAID})
-    assert run().code == 1
-    assert "ended without handing over its decision" in summaries(home)[0]["sentence"]
+    assert run("--notebooks", name).code == 1
+    assert f"ended without handing over {owed}" in summaries(home)[0]["sentence"]
 
 
 def test_a_widget_that_nobody_passes_is_one_sentence(

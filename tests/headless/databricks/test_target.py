@@ -2,6 +2,8 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import ANY
 
 import pytest
 from databricks.sdk import WorkspaceClient
@@ -21,6 +23,7 @@ from tests.headless.databricks.runs import (
 from tests.workspace import Workspace
 from workshop.core.handover import HandedOver
 from workshop.core.outcome import Status
+from workshop.headless import obligations
 
 pytestmark = pytest.mark.integration
 
@@ -148,10 +151,14 @@ def test_a_retry_starts_anew_what_has_failed(workspace: Workspace, monkeypatch: 
         assert len(workspace.runs) == runs
 
 
-def every_task_succeeds(workspace: Workspace, status: Status) -> None:
-    """As if the notebooks had run and 1_3 had decided so."""
+def every_task_succeeds(workspace: Workspace, status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the notebooks of a deployment succeed without running, with that decision about a candidate of this run."""
+    version = SimpleNamespace(tags={"workshop.run_id": ANY})
+    client = SimpleNamespace(get_model_version=lambda name, number: version)
+    monkeypatch.setattr(obligations, "open_client", lambda: client)
     decided = outcome(status, f"So it is: {status}.").as_dict()
-    said = HandedOver(outcome=None, said={}, data_version={"production": 0})
+    given = {"run_name": "no_name", "devops_action": "Deployment"}
+    said = HandedOver(outcome=None, said={"prepared": "x@0"}, data_version={"production": 0}, parameters=given)
     workspace.outcomes.update({FIRST: "SUCCESS", SECOND: "SUCCESS", THIRD: "SUCCESS"})
     workspace.results.update(
         {
@@ -166,9 +173,9 @@ def every_task_succeeds(workspace: Workspace, status: Status) -> None:
     ("status", "exit_code"), [("promoted", 0), ("compared", 0), ("not better", 3), ("vetoed", 3), ("refused", 1)]
 )
 def test_the_decision_that_comes_back_is_the_exit_code(
-    workspace: Workspace, status: Status, exit_code: int, home: Path
+    workspace: Workspace, status: Status, exit_code: int, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every_task_succeeds(workspace, status)
+    every_task_succeeds(workspace, status, monkeypatch)
     ended = run("--action", "deployment")
     assert ended.code == exit_code, ended.out + ended.err
     (summary,) = summaries(home)
@@ -189,8 +196,8 @@ def test_who_signs_in_by_something_else_than_a_token_leaves_no_secret(
         monkeypatch.setenv("DATABRICKS_AUTH_TYPE", "azure-devops-oidc")
         for name, value in workspace.azure_devops_environment().items():
             monkeypatch.setenv(name, value)
-    every_task_succeeds(workspace, "promoted")
-    ended = run()
+    every_task_succeeds(workspace, "promoted", monkeypatch)
+    ended = run("--action", "deployment")
     assert ended.code == 0, ended.out + ended.err
     files = [path for path in [*home.rglob("*"), *workspace.root.rglob("*")] if path.is_file()]
     said = [ended.out, ended.err, *(path.read_text("utf-8", "replace") for path in files)]

@@ -135,7 +135,10 @@ def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
         "slot": "${var.slot}",
     }
     chosen = notebooks.select(scoring=scoring)
-    environment = _environment(settings, model_name)
+    environment = {
+        **_environment(settings, model_name),
+        "WORKSHOP_RUN_NOTEBOOKS": ",".join(notebook.name for notebook in chosen),
+    }
     return Work(
         title="workshop ${var.action} ${var.model_name}",
         base_parameters={

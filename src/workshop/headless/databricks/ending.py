@@ -42,7 +42,7 @@ def bring_back(
     Raises:
         WorkshopError: the workspace can't be asked any more; the run may go on.
     """
-    watch = Watch(client, list(plan.parameters), plan.folder, progress)
+    watch = Watch(client, plan, progress)
     try:
         progress.said(f"On Databricks: {submitted.page}")
         run = following.follow(client, submitted, settings, watch.look_at, progress.said)

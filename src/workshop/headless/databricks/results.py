@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,6 @@ from workshop.headless.report import DECISION_PICTURE, EVALUATION
 from workshop.headless.summary import Failure, NotebookResult
 
 DECIDES = EVALUATION
-HANDS_NOTHING_OVER = "part_0_create_datasets"
 _LONGEST_TEXT = 100_000
 """Characters of an error or a traceback, which a notebook can make as long as it likes, that are looked at."""
 _LONGEST_SENTENCE = 1_000
@@ -52,11 +51,19 @@ class TaskResult:
     handed_over: HandedOver | None
 
 
-def of_task(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> TaskResult:
+def of_task(
+    client: WorkspaceClient, task: jobs.RunTask, folder: Path, check: Callable[[str, HandedOver | None], None]
+) -> TaskResult:
     """Fetch what there is of a task that has ended, and write its page, and the picture it has drawn, into the folder.
 
     What can't be fetched of it is a failure of this task, and no error here: whoever follows the run goes on. A page or
     a picture that can't be had is neither.
+
+    Args:
+        client: of the workspace.
+        task: the task.
+        folder: the run's, on this machine.
+        check: raises a WorkshopError where the notebook of that name has not returned what it owes.
     """
     status, problem, place = _status(task), "", ""
     handed_over: HandedOver | None = None
@@ -64,10 +71,12 @@ def of_task(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> TaskRe
         try:
             output = _output(client, task)
             if status == "succeeded":
-                handed_over = _handed_over(task.task_key, output)
+                handed_over = _handed_over(output)
+                check(task.task_key, handed_over)
             else:
                 problem, place = _why(task, output), where(output.error_trace if output else None)
         except WorkshopError as error:
+            handed_over = None
             status, problem = "failed" if status == "succeeded" else status, str(error)
     if handed_over is not None and handed_over.picture:
         _keep(folder / DECISION_PICTURE, base64.b64decode(handed_over.picture))
@@ -159,11 +168,11 @@ def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | Non
             return None
 
 
-def _handed_over(name: str, output: jobs.RunOutput | None) -> HandedOver | None:
-    """What a notebook has handed over that has succeeded, as the workspace says.
+def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
+    """Return what a notebook has handed over that has succeeded, as the workspace says; None for nothing.
 
     Raises:
-        WorkshopError: it has not, or not what is its to hand over: something has ended it before its last cell.
+        WorkshopError: it is of another shape, or too long.
     """
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:
@@ -171,18 +180,7 @@ def _handed_over(name: str, output: jobs.RunOutput | None) -> HandedOver | None:
             "it ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write what is "
             "large into a table or a file."
         )
-    got = received(result.result, harmless) if result is not None and result.result else None
-    if name == HANDS_NOTHING_OVER and got is None:
-        return None
-    if got is None or (name == DECIDES and got.outcome is None):
-        raise WorkshopError(
-            f"it ended without handing over {'its decision' if name == DECIDES else 'anything'}, so something has "
-            "ended it before its last cell, or hand_over is not called there: leave that call in, and nothing that "
-            "ends the notebook before it."
-        )
-    if name != DECIDES and got.outcome is not None:
-        raise WorkshopError(f"it hands over a decision, which only {DECIDES} makes: take it out of its hand_over.")
-    return got
+    return received(result.result, harmless) if result is not None and result.result else None
 
 
 def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:

@@ -167,7 +167,7 @@ class DatabricksTarget:
         try:
             ours, others = active_runs(self.client, left) if submitted is None else ([submitted], [])
             if ours:
-                watch = Watch(self.client, list(plan.parameters), plan.folder, progress)
+                watch = Watch(self.client, plan, progress)
                 return ours[0], stop(self.client, ours[0], watch, progress)
             end_what_runs(self.client, plan.folder, left, progress, is_all=not unsure)
         except WorkshopError as error:
@@ -195,6 +195,7 @@ class DatabricksTarget:
         environment = {
             **definition.environment(self.settings, plan.model_name),
             "WORKSHOP_RUN_ID": plan.run_id,
+            "WORKSHOP_RUN_NOTEBOOKS": ",".join(plan.parameters),
             "WORKSHOP_GIT_COMMIT": plan.commit,
             "WORKSHOP_REQUESTED_FOR": who(),
             submission.SUBMISSION: left.submission_id,

@@ -1,15 +1,14 @@
 """Says how the tasks of a run get on, and makes of them what a run on a laptop makes of its notebooks."""
 
-from pathlib import Path
-
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
 from workshop.core.errors import shortened
 from workshop.headless.databricks import results
 from workshop.headless.databricks.errors import harmless
-from workshop.headless.databricks.submission import page_of
-from workshop.headless.plan import Executed, Progress
+from workshop.headless.databricks.submission import RUN_ID, page_of, parameters_of
+from workshop.headless.obligations import Obligations
+from workshop.headless.plan import Executed, Plan, Progress
 from workshop.headless.summary import NotebookResult, RunStatus
 
 _LONGEST_TEXT = 10_000
@@ -19,10 +18,11 @@ _LONGEST_TEXT = 10_000
 class Watch:
     """Tells the progress what has changed since the last look, and collects the results."""
 
-    def __init__(self, client: WorkspaceClient, names: list[str], folder: Path, progress: Progress) -> None:
+    def __init__(self, client: WorkspaceClient, plan: Plan, progress: Progress) -> None:
         self._client = client
-        self._names = names
-        self._folder = folder
+        self._names = list(plan.parameters)
+        self._folder = plan.folder
+        self._obligations = Obligations(plan)
         self._progress = progress
         self._waiting = ""
         self._started: set[str] = set()
@@ -35,7 +35,7 @@ class Watch:
             if task.state is not None and task.state.life_cycle_state == jobs.RunLifeCycleState.RUNNING:
                 self._start(task.task_key)
             if results.has_ended(task) and task.task_key not in self._ended:
-                ended = self._ended[task.task_key] = results.of_task(self._client, task, self._folder)
+                ended = self._ended[task.task_key] = self._result_of(run, task)
                 if ended.notebook.status == "not run":
                     continue
                 self._start(task.task_key)
@@ -44,6 +44,13 @@ class Watch:
                 self._progress.said(
                     "  " + ", ".join([ended.state, *(f"{name} {value}" for name, value in said.items())])
                 )
+
+    def _result_of(self, run: jobs.Run, task: jobs.RunTask) -> results.TaskResult:
+        # A retry with the same token follows a run that knows itself by the id that the first attempt gave it.
+        run_id = parameters_of(run).get(RUN_ID, "")
+        return results.of_task(
+            self._client, task, self._folder, lambda name, returned: self._obligations.check(name, returned, run_id)
+        )
 
     def results_so_far(self) -> list[NotebookResult]:
         """What came of the notebooks, where somebody stops the run now."""
