@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-from workshop.core.errors import WorkshopError, first_sentence
-from workshop.devops import git
-
-# A person's own settings must not change what the log says.
-_SETTINGS = ("-c", "log.showRoot=true", "-c", "log.showSignature=false")
+from workshop.core import git
+from workshop.core.errors import WorkshopError
 
 
 class RequestError(WorkshopError):
@@ -51,12 +48,12 @@ def top_level(folder: Path) -> Path:
     """The root of the checkout that the folder is in.
 
     Raises:
-        WorkshopError: it is in none.
+        WorkshopError: it is in none, or Git refuses it.
     """
-    asked = git.run(folder, "rev-parse", "--show-toplevel")
-    if asked.returncode:
+    top = git.top_level(folder)
+    if top is None:
         raise WorkshopError(f"{folder} is not in a Git checkout: go to the folder that you cloned, then try again.")
-    return Path(asked.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
+    return top
 
 
 def check_branch(name: str) -> str:
@@ -73,8 +70,9 @@ def check_branch(name: str) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> str:
-    done = git.run(repository, *_SETTINGS, *arguments)
+    done = git.run(repository, *arguments)
     if done.returncode:
-        said = first_sentence(RuntimeError(done.stderr.decode("utf-8", "replace")))
-        raise WorkshopError(f"Git could not say what a push to {repository} changed ({said}): check the repository.")
+        raise WorkshopError(
+            f"Git could not say what a push to {repository} changed ({git.reason(done)}): check the repository."
+        )
     return done.stdout.decode("utf-8", "surrogateescape")

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from workshop.core import git
 from workshop.core.errors import WorkshopError
 from workshop.devops.steps import StepAtWork
 
-# A repository's hooks and a person's templates are no part of the commit, so nothing of them runs.
-_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
 _NOT_OURS = re.compile(r"python.*|pip.*|activate.*", re.IGNORECASE)
 _LONGEST_SHEBANG = 120
 
@@ -32,10 +31,12 @@ def check_out(step: StepAtWork) -> None:
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
         raise WorkshopError(f"{commit!r} is no commit: give its whole name.")
     step.say(f"##[section]Checking {commit} of {place.repository} out into {sources}")
-    clone = ("clone", "--quiet", "--no-checkout", "--shared", "--template=", "--config=core.hooksPath=/dev/null", "--")
+    # A repository's hooks and a person's templates are no part of the commit, so nothing of them runs.
+    without = ("--template=", "--config=core.hooksPath=/dev/null", *git.AS_COMMITTED)
+    clone = ("clone", "--quiet", "--no-checkout", "--shared", *without, "--")
     for command in (
-        [*_GIT, *clone, str(place.repository.resolve()), str(sources)],
-        [*_GIT, "-C", str(sources), "checkout", "--quiet", "--detach", "--force", commit],
+        git.command(place.work, *clone, str(place.repository.resolve()), str(sources)),
+        git.command(sources, "checkout", "--quiet", "--detach", "--force", commit),
     ):
         if step.execute(command, place.work, obey=False):
             raise WorkshopError(f"The commit {commit} can't be checked out: the step's log has what Git says.")

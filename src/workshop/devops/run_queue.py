@@ -5,7 +5,6 @@ say who is alive: `agent.lock` is the listener's, `runs/N/.lock` the one of run 
 the one worker whose turn it is to execute steps. A worker that waits for an approval lets the others have their turn.
 """
 
-import os
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from workshop.core import git
 from workshop.core.errors import WorkshopError
 from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
@@ -253,7 +253,7 @@ def _is_alive(number: int) -> bool:
 def _spawn(*arguments: str) -> "subprocess.Popen[bytes]":
     """Start a listener or a worker that goes on when this process ends, and holds none of its pipes."""
     # A step may have pushed: what carries its run's number would be cleared up together with it.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_DEVOPS_RUN")}
+    inherited = {name: value for name, value in git.environment().items() if not name.startswith("WORKSHOP_DEVOPS_RUN")}
     environment = {**inherited, "WORKSHOP_HOME": str(current_settings().home), _MARK: str(_folder())}
     with (_folder() / "agent.log").open("ab") as log:
         return subprocess.Popen(

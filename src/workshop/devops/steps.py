@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
+from workshop.core import git
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import current_settings
 from workshop.devops import conditions, logging_commands, pipeline, processes, record
@@ -31,8 +32,7 @@ _FOLDERS = {
 }
 # What belongs to the process that runs the agent, not to the steps: its own environment, Git hook, test or make.
 _NOT_FOR_STEPS = re.compile(
-    r"VIRTUAL_ENV.*|PYTHON(PATH|HOME)|PYTEST_.*|__PYVENV_LAUNCHER__|MAKEFLAGS|MAKELEVEL|MFLAGS|GIT_(DIR|WORK_TREE"
-    r"|INDEX_FILE|PREFIX|COMMON_DIR|NAMESPACE|QUARANTINE_PATH|(ALTERNATE_)?OBJECT_DIRECTOR(Y|IES)|CONFIG.*)"
+    r"VIRTUAL_ENV.*|PYTHON(PATH|HOME)|PYTEST_.*|__PYVENV_LAUNCHER__|MAKEFLAGS|MAKELEVEL|MFLAGS|GIT_CONFIG.*"
 )
 
 
@@ -101,7 +101,7 @@ class Workplace:
 
     def environment(self, step: dict[str, str]) -> dict[str, str]:
         """The environment of a step with these variables of its own."""
-        agents = {name: value for name, value in os.environ.items() if not _NOT_FOR_STEPS.fullmatch(name)}
+        agents = {name: value for name, value in git.environment().items() if not _NOT_FOR_STEPS.fullmatch(name)}
         # The pipeline is to set its own environment up, as it must in the cloud, not to find the agent's.
         own_bin = sysconfig.get_path("scripts") if sys.prefix != sys.base_prefix else ""
         inherited = [path for path in os.get_exec_path() if path != own_bin]

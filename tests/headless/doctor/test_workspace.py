@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from tests import workspace as stand_in
 from tests.servers import free_port
 from workshop import cli_doctor
+from workshop.headless.databricks import code
 from workshop.headless.doctor import workspace
 
 Workspace = stand_in.Workspace
@@ -142,17 +143,22 @@ def dirty_checkout(there: Workspace, env: pytest.MonkeyPatch) -> None:
 
 
 def git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, input="")
+    """Run Git in the repository that stands for the checkout."""
+    done = subprocess.run(
+        ["git", "-C", str(code._CHECKOUT), *arguments], capture_output=True, text=True, check=True, input=""
+    )
     return done.stdout.strip()
 
 
 def commit_not_pushed(there: Workspace, env: pytest.MonkeyPatch) -> None:
     """A commit in a repository of its own, which Git takes for the checkout's."""
-    env.setenv("GIT_DIR", str(there.root.parent / "repository"))
+    repository = there.root.parent / "repository"
+    repository.mkdir(exist_ok=True)
+    env.setattr(code, "_CHECKOUT", repository)
     for role in ("AUTHOR", "COMMITTER"):
         env.setenv(f"GIT_{role}_NAME", "Ada")
         env.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
-    git("init", "--quiet", "--bare", os.environ["GIT_DIR"])
+    git("init", "--quiet", "--bare")
     env.setenv("WORKSHOP_GIT_COMMIT", git("commit-tree", "-m", "First", git("mktree")))
     env.setenv("WORKSHOP_DATABRICKS_CODE", "git")
     env.setenv("WORKSHOP_DATABRICKS_GIT_URL", "https://dev.azure.com/our-organization/workshop/_git/workshop")

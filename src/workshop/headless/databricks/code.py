@@ -16,6 +16,7 @@ from databricks.sdk.service.workspace import ImportFormat, Language
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from workshop.core import git
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
 from workshop.headless import interruption
@@ -176,13 +177,7 @@ def _git(*arguments: str) -> str:
 
 
 def _git_bytes(*arguments: str) -> bytes:
-    try:
-        done = subprocess.run(["git", "-C", str(_CHECKOUT), *arguments], capture_output=True, check=False, timeout=120)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise WorkshopError("Git does not answer, and the code that runs on Databricks comes from it.") from error
+    done = git.run(_CHECKOUT, *arguments, timeout=120)
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise WorkshopError(
-            f"Git can't give the commit that is to run ({said[-1] if said else 'it does not say why'})."
-        )
+        raise WorkshopError(f"Git can't give the commit that is to run: {git.reason(done)}.")
     return done.stdout

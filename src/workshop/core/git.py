@@ -1,0 +1,118 @@
+"""Git, called by its command line: always on the repository that is named, whatever the environment points to."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from workshop.core.errors import WorkshopError, first_sentence
+
+# Git sets them for hooks and aliases, and people set them in a shell: each leads a call to another repository, index
+# or object store, or changes what a command means or prints. Those of an identity, of a configuration file and of a
+# sign-in stay.
+_OF_ANOTHER_CALL = re.compile(
+    r"GIT_((COMMON_)?DIR|(IMPLICIT_)?WORK_TREE|INDEX_FILE|(ALTERNATE_)?OBJECT_DIRECTOR(Y|IES)|QUARANTINE_PATH|NAMESPACE"
+    r"|PREFIX|INTERNAL_.*|GRAFT_FILE|SHALLOW_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|CONFIG(_PARAMETERS|_COUNT"
+    r"|_(KEY|VALUE)_\d+)?|(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS|ATTR_(SOURCE|NOSYSTEM)|EXTERNAL_DIFF|DIFF_OPTS"
+    r"|TEMPLATE_DIR|DEFAULT_(HASH|REF_FORMAT)|ALLOW_PROTOCOL|PROTOCOL(_FROM_USER)?|PUSH_OPTION_.*|REDIRECT_.*|TRACE.*)"
+)
+# A person's own settings must not run programs in here, nor change which bytes a commit has or what a merge makes.
+_SETTINGS = {
+    "advice.detachedHead": "false",
+    "clone.rejectShallow": "false",
+    "core.attributesFile": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.hooksPath": "/dev/null",
+    "diff.ignoreSubmodules": "none",
+    "diff.orderFile": "/dev/null",
+    "diff.relative": "false",
+    "i18n.logOutputEncoding": "UTF-8",
+    "log.showRoot": "true",
+    "log.showSignature": "false",
+    "merge.default": "text",
+    "merge.directoryRenames": "conflict",
+    "merge.renames": "true",
+    "protocol.file.allow": "always",
+    "push.gpgSign": "false",
+    "push.recurseSubmodules": "no",
+}
+_AS_COMMITTED = {"core.autocrlf": "false", "core.eol": "lf"}
+AS_COMMITTED = tuple(f"--config={key}={value}" for key, value in _AS_COMMITTED.items())
+"""For `git clone`: text files have the line ends of the commit."""
+_TRUST = re.compile(r"git config --global --add safe\.directory .+")
+
+
+def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment without what Git, or a person, set in it for a call on another repository."""
+    return {name: value for name, value in inherited.items() if not _OF_ANOTHER_CALL.fullmatch(name)}
+
+
+def command(place: Path, *arguments: str) -> list[str]:
+    """The command line of a Git command in `place`, a folder in a checkout or a bare repository."""
+    settings = {**_SETTINGS, **(_AS_COMMITTED if arguments[0] in {"archive", "clone"} else {})}
+    given = [f"{key}={value}" for key, value in settings.items()] + [f"safe.directory={each}" for each in _trusted()]
+    # safe.bareRepository=explicit lets a bare repository in by --git-dir only.
+    bare = ["--git-dir=."] if _is_bare(place) else []
+    return ["git", "-C", str(place), *bare, *(word for each in given for word in ("-c", each)), *arguments]
+
+
+def run(
+    place: Path, *arguments: str, given: bytes = b"", timeout: float | None = None, **own: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a Git command in `place`, whatever its exit code.
+
+    Args:
+        place: a folder in a checkout, or a bare repository.
+        arguments: those of the command.
+        given: its input.
+        timeout: seconds until it is given up.
+        own: environment variables of this call.
+
+    Raises:
+        WorkshopError: Git is not installed, or does not end in time.
+    """
+    # Git's messages are read here, so they are in one language.
+    variables = {**environment(), "LC_ALL": "C", **own}
+    try:
+        return subprocess.run(
+            command(place, *arguments), input=given, capture_output=True, env=variables, check=False, timeout=timeout
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WorkshopError(f"`git {arguments[0]}` in {place} takes longer than {timeout:.0f} s: try again.") from error
+    except OSError as error:
+        raise WorkshopError(f"Git can't be started ({error.strerror}): install it, or correct PATH.") from error
+
+
+def reason(done: "subprocess.CompletedProcess[bytes]") -> str:
+    """Why a Git command failed, in Git's words."""
+    said = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+    if trust := _TRUST.search(said):
+        return f"{first_sentence(Exception(said.splitlines()[0]))}: if you trust it, run `{trust.group()}`"
+    return first_sentence(Exception(said or f"it ended with {done.returncode}"))
+
+
+def top_level(folder: Path) -> Path | None:
+    """The root of the checkout that the folder is in; None where it is in no repository.
+
+    Raises:
+        WorkshopError: Git refuses the repository, or it is bare.
+    """
+    asked = run(folder, "rev-parse", "--show-toplevel")
+    if asked.returncode == 0:
+        return Path(asked.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
+    if b"not a git repository (or any" in asked.stderr:
+        return None
+    raise WorkshopError(f"Git does not work in {folder}: {reason(asked)}.")
+
+
+def _trusted() -> list[str]:
+    """The folders of other owners that the environment lets in, as containers have it."""
+    count = os.environ.get("GIT_CONFIG_COUNT", "")
+    numbers = range(int(count) if count.isdecimal() else 0)
+    pairs = [(f"GIT_CONFIG_KEY_{number}", f"GIT_CONFIG_VALUE_{number}") for number in numbers]
+    return [os.environ.get(value, "") for key, value in pairs if os.environ.get(key, "").lower() == "safe.directory"]
+
+
+def _is_bare(place: Path) -> bool:
+    return not (place / ".git").exists() and (place / "HEAD").is_file() and (place / "objects").is_dir()
