@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from workshop.core import provenance
-from workshop.core.provenance import git_commit, who
+from workshop.core.provenance import find_commit, git_commit, who
 
 
 @pytest.fixture
@@ -57,12 +57,46 @@ def test_a_folder_without_a_repository_is_unknown(
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    assert git_commit() == "unknown"
+    commit, problem = find_commit()
+    assert commit == git_commit() == "unknown"
+    assert "`unknown`. Git does not work in" in problem
+    assert "not a git repository" in problem
 
 
 def test_a_machine_without_git_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_commit() == "unknown"
+    commit, problem = find_commit()
+    assert (commit, "Git can't be started" in problem) == ("unknown", True)
+
+
+@pytest.mark.integration
+def test_the_commit_is_that_of_the_code_whatever_git_dir_names(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = git(repository, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    assert find_commit() == (commit, "")
+
+
+@pytest.mark.integration
+def test_a_repository_around_the_code_that_does_not_track_it_is_not_its_own(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = repository / ".venv" / "workshop"
+    package.mkdir(parents=True)
+    (package / "code.py").write_text("answer = 42\n")
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    commit, problem = find_commit()
+    assert (commit, "no Git repository tracks" in problem) == ("unknown", True)
+
+
+@pytest.mark.integration
+def test_a_checkout_of_another_owner_is_unknown_with_git_s_advice(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    commit, problem = find_commit()
+    assert (commit, f"safe.directory {repository}" in problem) == ("unknown", True)
 
 
 @pytest.fixture

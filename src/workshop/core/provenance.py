@@ -3,27 +3,40 @@
 import getpass
 import os
 import platform
-import subprocess
 
+from workshop.core import git
+from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
 
 _WHO_STARTED_IT = ("WORKSHOP_REQUESTED_FOR", "BUILD_REQUESTEDFOR")
+_SECONDS = 30
+UNKNOWN = "unknown"
+_RECORDED = f"The commit of the code is recorded as `{UNKNOWN}`"
 _COMMIT_OF_THE_JOB = "WORKSHOP_GIT_COMMIT"
 
 
 def git_commit() -> str:
-    """The checked-out commit, with `-dirty` when files that git tracks differ from it, or `unknown` without git.
+    """The commit of this code, with `-dirty` when files that Git tracks differ from it, or `unknown`."""
+    return find_commit()[0]
 
-    Where there is no checkout, in a job on Databricks, whatever has started it says which commit it runs.
+
+def find_commit() -> tuple[str, str]:
+    """The commit of this code as in `git_commit`, and a sentence on why it is unknown; empty if it is known.
+
+    In a job on Databricks, where there is no checkout, an environment variable names the commit.
     """
     if named := os.environ.get(_COMMIT_OF_THE_JOB):
-        return named
-    describe = ["git", "-C", str(PACKAGE), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+        return named, ""
     try:
-        answer = subprocess.run(describe, capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return answer.stdout.strip()
+        tracked = git.run(PACKAGE, "ls-files", "-z", timeout=_SECONDS)
+        found = git.run(PACKAGE, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty", timeout=_SECONDS)
+    except WorkshopError as error:
+        return UNKNOWN, f"{_RECORDED}. {error}"
+    if failed := next((each for each in (tracked, found) if each.returncode), None):
+        return UNKNOWN, f"{_RECORDED}. Git does not work in {PACKAGE}: {git.reason(failed)}."
+    if not tracked.stdout:  # a repository around it, such as that of a project whose .venv holds the kit
+        return UNKNOWN, f"{_RECORDED}: no Git repository tracks {PACKAGE}. Run the kit from its clone to have it."
+    return found.stdout.decode().strip(), ""
 
 
 def who() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from workshop.core import store
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
-from workshop.core.provenance import git_commit
+from workshop.core.provenance import find_commit
 from workshop.core.settings import Settings, current_settings
 from workshop.core.slots import Slots, open_slots
 from workshop.headless import interruption, notebooks, report
@@ -33,7 +33,9 @@ def run(request: Request, progress: Progress) -> Summary:
     chosen = notebooks.select(request.notebooks, request.scoring)
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
-    commit = git_commit()
+    commit, problem = find_commit()
+    if problem:
+        progress.said(problem)
     target.reach(progress)
     slots = open_slots(store.connect(), model_name)
     target.get_ready()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 from workshop.core import store
 from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.git import run as run_git
 from workshop.core.settings import PACKAGE, Settings, current_settings
 from workshop.headless import kernels
 from workshop.headless.doctor.report import Note, Report
@@ -135,11 +135,11 @@ def git() -> str:
     """Whether there is Git, and a checkout whose commit a run can name."""
     if shutil.which("git") is None:
         raise WorkshopError("there is none: install it, or no run can say which commit it ran.")
-    from workshop.core.provenance import git_commit  # noqa: PLC0415  # asks Git
+    from workshop.core.provenance import find_commit  # noqa: PLC0415  # asks Git
 
-    commit = git_commit()
-    if commit == "unknown":
-        return Note("this is no checkout, so runs record the commit `unknown`")
+    commit, problem = find_commit()
+    if problem:
+        return Note(problem)
     if commit.endswith("-dirty"):
         return Note(f"{commit[:10]} with changes that are not committed: runs record it as dirty")
     return f"at commit {commit[:10]}"
@@ -157,10 +157,8 @@ def clock() -> str:
 
 def _newest_commit() -> float:
     try:
-        asked = subprocess.run(
-            ["git", "-C", str(PACKAGE), "log", "-1", "--format=%ct"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
+        asked = run_git(PACKAGE, "log", "-1", "--format=%ct", timeout=30)
+    except WorkshopError:
         return 0.0
     return float(asked.stdout.strip() or 0)
 
