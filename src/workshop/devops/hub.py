@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from workshop.core.errors import WorkshopError
 from workshop.core.files import write_whole
+from workshop.core.git import top_level
 from workshop.core.settings import current_settings
 from workshop.devops import changes, git, run_queue, triggers
 from workshop.devops.documents import Commit
@@ -19,6 +20,16 @@ from workshop.devops.record import Run, now
 
 REMOTE = "workshop"
 _NOTHING = "0" * 40
+# In the repository itself, where a push by any person finds them before that person's own.
+_SETTINGS = {
+    "core.hooksPath": "hooks",
+    "receive.advertisePushOptions": "true",  # a person's push.pushOption needs it
+    "receive.autogc": "false",  # a run's commit stays, whatever is pushed over it
+    "receive.denyDeletes": "false",
+    "receive.denyNonFastForwards": "false",
+    "receive.maxInputSize": "0",
+    "receive.shallowUpdate": "true",  # a clone made with --depth will do
+}
 
 _RECEIVE = """#!/bin/sh
 # What `git push` was given for this repository is not meant for the commands that follow.
@@ -32,7 +43,7 @@ while read -r old new ref; do
   refs/heads/main | refs/heads/integration)
     branch="${ref#refs/heads/}"
     case "$new" in
-    *[!0]*) [ -n "$(git config --type=bool --get workshop.directPush)" ] && continue ;;
+    *[!0]*) [ "$(git config --local --type=bool --get workshop.directPush)" = true ] && continue ;;
     *) echo "$branch can't be deleted: every pull request ends in it." >&2; exit 1 ;;
     esac
     echo "$branch takes pull requests only: \\`workshop devops pr create --source YOUR_BRANCH --target $branch\\`." >&2
@@ -117,10 +128,9 @@ def start(place: Path, approvals: bool = True, direct_push: bool = False) -> boo
 
 
 def _checkout(place: Path) -> Path:
-    try:
-        top = Path(git.ask(place, "rev-parse", "--show-toplevel"))
-    except WorkshopError as error:
-        raise WorkshopError(f"{place} is no clone of the workshop's repository: go into yours, then start.") from error
+    top = top_level(place)
+    if top is None:
+        raise WorkshopError(f"{place} is no clone of the workshop's repository: go into yours, then start.")
     try:
         git.ask(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except WorkshopError as error:
@@ -132,18 +142,24 @@ def _make(checkout: Path, target: Path) -> None:
     partial = target.with_name("repository.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    git.ask(partial, "init", "--quiet", "--bare", "--initial-branch=main")
-    git.ask(partial, "config", "receive.shallowUpdate", "true")  # a clone made with --depth will do
-    git.ask(partial, "config", "receive.autogc", "false")  # a run's commit stays, whatever is pushed over it
-    git.ask(checkout, "push", "--quiet", str(partial), "HEAD:refs/heads/main")
+    names = f"--object-format={git.ask(checkout, 'rev-parse', '--show-object-format')}"
+    git.ask(partial, "init", "--quiet", "--bare", "--template=", "--initial-branch=main", names)
+    _configure(partial)
+    git.ask(checkout, "push", "--quiet", "--no-follow-tags", str(partial), "HEAD:refs/heads/main")
     git.ask(partial, "branch", "integration", "main")
     partial.rename(target)
 
 
+def _configure(repository: Path) -> None:
+    for key, value in _SETTINGS.items():
+        git.ask(repository, "config", "--replace-all", key, value)
+
+
 def _set_up(target: Path, direct_push: bool) -> None:
+    _configure(target)
     if direct_push:
         git.ask(target, "config", "workshop.directPush", "true")
-    elif "workshop.directpush=true" in git.ask(target, "config", "--list").splitlines():
+    elif "workshop.directpush=true" in git.ask(target, "config", "--local", "--list").splitlines():
         git.ask(target, "config", "--unset-all", "workshop.directPush")
     kept = {"WORKSHOP_HOME": str(current_settings().home), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in kept.items() if value)
