@@ -1,0 +1,111 @@
+"""The team's repository under the Git settings and variables of a person."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.devops.team import Clone, git
+from workshop.core.errors import WorkshopError
+from workshop.devops import hub, run_queue
+from workshop.devops.git import ask
+
+PERSONS = """\
+[core]
+    hooksPath = {elsewhere}
+    fsmonitor = /bin/false
+    autocrlf = true
+[safe]
+    bareRepository = explicit
+[init]
+    templateDir = {elsewhere}
+    defaultBranch = trunk
+    defaultObjectFormat = sha256
+[commit]
+    gpgsign = true
+[gpg]
+    program = /bin/false
+[push]
+    pushOption = ci.skip
+    followTags = true
+    default = nothing
+    recurseSubmodules = only
+[receive]
+    denyDeletes = true
+    denyNonFastForwards = true
+    maxInputSize = 1
+[fetch]
+    recurseSubmodules = true
+[workshop]
+    directPush = true
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path / "clone")
+
+
+@pytest.fixture(autouse=True)
+def no_agent() -> Iterator[None]:
+    """No agent takes runs from the queue."""
+    with run_queue.lock("agent"):
+        yield
+
+
+@pytest.fixture
+def persons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of a person that would switch the team's rules off, or stop the kit."""
+    file = tmp_path / "gitconfig"
+    (tmp_path / "elsewhere").mkdir()
+    file.write_text(PERSONS.format(elsewhere=tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(file))
+    return file
+
+
+def test_the_rules_hold_whatever_a_person_has_set(clone: Clone, persons: Path) -> None:
+    hub.start(clone.path)
+    git(clone.path, "config", "push.recurseSubmodules", "no")
+    clone.commit({"code/train.py": "1"}, branch="dev-ana")
+
+    done = clone.push("HEAD:main")
+
+    assert (done.returncode, "main takes pull requests only" in done.stderr) == (1, True)
+    done = clone.push("dev-ana")
+    assert (done.returncode, "workshop_unit_test.yml starts" in done.stderr) == (0, True), done.stderr
+    git(clone.path, "commit", "--quiet", "--amend", "--message=again")
+    assert clone.push("--force", "dev-ana").returncode == 0
+    assert clone.push("--delete", "dev-ana").returncode == 0
+
+
+def test_a_repository_of_an_older_kit_gets_the_rules_at_the_next_start(clone: Clone, persons: Path) -> None:
+    hub.start(clone.path)
+    ask(hub.repository(), "config", "--unset", "core.hooksPath")
+    hub.start(clone.path)
+    assert clone.push("--no-recurse-submodules", "HEAD:refs/pull/1/merge").returncode == 1
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"])
+def test_start_from_a_hook_of_a_linked_work_tree(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tree = tmp_path / "tree"
+    git(clone.path, "worktree", "add", "--quiet", str(tree), "-b", "dev-ana")
+    with monkeypatch.context() as hook:
+        hook.setenv(name, str(clone.path / ".git"))
+        assert hub.start(tree)
+    assert git(clone.path, "config", "core.bare").stdout.strip() == "false"
+    assert git(hub.repository(), "rev-parse", "main").stdout.strip() == clone.head()
+
+
+def test_start_in_a_checkout_of_another_owner_says_what_git_says(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(WorkshopError, match=r"dubious ownership.*--add safe\.directory"):
+        hub.start(clone.path)
+
+
+def test_a_direct_push_that_is_switched_off_by_name_is_off(clone: Clone) -> None:
+    hub.start(clone.path)
+    git(hub.repository(), "config", "workshop.directPush", "false")
+    clone.commit({"code/train.py": "1"})
+    assert clone.push("HEAD:main").returncode == 1
