@@ -19,4 +19,4 @@ class Fake(Files):
         """The YAML files directly in the pipelines' folder, by name."""
         folder = f"{FOLDER}/"
         names = (path.removeprefix(folder) for path in self.texts if path.startswith(folder))
-        return sorted(folder + name for name in names if name.endswith(".yml") and "/" not in name)
+        return sorted(folder + name for name in names if name.endswith((".yml", ".yaml")) and "/" not in name)

@@ -84,7 +84,7 @@ def test_a_missing_file_is_reported_where_it_is_asked_for() -> None:
 
 
 def test_work_tree_and_commit_show_the_same_files(tmp_path: Path) -> None:
-    texts = {FILE: "a: ä\n", ".azure_pipelines/ci.yml": "b: 1\n", ".azure_pipelines/templates/t.yml": "c: 1\n"}
+    texts = {FILE: "a: ä\n", ".azure_pipelines/ci.yaml": "b: 1\n", ".azure_pipelines/templates/t.yml": "c: 1\n"}
     for path, text in texts.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
@@ -92,7 +92,7 @@ def test_work_tree_and_commit_show_the_same_files(tmp_path: Path) -> None:
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *command], check=True)
     for files in (WorkTree(tmp_path), Commit(tmp_path, "HEAD"), Fake(texts)):
-        assert files.pipelines() == [".azure_pipelines/cd.yml", ".azure_pipelines/ci.yml"]
+        assert files.pipelines() == [".azure_pipelines/cd.yml", ".azure_pipelines/ci.yaml"]
         assert files.read(FILE) == "a: ä\n"
         assert files.read("absent.yml") is None
         assert files.read(".azure_pipelines") is None

@@ -310,3 +310,14 @@ def test_a_damaged_record_holds_up_nobody_and_keeps_its_number(team: Clone) -> N
     assert [each.id for each in pull_requests.every()] == [2]
     with pytest.raises(WorkshopError, match=r"1\.json can't be read as what it should be"):
         pull_requests.load(1)
+
+
+def test_the_test_of_a_merge_may_end_in_yaml(tmp_path: Path) -> None:
+    other = CHECK.replace(".yml", ".yaml")
+    clone = Clone(tmp_path / "clone", {f".azure_pipelines/{other}": FILES[f".azure_pipelines/{CHECK}"]})
+    hub.start(clone.path)
+    (hub.repository() / "hooks" / "post-receive").unlink()
+    with run_queue.lock("agent"):
+        push(clone, "dev-ana", "1")
+        pull_requests.create("dev-ana", "integration", "Better", "", "Ana")
+        assert [run.pipeline for run in Runs().all()] == [other]

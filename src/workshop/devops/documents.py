@@ -14,6 +14,7 @@ from workshop.core.errors import WorkshopError
 from workshop.devops import git
 
 FOLDER = ".azure_pipelines"
+_SUFFIXES = (".yml", ".yaml")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class WorkTree:
 
     def pipelines(self) -> list[str]:
         """The YAML files directly in the pipelines' folder, by name."""
-        return sorted(path.relative_to(self.root).as_posix() for path in (self.root / FOLDER).glob("*.yml"))
+        found = [path for path in (self.root / FOLDER).glob("*") if path.suffix in _SUFFIXES]
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Commit:
     def pipelines(self) -> list[str]:
         """The YAML files directly in the pipelines' folder, by name."""
         listed = git.run(self.repository, "ls-tree", "-z", "--name-only", self.commit, f"{FOLDER}/")
-        return sorted(path for path in listed.stdout.decode("utf-8").split("\0") if path.endswith(".yml"))
+        return sorted(path for path in listed.stdout.decode("utf-8").split("\0") if path.endswith(_SUFFIXES))
 
 
 def load(files: Files, path: str, asked: Place | None = None) -> Mapping:

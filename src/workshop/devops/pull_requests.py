@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from filelock import FileLock
@@ -237,7 +237,7 @@ def _merged_already(request: PullRequest) -> Validation | None:
 def _validate(request: PullRequest) -> Validation:
     """Try the merge, and see that it is tested if the target's policy asks for it."""
     merge, old = merges.merge(request.merge_ref, request.source, request.target, request.author, _message(request))
-    build = POLICIES.get(request.target, Policy()).build
+    build = _file_of(POLICIES.get(request.target, Policy()).build, merge)
     if not build or not _is_concerned(build, merge, old):
         request.validation_run = 0
         return Validation("not needed", merge, old)
@@ -248,11 +248,15 @@ def _validate(request: PullRequest) -> Validation:
     return Validation("succeeded" if run.result == "succeeded" else "failed", merge, old, run.number)
 
 
+def _file_of(build: str, merge: str) -> str:
+    """The name of a pipeline's file on the merge, where it may end in .yaml; empty if it is not there."""
+    paths = map(PurePosixPath, Commit(hub.repository(), merge).pipelines())
+    return next((path.name for path in paths if path.with_suffix(".yml").name == build), "")
+
+
 def _is_concerned(build: str, merge: str, old: str) -> bool:
     files = Commit(hub.repository(), merge)
     path = f"{FOLDER}/{build}"
-    if path not in files.pipelines():
-        return False
     changed = git.ask(files.repository, "diff", "--name-only", "--no-renames", "-z", f"{old}...{merge}^2", "--")
     return triggers.concerned(files, path, [each for each in changed.split("\0") if each])
 
