@@ -153,7 +153,7 @@ def test_a_kernel_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_outside_a_checkout_the_clock_is_compared_with_the_packages_files(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_checkout(*args: object, **kwargs: object) -> None:
-        raise subprocess.CalledProcessError(128, "git")
+        raise FileNotFoundError(2, "No such file or directory", "git")
 
     monkeypatch.setattr(subprocess, "run", no_checkout)
     assert "is later than the code" in laptop.clock()
