@@ -29,6 +29,7 @@ _HTTP_DEFAULTS = {
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "60",
 }
 _SECONDS_TO_ANSWER = 10
+_SQLITE = re.compile(r"sqlite(\+\w+)?:")
 _REFUSED: dict[int | None, str] = {
     HTTPStatus.UNAUTHORIZED: "its server does not know you: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
     "to what whoever runs it has given you",
@@ -64,7 +65,7 @@ def absolute_uri(variable: str, uri: str) -> str:
     Raises:
         WorkshopError: the store is in memory, so no other process could read it.
     """
-    if not uri.startswith("sqlite:"):
+    if not _SQLITE.match(uri):
         return uri
     try:
         parsed = make_url(uri)
@@ -89,7 +90,7 @@ def _artifacts(settings: Settings) -> str | None:
     uri = tracking_uri(settings)
     if is_embedded(settings):
         return (settings.home / "artifacts").as_uri()
-    if uri.startswith("sqlite:") and not (database := str(make_url(uri).database)).startswith("file:"):
+    if _SQLITE.match(uri) and not (database := str(make_url(uri).database)).startswith("file:"):
         return Path(database).with_name("mlruns").as_uri()
     return None
 
