@@ -131,6 +131,9 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
 def main() -> NoReturn:
     """Run the command line; an error that a person can put right is one sentence."""
+    os.environ["MPLBACKEND"] = (
+        "agg"  # an editor sets one that may exist in the editor only; matplotlib reads it on import
+    )
     try:
         app()
     except WorkshopError as error:
@@ -156,6 +159,7 @@ def _end_stopped() -> NoReturn:
 def _become(command: list[str]) -> NoReturn:
     """Go on as another program, or, where an operating system has no such thing, wait for it."""
     sys.stdout.flush()
+    os.environ.pop("MPLBACKEND", None)  # JupyterLab shows pictures, which the command line only writes
     if sys.platform == "win32":
         sys.exit(subprocess.run(command, check=False).returncode)
     os.execv(command[0], command)
