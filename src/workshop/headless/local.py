@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import papermill
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
@@ -18,6 +20,8 @@ from workshop.headless import kernels
 from workshop.headless.notebooks import Notebook
 from workshop.headless.summary import Failure, NotebookResult
 
+_SECONDS_FOR_OUTPUT = 1_000_000
+"""Wait for all that a cell printed, however slowly it arrives; a kernel that dies meanwhile is noticed."""
 _KILLED = -9  # SIGKILL, by its number: Windows has no such name
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -64,11 +68,14 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
                     kernel_name="python3",
                     progress_bar=False,
                     execution_timeout=job.cell_timeout,
+                    iopub_timeout=_SECONDS_FOR_OUTPUT,
                     on_cell_start=position.started,
+                    on_cell_error=position.raised,
                 )
             except PapermillExecutionError as error:
-                failure = position.failure(notebook, _message(error), source=error.source)
+                failure = position.failure(notebook, _message(position.error or error), source=error.source)
             except CellTimeoutError:
+                run_sync(manager.interrupt_kernel)()  # else the cell would run on while the kernel is asked to end
                 failure = position.failure(
                     notebook,
                     f"the cell ran longer than the {job.cell_timeout} seconds that --cell-timeout allows: "
@@ -101,6 +108,7 @@ class _Position:
         self._on_cell = on_cell
         self.number = 0
         self.source = ""
+        self.error: SimpleNamespace | None = None
 
     def started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:  # noqa: ARG002  # nbclient passes both
         if cell.cell_type == "code":
@@ -108,17 +116,27 @@ class _Position:
             self.source = cell.source
             self._on_cell(self.number)
 
+    def raised(self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:  # noqa: ARG002
+        # The reply names each error; the cell's outputs, which papermill reads, do not contain that of a magic.
+        content = execute_reply["content"]
+        self.error = SimpleNamespace(ename=content.get("ename", "Error"), evalue=content.get("evalue", ""))
+
     def failure(self, notebook: Notebook, message: str, source: str | None = None) -> Failure:
         return Failure(
-            notebook=notebook.name, cell=self.number, source=self.source if source is None else source, message=message
+            notebook=notebook.name,
+            cell=self.number,
+            source=self.source if source is None else source,
+            message=message,
+            on_databricks=False,
         )
 
 
-def _message(error: PapermillExecutionError) -> str:
+def _message(error: PapermillExecutionError | SimpleNamespace) -> str:
     """One sentence: the notebook's own where it ended in one, else the exception's name and its first line."""
     said = _ANSI.sub("", str(error.evalue)).strip().splitlines()
-    first_line = said[0] if said else ""
-    return first_line if error.ename == "WorkshopError" else f"{error.ename}: {first_line}"
+    if not said:
+        return f"{error.ename}, without a message"
+    return said[0] if error.ename == "WorkshopError" else f"{error.ename}: {said[0]}"
 
 
 def _cause_of_death(code: int | None) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from workshop.core.files import write_whole
 
@@ -30,16 +30,20 @@ class Failure(BaseModel):
 
     notebook: str
     cell: int
-    """The number of the code cell, from 1, as in the executed notebook; 0 where it is not known, as on Databricks."""
+    """The number of the code cell, from 1, as in the executed notebook; 0 before the first and on Databricks."""
     source: str
     """The cell's code, or, where it is not known, whatever is said of the place."""
     message: str
     """One sentence, without a traceback."""
+    on_databricks: bool = Field(default=True, exclude=True)
+    """Whether cell 0 stands for Databricks, which does not number the cells; not written."""
 
     @property
     def place(self) -> str:
         """The cell, for a sentence."""
-        return f"cell {self.cell}" if self.cell else "on Databricks"
+        if self.cell:
+            return f"cell {self.cell}"
+        return "on Databricks" if self.on_databricks else "before its first cell"
 
 
 class NotebookResult(BaseModel):
