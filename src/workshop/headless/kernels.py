@@ -5,6 +5,7 @@ a process that has imported them already. `multiprocessing`'s fork server is tha
 is the seam by which a kernel is started from it.
 """
 
+import ctypes
 import multiprocessing
 import os
 import shutil
@@ -20,14 +21,20 @@ from types import ModuleType
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
 WARM_PROVISIONER = "workshop-warm"
-_LAUNCHER = "ipykernel_launcher"
+_USUAL_PROVISIONER = "local-provisioner"
+_LAUNCHER = "workshop.headless.kernel_process"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+_PERSONAL = ("IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP")
+"""Variables with a person's or an editor's settings for interactive work: a headless kernel does not get them."""
+_SECONDS_TO_END = 20
+"""A kernel that is asked to end gets SIGTERM after half of them, and SIGKILL after all."""
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 
 def can_start_warm() -> bool:
@@ -55,31 +62,84 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         cwd: the folder it runs in.
         log: the file that takes what the kernel process itself prints.
     """
-    factory = KernelProvisionerFactory.instance()
-    usual = factory.default_provisioner_name
     folder = Path(tempfile.mkdtemp(prefix="workshop-kernel-"))
-    manager = _Manager(kernel_name="python3", connection_file=str(folder / "connection.json"))
+    (folder / "ipython").mkdir()
+    manager = _Manager(
+        kernel_name="python3",
+        kernel_spec_manager=_OwnKernel(folder / "ipython"),
+        connection_file=str(folder / "connection.json"),
+        shutdown_wait_time=_SECONDS_TO_END,
+    )
     if sys.platform != "win32":
         manager.transport, manager.ip = "ipc", str(folder / "socket")
+    variables = {name: value for name, value in environment.items() if name not in _PERSONAL}
+    stopped = False
     try:
-        factory.default_provisioner_name = WARM_PROVISIONER if can_start_warm() else usual
         with log.open("ab") as stream:
-            run_sync(manager.start_kernel)(env=dict(environment), cwd=str(cwd), stdout=stream, stderr=stream)
+            run_sync(manager.start_kernel)(env=variables, cwd=str(cwd), stdout=stream, stderr=stream)
         yield manager
+    except KeyboardInterrupt:
+        stopped = True
+        raise
     finally:
-        factory.default_provisioner_name = usual
-        if manager.has_kernel:
-            run_sync(manager.shutdown_kernel)(now=True)
-        for client in manager.clients:
-            client.stop_channels()
-        run_sync(manager.cleanup_resources)()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            _end(manager, at_once=stopped)
+        finally:
+            for client in manager.clients:
+                client.stop_channels()
+            run_sync(manager.cleanup_resources)()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def exit_code(manager: AsyncKernelManager) -> int | None:
     """The exit code of a kernel that has died, negative for a signal; None while it lives or where nobody knows."""
     provisioner = manager.provisioner
     return run_sync(provisioner.poll)() if provisioner is not None and provisioner.has_process else None
+
+
+def _end(manager: AsyncKernelManager, at_once: bool) -> None:
+    """End a kernel and the processes that it leaves in its group.
+
+    Args:
+        manager: the kernel's.
+        at_once: kill it; else it is asked to end, as JupyterLab does: `atexit` functions run, files are flushed.
+    """
+    group = getattr(manager.provisioner, "pgid", None) if manager.has_kernel else None
+    try:
+        if manager.has_kernel and not at_once:
+            run_sync(_ask_to_end)(manager)
+    finally:
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
+        if group and sys.platform != "win32":
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
+
+
+async def _ask_to_end(manager: AsyncKernelManager) -> None:
+    # Not `shutdown_kernel`: it first sends Ctrl-C, which a kernel's own child processes take for the end of their work.
+    if await manager.is_alive():
+        await manager.request_shutdown()
+    await manager.finish_shutdown(pollinterval=_SECONDS_BETWEEN_LOOKS)
+
+
+class _OwnKernel(KernelSpecManager):
+    """Finds the kernel of this Python, whatever kernels and profiles the user has installed."""
+
+    def __init__(self, ipython_dir: Path) -> None:
+        super().__init__()
+        self._ipython_dir = ipython_dir
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:  # noqa: ARG002  # there is one
+        """See `KernelSpecManager.get_kernel_spec`."""
+        arguments = ["-f", "{connection_file}", f"--ipython-dir={self._ipython_dir}"]
+        provisioner = WARM_PROVISIONER if can_start_warm() else _USUAL_PROVISIONER
+        return KernelSpec(
+            argv=[sys.executable, "-m", _LAUNCHER, *arguments],
+            display_name="Python 3",
+            language="python",
+            metadata={"kernel_provisioner": {"provisioner_name": provisioner}},
+        )
 
 
 class _Manager(AsyncKernelManager):
@@ -183,9 +243,13 @@ class _ForkedKernel:
 
 
 def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str | None, log: str) -> None:
-    """Turn this freshly forked process into a kernel; returns when the kernel has been shut down."""
-    from ipykernel.kernelapp import IPKernelApp  # imported already where this runs
+    """Turn this freshly forked process into a kernel; ends the process when the kernel has been shut down."""
+    import numpy as np  # both are imported already where this runs
 
+    from workshop.headless.kernel_process import HeadlessKernel
+
+    _be_a_main_process()
+    np.random.seed()  # else each kernel draws the same numbers; Python's `random` does this by itself
     os.setsid()  # Ctrl-C on the terminal is for the runner, which then ends the kernel
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked in the fork server; interrupts a cell here
     with open(log, "ab", buffering=0) as stream:  # noqa: PTH123  # may be os.devnull
@@ -197,15 +261,26 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
         os.chdir(cwd)
     sys.argv = [_LAUNCHER, *arguments]
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
-    IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())
+    HeadlessKernel.launch_instance(arguments, parent_handle=os.getppid())
+    ctypes.pythonapi.Py_Exit(0)  # as Python ends a program; multiprocessing would end it without atexit and flushing
+
+
+def _be_a_main_process() -> None:
+    """Let notebooks start processes as in JupyterLab.
+
+    To the runner this process stays daemonic: the runner ends it on exit instead of waiting for it.
+    """
+    process = multiprocessing.current_process()
+    process.daemon, process.name = False, "MainProcess"
+    multiprocessing.set_start_method(None, force=True)  # the system's default, not this one
 
 
 def _end_with_the_runner() -> None:
-    """End this kernel when the process that asked for it is gone, however it went.
+    """End this kernel and its child processes when the process that asked for it is gone, however it went.
 
     The kernel's own watch is for the process that it was forked from, which lives for as long as the kernel does.
     """
     runner = multiprocessing.parent_process()
     if runner is not None:
         runner.join()
-        os._exit(1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)

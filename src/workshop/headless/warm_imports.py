@@ -10,13 +10,13 @@ from importlib import import_module
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel sets it; read on import
 
 for module in (
-    "ipykernel.kernelapp",
     "ipykernel.zmqshell",
     "mlflow.store.tracking.sqlalchemy_store",
     "skops.io",
     "sklearn.ensemble",
     "workshop.core.plots",
     "workshop.core.scoring",
+    "workshop.headless.kernel_process",
     "optuna",
     "xgboost",
 ):
