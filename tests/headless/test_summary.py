@@ -75,3 +75,9 @@ def test_exit_codes_are_the_contract() -> None:
         "failed": 1,
         "interrupted": 1,
     }
+
+
+def test_a_failure_before_the_first_cell_is_not_said_to_be_on_databricks() -> None:
+    failure = Failure(notebook="n", cell=0, source="", message="it broke.")
+    assert failure.place == "on Databricks"
+    assert failure.model_copy(update={"on_databricks": False}).place == "before its first cell"

@@ -5,7 +5,9 @@ a process that has imported them already. `multiprocessing`'s fork server is tha
 is the seam by which a kernel is started from it.
 """
 
-import ctypes
+import atexit
+import gc
+import io
 import multiprocessing
 import os
 import shutil
@@ -262,7 +264,21 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
     sys.argv = [_LAUNCHER, *arguments]
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     HeadlessKernel.launch_instance(arguments, parent_handle=os.getppid())
-    ctypes.pythonapi.Py_Exit(0)  # as Python ends a program; multiprocessing would end it without atexit and flushing
+    _finish()
+
+
+def _finish() -> None:
+    """Do what Python does at the end of a program and `multiprocessing` does not; unloading libraries takes seconds."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.modules["__main__"].__dict__.clear()
+    gc.collect()
+    for each in gc.get_objects():
+        if issubclass(type(each), io.IOBase):
+            with suppress(OSError, ValueError):  # closed, or to a reader that has gone
+                each.flush()
 
 
 def _be_a_main_process() -> None:

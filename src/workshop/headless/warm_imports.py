@@ -4,6 +4,7 @@ Importing only: nothing here may start a thread, open a file or a connection tha
 it import matplotlib's inline backend, which ties itself to the IPython shell that is there when it is imported.
 """
 
+import gc
 import os
 from importlib import import_module
 
@@ -21,3 +22,5 @@ for module in (
     "xgboost",
 ):
     import_module(module)
+
+gc.freeze()  # a collection in a kernel would copy all that memory, object by object

@@ -1,0 +1,91 @@
+"""The same small notebook in a warm kernel, in a fresh one, and with papermill alone."""
+
+import os
+from pathlib import Path
+
+import papermill
+import pytest
+
+from tests.headless.notebook_files import printed, write_notebook
+from workshop.headless.local import Job, execute
+from workshop.headless.notebooks import Notebook
+
+pytestmark = pytest.mark.integration
+
+CELLS = (
+    """import atexit, gzip, multiprocessing, os
+log = open("scores.csv", "w")
+packed = gzip.open("scores.gz", "wt")
+_ = log.write("wine,score"), packed.write("wine,score")
+_ = atexit.register(lambda: open("goodbye.txt", "w").write("done"))""",
+    """def double(x): return 2 * x
+with multiprocessing.Pool(2) as pool: print(pool.map(double, [1, 2]))
+print(multiprocessing.current_process().name, multiprocessing.get_start_method())""",
+    """for i in range(5000): print("step", i, flush=True)""",
+)
+
+
+def side_effects(notebook: Notebook, output: Path, how: str) -> tuple[str, dict[str, bytes]]:
+    if how == "papermill":
+        papermill.execute_notebook(
+            str(notebook.path), str(output), cwd=str(notebook.path.parent), kernel_name="python3", progress_bar=False
+        )
+    else:
+        assert execute(Job(notebook, output, {}, dict(os.environ)), lambda _: None).error is None
+    files = {name: notebook.path.with_name(name).read_bytes() for name in ("scores.csv", "goodbye.txt")}
+    return printed(output), files | {"ends": notebook.path.with_name("scores.gz").read_bytes()[-4:]}
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_a_notebook_does_the_same_headlessly_as_with_papermill(
+    warm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", warm)
+    results = []
+    for how in ("papermill", "kit"):
+        folder = tmp_path / how
+        folder.mkdir()
+        results.append(side_effects(write_notebook(folder / "n.ipynb", *CELLS), folder / "executed.ipynb", how))
+    assert results[0] == results[1]
+    assert results[1][0].count("step ") == 5000
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_settings_for_interactive_work_have_no_effect(
+    warm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", warm)
+    startup = tmp_path / "ipython" / "profile_default" / "startup" / "00.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("import sys; sys.exit(1)")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup))
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    notebook = write_notebook(tmp_path / "n.ipynb", "import matplotlib; print(matplotlib.get_backend())")
+    result = execute(Job(notebook, tmp_path / "executed.ipynb", {}, dict(os.environ)), lambda _: None)
+    assert result.error is None
+    assert "inline" in printed(tmp_path / "executed.ipynb")
+
+
+def test_each_kernel_has_random_numbers_of_its_own(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "import random, numpy\nprint(random.random(), numpy.random.rand())")
+    seen = []
+    for name in ("first", "second"):
+        execute(Job(notebook, tmp_path / f"{name}.ipynb", {}, dict(os.environ)), lambda _: None)
+        seen.append(printed(tmp_path / f"{name}.ipynb").split())
+    assert seen[0][0] != seen[1][0]
+    assert seen[0][1] != seen[1][1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%no_such_magic", "UsageError: Line magic function `%no_such_magic` not found."),
+        ("assert 1 > 2", "AssertionError, without a message"),
+    ],
+)
+def test_an_error_has_words(cell: str, message: str, tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", cell)
+    failure = execute(Job(notebook, tmp_path / "executed.ipynb", {}, dict(os.environ)), lambda _: None).error
+    assert failure is not None
+    assert failure.message == message
