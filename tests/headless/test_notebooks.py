@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.headless.notebook_files import write_notebook
+from workshop.headless import notebooks
 from workshop.headless.notebooks import IN_ORDER, RequestError, check_parameters, select
 
 
@@ -83,3 +84,34 @@ def test_ordinary_names_do_not_look_like_secrets(tmp_path: Path) -> None:
     declaration = "path = ''\npatience = 1\nkeys = 2\nmonkey = 3\n"
     notebook = write_notebook(tmp_path / "n.ipynb", "print(path)", parameters=declaration)
     assert check_parameters([notebook], {"patience": "3"}) == {"n": {"patience": 3}}
+
+
+# Files as tools leave them
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in which notebooks are found."""
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_a_copy_never_runs_instead_of_the_notebook_that_was_named(folder: Path) -> None:
+    stems = ["part_1_1_data_prep", "part_1_1_data_prep-Copy1", "part_1_1_data_prep (2)", ".part_1_1_data_prep"]
+    (folder / ".ipynb_checkpoints").mkdir()
+    for stem in [*stems, ".ipynb_checkpoints/part_1_1_data_prep-checkpoint"]:
+        write_notebook(folder / f"{stem}.ipynb")
+    for name in ("1_1", "1_1_data_prep", "part_1_1_data_prep", "part_1_1_data_prep.ipynb"):
+        assert select([name])[0].path == folder / "part_1_1_data_prep.ipynb"
+    assert select([stems[1]])[0].name == stems[1]
+    (folder / "part_1_1_data_prep.ipynb").unlink()
+    with pytest.raises(RequestError, match="There is no notebook '1_1'"):
+        select(["1_1"])
+
+
+def test_two_notebooks_that_match_equally_are_called_ambiguous(folder: Path) -> None:
+    for stem in ("part_1_1_data_prep", "part_1_1_old", "1_1_other"):
+        write_notebook(folder / f"{stem}.ipynb")
+    with pytest.raises(RequestError, match="ambiguous: name one of 1_1_other, part_1_1_data_prep, part_1_1_old in"):
+        select(["1_1"])
+    assert [select([name])[0].name for name in ("1_1_other", "1_1_old")] == ["1_1_other", "part_1_1_old"]

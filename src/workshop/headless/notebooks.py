@@ -55,7 +55,7 @@ def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
         scoring: whether the delivery run ends with 1_4.
 
     Raises:
-        RequestError: there is none of that name.
+        RequestError: none has that name, or several match it equally.
     """
     chosen = list(names)
     if chosen:
@@ -98,13 +98,20 @@ def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) ->
 
 
 def _find(name: str) -> Notebook:
-    every = sorted(path for path in FOLDER.glob("*.ipynb"))
-    wanted = name.removesuffix(".ipynb").removeprefix("part_")
-    for path in every:
-        stem = path.stem.removeprefix("part_")
-        if stem == wanted or re.match(rf"{re.escape(wanted)}_[a-z]", stem):
-            return Notebook(path)
-    raise RequestError(f"There is no notebook {name!r}: there are {', '.join(path.stem for path in every)}.")
+    every = {path.stem: path for path in sorted(FOLDER.glob("*.ipynb")) if not path.name.startswith(".")}
+    stem = name.removesuffix(".ipynb")
+    wanted = stem.removeprefix("part_")
+    for exact in (stem, f"part_{wanted}", wanted):
+        if exact in every:
+            return Notebook(every[exact])
+    # A copy that a tool made, as in part_1_1_data_prep-Copy1, is found by its whole name only.
+    abbreviated = re.compile(rf"(part_)?{re.escape(wanted)}_[^\W\d]\w*")
+    found = [each for each in every if wanted and abbreviated.fullmatch(each)]
+    if len(found) > 1:
+        raise RequestError(f"The notebook {name!r} is ambiguous: name one of {', '.join(found)} in full.")
+    if not found:
+        raise RequestError(f"There is no notebook {name!r}: there are {', '.join(every)}.")
+    return Notebook(every[found[0]])
 
 
 def _declared_type(entry: Mapping[str, Any]) -> type:
