@@ -1,10 +1,13 @@
+import json
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from tests.core.helpers import refusal
 from tests.headless.notebook_files import write_notebook
 from workshop.headless import notebooks
-from workshop.headless.notebooks import IN_ORDER, RequestError, check_parameters, select
+from workshop.headless.notebooks import IN_ORDER, Notebook, RequestError, check_parameters, select
 
 
 def test_a_delivery_run_has_three_notebooks_in_order_and_scoring_on_request() -> None:
@@ -115,3 +118,120 @@ def test_two_notebooks_that_match_equally_are_called_ambiguous(folder: Path) -> 
     with pytest.raises(RequestError, match="ambiguous: name one of 1_1_other, part_1_1_data_prep, part_1_1_old in"):
         select(["1_1"])
     assert [select([name])[0].name for name in ("1_1_other", "1_1_old")] == ["1_1_other", "part_1_1_old"]
+
+
+def notebook_json(**changed: object) -> str:
+    """A notebook of one cell with a parameter, as JSON."""
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "seed = 42"}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell], **changed}, indent=1)
+
+
+CELL: dict[str, object] = {"cell_type": "code", "id": "x", "metadata": {}, "source": ["a = 1\n", "a"]}
+REFUSED: list[tuple[str, bytes, str]] = [
+    ("a conflict", notebook_json().replace(' "cells"', '<<<<<<< HEAD\n "cells"').encode(), "merge conflict left in it"),
+    ("a conflict, as diff3 writes it", b"||||||| base\n{}", "merge conflict left in it, at line 1"),
+    ("cut off", notebook_json().encode()[:-20], "is not JSON"),
+    ("empty", b"", "is empty"),
+    ("white space", b" \n", "is empty"),
+    ("nested too deeply", b"[" * 100_000, "is not JSON"),
+    ("Latin-1", notebook_json().replace("seed", "g\u00fcte").encode("latin-1"), "is not UTF-8"),
+    ("UTF-16", notebook_json().encode("utf-16"), "is not UTF-8"),
+    ("a list", b"[]", "is not a notebook"),
+    ("an empty object", b"{}", "its format or its cells are missing"),
+    ("a format to come", notebook_json(nbformat=99).encode(), "Unsupported nbformat version 99"),
+    ("a format in words", notebook_json(nbformat="4").encode(), "its format or its cells are missing"),
+    ("no cells", notebook_json(cells=None).encode(), "its format or its cells are missing"),
+    ("a cell that is text", notebook_json(cells=["x"]).encode(), "is not a notebook"),
+    ("a cell without source", notebook_json(cells=[{"cell_type": "code"}]).encode(), "is not a notebook"),
+    ("format 3 without its cells", b'{"nbformat": 3, "worksheets": [{}]}', "is not a notebook"),
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
+def test_a_file_that_is_not_a_notebook_is_one_sentence_with_its_name(
+    content: bytes, sentence: str, folder: Path
+) -> None:
+    (folder / "part_9_odd.ipynb").write_bytes(content)
+    with refusal("part_9_odd", sentence):
+        select(["9_odd"])[0].declared()
+
+
+def test_a_path_that_can_not_be_read_is_one_sentence_with_its_name(folder: Path) -> None:
+    (folder / "part_9_a.ipynb").mkdir()
+    (folder / "part_9_b.ipynb").symlink_to(folder / "gone")
+    for name, reason in (("9_a", "Is a directory"), ("9_b", "No such file")):
+        with refusal(f"part_{name}.ipynb can't be read ({reason}"):
+            select([name])[0].declared()
+
+
+ACCEPTED: list[tuple[str, bytes]] = [
+    ("no kernelspec", notebook_json().encode()),
+    ("no metadata", notebook_json(metadata=None).encode()),
+    ("a byte order mark", notebook_json().encode("utf-8-sig")),
+    ("another kernel", notebook_json(metadata={"kernelspec": {"name": "ir", "language": "R"}}).encode()),
+    ("repeated ids", notebook_json(cells=[{**CELL, "metadata": {"tags": ["parameters"]}}, CELL]).encode()),
+    ("a minor format to come", notebook_json(nbformat_minor=99).encode()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [pytest.param(content, id=name) for name, content in ACCEPTED])
+@pytest.mark.filterwarnings("error")
+def test_what_a_run_does_not_need_may_be_missing(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+    path.write_bytes(content)
+    notebook = Notebook(path)
+    assert len(notebook.declared()) == 1
+    assert notebook.read().metadata.kernelspec.name == "python3"
+    assert notebook.code_cells() >= 1
+
+
+def test_a_notebook_of_format_3_is_read(tmp_path: Path) -> None:
+    cell = {"cell_type": "code", "language": "python", "input": "1", "outputs": [], "metadata": {}}
+    old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": [cell]}]}
+    (tmp_path / "n.ipynb").write_text(json.dumps(old), encoding="utf-8")
+    assert Notebook(tmp_path / "n.ipynb").read().cells[0].source == "1"
+
+
+# The parameters cell
+
+
+@pytest.mark.parametrize(
+    ("source", "types"),
+    [
+        ('where = "alcohol==12"\nseed = 42', {"where": str, "seed": int}),
+        ('a = 1; b = "#not a comment"', {"a": int, "b": str}),
+        ('a: float = (\n    1\n)\nb = """x = 1\ny = 2"""', {"a": float, "b": str}),
+        ("a, (b, c) = 1, (True, 2.5)\nd = e = -3", {"a": int, "b": bool, "c": float, "d": int, "e": int}),
+        ("a: 'int' = 1\nb: bool\nc = None\nd: list[int] = [1]", {"a": int, "b": bool, "c": str, "d": str}),
+        ("import os\na = os.environ.get('x', '=')\nif a:\n    b = 1\nx[0] = 1", {"a": str}),
+        ("%matplotlib inline\na = 1\n!ls", {"a": int}),
+        ("", {}),
+    ],
+)
+def test_the_parameters_cell_is_read_as_python(
+    source: str, types: dict[str, type], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert write_notebook(tmp_path / "n.ipynb", parameters=source).declared() == types
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("source", ["a = ", "a = 1\x00", "  a = 1\n b = 2"])
+def test_a_parameters_cell_that_is_not_python_is_one_sentence(source: str, tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", parameters=source)
+    with refusal("The parameters cell of the notebook n is not Python"):
+        notebook.declared()
+
+
+def test_two_tagged_cells_are_refused(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "a", parameters="a = 1")
+    content = nbformat.read(notebook.path, as_version=4)
+    content.cells.append(nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]}))
+    nbformat.write(content, notebook.path)
+    with refusal("The notebook n has 2 cells tagged `parameters`", "remove the tag") as caught:
+        check_parameters([notebook], {})
+    assert isinstance(caught.value, RequestError)
+
+
+def test_notebooks_without_parameters_are_said_to_declare_none(tmp_path: Path) -> None:
+    with refusal("No notebook of this run has a parameter 'seed': they declare no parameters."):
+        check_parameters([write_notebook(tmp_path / "n.ipynb", "1")], {"seed": "1"})

@@ -58,11 +58,14 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
     log = output.with_suffix(".kernel.log")
     failure: Failure | None = None
     try:
+        # Papermill reads files more strictly than `Notebook.read`, so it executes the copy in place.
+        nbformat.write(notebook.read(), output)
+        in_place = str(output).replace("{", "{{").replace("}", "}}")
         with kernels.kernel(job.environment, notebook.path.parent, log) as manager:
             try:
                 papermill.execute_notebook(
-                    str(notebook.path).replace("{", "{{").replace("}", "}}"),
-                    str(output).replace("{", "{{").replace("}", "}}"),
+                    in_place,
+                    in_place,
                     dict(job.parameters),
                     km=manager,
                     kernel_name="python3",

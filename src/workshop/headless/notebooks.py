@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
 
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import check_parameter
 from workshop.core.settings import PACKAGE
+from workshop.headless import notebook_file, parameters_cell
 
 FOLDER = PACKAGE / "notebooks"
 IN_ORDER = ("part_1_1_data_prep", "part_1_2_training", "part_1_3_evaluating")
 SCORING = "part_1_4_scoring"
 
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|access_?key|private_?key|(^|_)pat($|_)", re.IGNORECASE)
-_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 class RequestError(WorkshopError):
@@ -37,14 +36,31 @@ class Notebook:
         """Its name without the ending, as in `part_1_2_training`."""
         return self.path.stem
 
+    def read(self) -> nbformat.NotebookNode:
+        """Return its content, see `notebook_file.read`."""
+        return notebook_file.read(self.path)
+
     def declared(self) -> dict[str, type]:
-        """The parameters of its tagged cell, with their types."""
-        inspected = papermill.inspect_notebook(str(self.path).replace("{", "{{").replace("}", "}}"))
-        return {name: _declared_type(entry) for name, entry in inspected.items()}
+        """Return the parameters of its tagged cell, with their types.
+
+        Raises:
+            RequestError: two cells are tagged, or the tagged cell is not Python.
+            WorkshopError: the file is not a notebook.
+        """
+        cells = parameters_cell.tagged(self.read())
+        if len(cells) > 1:
+            raise RequestError(
+                f"The notebook {self.name} has {len(cells)} cells tagged `parameters`, and a later one undoes the "
+                "values that a run gives: keep one, and remove the tag or the cell of the others."
+            )
+        try:
+            return parameters_cell.types_of(cells[0].source) if cells and cells[0].cell_type == "code" else {}
+        except WorkshopError as error:
+            raise RequestError(f"The parameters cell of the notebook {self.name} {error}") from error
 
     def code_cells(self) -> int:
         """How many cells of code it has."""
-        return sum(cell.cell_type == "code" for cell in nbformat.read(self.path, as_version=4).cells)
+        return sum(cell.cell_type == "code" for cell in self.read().cells)
 
 
 def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
@@ -86,7 +102,8 @@ def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) ->
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"they have {', '.join(known)}."
+            declares = f"they have {', '.join(known)}." if known else "they declare no parameters."
+            hint = f"did you mean {close[0]}?" if close else declares
             raise RequestError(f"No notebook of this run has a parameter {name!r}: {hint}")
     try:
         return {
@@ -112,17 +129,3 @@ def _find(name: str) -> Notebook:
     if not found:
         raise RequestError(f"There is no notebook {name!r}: there are {', '.join(every)}.")
     return Notebook(every[found[0]])
-
-
-def _declared_type(entry: Mapping[str, Any]) -> type:
-    """The type that the parameters cell declares by an annotation, or else that of its default."""
-    if (annotated := _TYPES.get(str(entry["inferred_type_name"]))) is not None:
-        return annotated
-    default = str(entry["default"])
-    if default in ("True", "False"):
-        return bool
-    if re.fullmatch(r"[+-]?\d+", default):
-        return int
-    if re.fullmatch(r"[+-]?(\d+\.\d*|\.?\d+)([eE][+-]?\d+)?", default):
-        return float
-    return str

@@ -1,0 +1,75 @@
+"""The parameters that a notebook declares: the assignments in its cell tagged `parameters`, read as Python."""
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+import nbformat
+
+from workshop.core.errors import WorkshopError
+
+TAG = "parameters"
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells tagged `parameters`, of which papermill sees the first only."""
+    return [cell for cell in notebook.cells if TAG in (cell.metadata.get("tags") or ())]
+
+
+def types_of(source: str) -> dict[str, type]:
+    """Return the names that a parameters cell assigns, each with its type: annotated, or else that of its default.
+
+    Raises:
+        WorkshopError: the cell is not Python.
+    """
+    return {
+        name: _TYPES.get(annotation) or _type_of(default)
+        for statement in _parse(source).body
+        for name, annotation, default in _assigned(statement)
+    }
+
+
+def _parse(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        from IPython.core import inputtransformer2  # noqa: PLC0415  # for a cell with magics only
+
+    transformer: Any = inputtransformer2.TransformerManager
+    try:
+        return ast.parse(str(transformer().transform_cell(source)))
+    except (SyntaxError, ValueError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        line = f" at line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise WorkshopError(f"is not Python ({reason}{line}): correct the cell.") from error
+
+
+def _assigned(statement: ast.stmt) -> Iterator[tuple[str, str, ast.expr | None]]:
+    """Yield the name, the annotation and the default of each variable that a statement assigns."""
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        annotation = statement.annotation
+        # An annotation may stand in quotes.
+        said = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
+        yield statement.target.id, str(said), statement.value
+    elif isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            yield from _pairs(target, statement.value)
+
+
+def _pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, str, ast.expr | None]]:
+    if isinstance(target, ast.Name):
+        yield target.id, "", value
+    elif isinstance(target, ast.Tuple | ast.List):
+        same = isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts)
+        values = value.elts if same and isinstance(value, ast.Tuple | ast.List) else [None] * len(target.elts)
+        for each, default in zip(target.elts, values, strict=True):
+            yield from _pairs(each, default)
+
+
+def _type_of(default: ast.expr | None) -> type:
+    try:
+        kind = type(ast.literal_eval(default)) if default is not None else str
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return str  # computed when the cell runs
+    return kind if kind in _TYPES.values() else str
