@@ -9,7 +9,7 @@ from tests.core.fragile import Fragile
 from tests.core.helpers import MODEL
 from workshop.core.gate import Terms, decide
 from workshop.core.guards import Guard
-from workshop.core.history import Event, History, State
+from workshop.core.history import RECORD_TAG, Event, History, State
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ PROMOTION = Event(
 
 
 def later(event: Event, seconds: int) -> Event:
-    return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00", token=str(seconds))
+    return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00", token=f"at {seconds}")
 
 
 def test_a_history_that_has_not_begun_is_empty(history: History) -> None:
@@ -45,11 +45,39 @@ def test_what_is_appended_is_read_again_oldest_first(history: History) -> None:
     assert len({event.id for event in appended}) == 3
 
 
+@pytest.mark.parametrize("clock", ["2026-11-24T11:00:00.000+00:00", "2026-11-24T12:00:00.000+00:00"])
+def test_what_is_recorded_later_comes_later_whatever_the_clocks_show(history: History, clock: str) -> None:
+    first = [history.append(later(replace(PROMOTION, version=str(number)), number)) for number in range(3)]
+    ahead = history.append(replace(PROMOTION, version="3", at="2099-01-01T00:00:00.000+00:00", token="ahead"))
+    slow = [history.append(replace(PROMOTION, version=str(n), at=clock, token=f"slow {n}")) for n in range(4, 8)]
+    assert history.events() == [*first, ahead, *slow]
+    assert history.events()[-1].at == clock
+
+
+def test_events_of_one_instant_keep_the_order_of_recording(history: History) -> None:
+    recorded = [history.append(replace(later(PROMOTION, 0), token=str(number))) for number in range(6)]
+    assert history.events() == recorded
+
+
+def test_a_history_recorded_by_start_times_alone_is_read_as_it_is_and_goes_on(history: History) -> None:
+    event = later(PROMOTION, 30)
+    kept = history.append(event)
+    old = history.client.get_run(kept.id)
+    # As an earlier version of the kit recorded an event of a slow clock: before the others.
+    start = old.info.start_time - 60_000
+    tags = {**old.data.tags, RECORD_TAG: old.data.tags[RECORD_TAG].replace(event.token, "slow")}
+    history.client.create_run(old.info.experiment_id, start_time=start, tags=tags)
+    numbered = [each.token for each in history.events()]
+    assert numbered == ["slow", event.token]
+    history.append(replace(event, at="2020-01-01T00:00:00.000+00:00", token="new"))
+    assert [each.token for each in history.events()] == [*numbered, "new"]
+
+
 def test_an_event_is_written_by_one_call(empty_registry: MlflowClient) -> None:
     History(empty_registry, MODEL).append(PROMOTION)
     counting = Fragile(empty_registry, 0, "error")
     History(counting, MODEL).append(PROMOTION)  # type: ignore[arg-type]
-    assert counting.calls == [*2 * ["get_experiment_by_name"], "create_run", "set_terminated"]
+    assert counting.calls == [*2 * ["get_experiment_by_name"], "search_runs", "create_run", "set_terminated"]
 
 
 def test_an_intended_swap_is_pending_until_it_is_concluded(history: History) -> None:

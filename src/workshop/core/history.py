@@ -2,6 +2,9 @@
 
 Each event is a run of the MLflow experiment `<model>/history`, written by one call and never changed afterwards but for
 its state. A swap is written down before it happens, as intended, so that a run after a crash knows of it.
+
+The order is the order of recording, since the clocks of machines disagree: the start time of an event's run is later
+than that of every event before it. What the clock of the recording machine showed is in the event.
 """
 
 import json
@@ -12,7 +15,7 @@ from itertools import count, takewhile
 from typing import Any, Literal
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, Run
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.entities.run_tag import RunTag
 
 from workshop.core.provenance import git_commit, who
@@ -109,8 +112,9 @@ class History:
             _DESCRIPTION_TAG: _description(event),
             _USER_TAG: event.who,
         }
-        start = int(datetime.fromisoformat(event.at).timestamp() * 1000)
         with explained(f"record the {event.kind} of version {event.version}"):
+            shown = int(datetime.fromisoformat(event.at).timestamp() * 1000)
+            start = max(shown, self._latest_start(experiment_id) + 1)
             run = self.client.create_run(experiment_id, start_time=start, tags=tags, run_name=event.title)
             event = replace(event, id=run.info.run_id)
             if event.state != "intended":
@@ -153,6 +157,12 @@ class History:
             if experiment is not None and experiment.lifecycle_stage == LifecycleStage.DELETED:
                 self.client.restore_experiment(experiment.experiment_id)
         return experiment
+
+    def _latest_start(self, experiment_id: str) -> int:
+        latest = self.client.search_runs(
+            [experiment_id], run_view_type=ViewType.ALL, order_by=["attributes.start_time DESC"], max_results=1
+        )
+        return max((run.info.start_time or 0 for run in latest), default=0)
 
     def _runs(self, filter_string: str) -> list[Run]:
         found: list[Run] = []
