@@ -1,8 +1,6 @@
 """`workshop devops web`: the runs and the pull requests in a browser, on this machine only and only to be looked at."""
 
-import os
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any
@@ -15,6 +13,7 @@ from starlette.exceptions import HTTPException as Refusal
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from workshop.core.errors import WorkshopError
+from workshop.core.listening import listen
 from workshop.devops import page, pull_requests, texts
 from workshop.devops.policies import POLICIES, Policy, PullRequest
 from workshop.devops.record import Runs
@@ -45,12 +44,7 @@ def serve(port: int, tell: Callable[[str], None] = print) -> None:
     Raises:
         WorkshopError: the port is taken.
     """
-    try:
-        listener = socket.create_server((HOST, port))
-    except OSError as error:
-        raise WorkshopError(
-            f"Port {port} can't be listened at ({os.strerror(error.errno or 0)}): choose another with --port."
-        ) from error
+    listener = listen(HOST, port)
     server = uvicorn.Server(
         uvicorn.Config(build(), log_config=None, log_level="error", access_log=False, server_header=False)
     )

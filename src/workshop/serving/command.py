@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +10,8 @@ from contextlib import contextmanager
 import uvicorn
 
 from workshop.core import store
-from workshop.core.errors import WorkshopError
 from workshop.core.follow import Follower
+from workshop.core.listening import in_url, listen
 from workshop.core.slots import Slot, open_slots
 from workshop.serving.app import MAX_BODY_BYTES, build
 
@@ -62,7 +61,7 @@ def serve(
     Raises:
         WorkshopError: the address can't be listened at.
     """
-    listener = _listener(host, port)
+    listener = listen(host, port, "--port or --host")
     config = uvicorn.Config(
         build(follower, max_body_bytes),
         log_config=None,
@@ -73,24 +72,8 @@ def serve(
     )
     with listener, _ended_by_signals():
         # It listens already: who connects before the app is up waits in line for some milliseconds.
-        announce(f"http://{_in_url(host)}:{listener.getsockname()[1]}")
+        announce(f"http://{in_url(host)}:{listener.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        # A name that can't be looked up has a number of its own kind, and says what it is itself.
-        reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise WorkshopError(
-            f"The server can't listen at {_in_url(host)}:{port} ({reason}): choose another --port or --host."
-        ) from error
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 @contextmanager
