@@ -1,8 +1,10 @@
 """The command line: what it refuses, what it removes, and what it opens."""
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from typer.testing import CliRunner
 
 from tests.commands import Finished, workshop, workshop_here
 from tests.servers import free_port, patient_session, started
+from workshop import cli
 from workshop.cli import app
+from workshop.core import store
 from workshop.headless import kernels
 
 WORKSHOP = [sys.executable, "-m", "workshop"]
@@ -156,3 +160,57 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", stopped_there], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "Stopped.\n")
+
+
+def test_ui_on_a_port_that_is_taken_is_refused_before_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_become", lambda _: sys.exit(0))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = workshop_here("ui", "--port", str(port))
+    assert (refused.code, refused.out) == (1, "")
+    assert f"can't listen at 127.0.0.1:{port}" in refused.err
+    assert "choose another --port." in refused.err
+    assert workshop_here("ui", "--port", str(port)).code == 0
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`workshop ui` fails in a way that no command expects."""
+
+    def fail() -> None:
+        raise LookupError("[no] such\nthing, Bearer abcdef")
+
+    monkeypatch.setattr(store, "connect", fail)
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("writable", [True, False])
+def test_an_unexpected_error_is_one_sentence_and_a_log(
+    writable: bool, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    if not writable:
+        home.write_text("a file where the folder should be", encoding="utf-8")
+    failed = workshop_here("ui")
+    assert (failed.code, failed.out) == (1, "")
+    (line,) = failed.err.strip().splitlines()
+    assert "(LookupError: [no] such thing, Bearer ***): report it with the traceback in " in line
+    (log,) = (home / "errors" if writable else temporary).iterdir()
+    assert line.endswith(f"{log}.")
+    written = log.read_text(encoding="utf-8")
+    assert written.startswith("Traceback")
+    assert "in fail" in written
+    assert "abcdef" not in written
+
+
+@pytest.mark.usefixtures("broken")
+def test_an_unexpected_error_without_a_place_for_its_log_is_one_sentence_still(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.write_text("a file where the folder should be", encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
+    failed = workshop_here("ui")
+    assert failed.code == 1
+    assert len(failed.err.strip().splitlines()) == 1
+    assert "no log of it could be written" in failed.err

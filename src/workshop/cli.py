@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from workshop import cli_databricks, cli_devops, cli_doctor, cli_pipelines, cli_registry, cli_run
+from workshop import cli_databricks, cli_devops, cli_doctor, cli_pipelines, cli_registry, cli_run, last_resort
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -73,13 +73,15 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, on this machine only.")] = 5000,
 ) -> None:
     """Open MLflow's own pages on the kit's store: experiments, runs, models."""
-    from workshop.core import store
+    from workshop.core import listening, store
 
     settings = current_settings()
     if not store.is_embedded(settings):
         address = store.without_credentials(store.tracking_uri())
         raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
     store.connect()
+    # MLflow logs a port that is taken as an error of its own, after the address was announced, and ends with 0.
+    listening.listen("127.0.0.1", port).close()
     # MLflow's job runners (for the evaluation of generative models) take longer to start than all the rest.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
@@ -130,10 +132,9 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
 
 def main() -> NoReturn:
-    """Run the command line; an error that a person can put right is one sentence."""
-    os.environ["MPLBACKEND"] = (
-        "agg"  # an editor sets one that may exist in the editor only; matplotlib reads it on import
-    )
+    """Run the command line; every error is one sentence, one that no command expected with its traceback in a log."""
+    # An editor's backend may exist in the editor only, and matplotlib reads the variable on import.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         app()
     except WorkshopError as error:
@@ -148,6 +149,9 @@ def main() -> NoReturn:
         if end.code == _INTERRUPTED:
             _end_stopped()
         raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, a person gets one sentence
+        err.print(f"[bold red]✗[/] {escape(str(last_resort.explain(error)))}", soft_wrap=True)
+        sys.exit(1)
     sys.exit(0)
 
 
