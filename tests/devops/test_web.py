@@ -242,7 +242,10 @@ def test_a_run_that_is_removed_meanwhile_is_a_404(site: Site) -> None:
 
 
 def test_a_port_that_is_taken_is_one_sentence() -> None:
-    with socket.create_server((web.HOST, 0)) as taken, pytest.raises(WorkshopError, match=r"listen at .*: choose another --port\.$"):
+    with (
+        socket.create_server((web.HOST, 0)) as taken,
+        pytest.raises(WorkshopError, match=r"listen at .*: choose another --port\.$"),
+    ):
         web.serve(taken.getsockname()[1])
 
 
