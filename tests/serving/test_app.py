@@ -1,10 +1,13 @@
 """The app over real HTTP: the same answers as MLflow's own scoring server, and one sentence for every bad request."""
 
+import gzip
 import http.client
 import io
 import json
 import threading
-from collections.abc import Iterator
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlparse
 
@@ -21,6 +24,8 @@ from workshop.core import follow
 from workshop.core.follow import Follower
 from workshop.core.model import LoadedModel
 from workshop.core.schemas import FEATURES
+from workshop.serving import bodies
+from workshop.serving.answers import RefusedError
 from workshop.serving.app import build
 
 JSON = "application/json"
@@ -102,6 +107,92 @@ def test_good_requests_are_answered_as_mlflow_answers_them(
         assert ours.headers["content-type"] == theirs.headers["content-type"], name
         if name not in ("missing values", "numbers as text", "one row", "not a number"):
             assert ours.json() == {"predictions": expected}, name
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "APPLICATION/JSON",
+        "Application/Json;Charset=Utf-8",
+        'application/json; charset="utf-8"',
+        "application/json ; charset=utf8",
+        "application/json; charset=US-ASCII",
+        "application/json;",
+    ],
+)
+def test_a_media_type_is_read_as_http_writes_it(content_type: str, server: str, rows: pd.DataFrame) -> None:
+    body, plain = good_requests(rows)["inputs"]
+    assert post(server, body, content_type).json() == post(server, body, plain).json()
+
+
+def bare(body: bytes) -> bytes:
+    """A body deflated without zlib's header."""
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflater.compress(body) + deflater.flush()
+
+
+def encoded(server: str, body: bytes, encoding: str, content_type: str = JSON) -> requests.Response:
+    headers = {"Content-Type": content_type, "Content-Encoding": encoding}
+    return requests.post(f"{server}/invocations", data=body, headers=headers, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [
+        ("gzip", gzip.compress),
+        ("GZip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", bare),
+        ("identity", bytes),
+        ("identity, gzip", gzip.compress),
+        ("", bytes),
+    ],
+)
+def test_a_body_is_read_in_the_encoding_it_comes_in(
+    encoding: str, encode: Callable[[bytes], bytes], server: str, rows: pd.DataFrame
+) -> None:
+    for name in ("inputs", "csv", "parquet"):
+        body, content_type = good_requests(rows)[name]
+        answered = encoded(server, encode(body), encoding, content_type)
+        assert answered.status_code == 200, (name, answered.text)
+        assert answered.json() == post(server, body, content_type).json()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status", "words"),
+    [
+        ("br", b"{}", 415, "'br'"),
+        ("zstd", b"{}", 415, "gzip, deflate"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), 415, "'gzip, gzip'"),
+        ("gzip", b"{}", 400, "not gzip from beginning"),
+        ("gzip", b"", 400, "not gzip from beginning"),
+        ("gzip", gzip.compress(b"{}")[:-3], 400, "send it whole"),
+        ("gzip", gzip.compress(b"{}") + b"more", 400, "send it whole"),
+        ("deflate", b"{}", 400, "not deflate"),
+        ("gzip", gzip.compress(b"{}"), 400, "exactly one of"),
+        ("gzip", gzip.compress(bytes(200 * MAX_BODY)), 413, f"larger than {MAX_BODY:,} bytes"),
+        ("deflate", zlib.compress(bytes(MAX_BODY + 1)), 413, f"larger than {MAX_BODY:,} bytes"),
+        ("gzip", gzip.compress(bytes(MAX_BODY)), 400, ""),
+    ],
+    ids=range(12),  # the compressed bytes contain the time
+)
+def test_a_body_in_a_wrong_encoding_is_one_sentence(
+    encoding: str, body: bytes, status: int, words: str, server: str
+) -> None:
+    refused = encoded(server, body, encoding)
+    assert refused.status_code == status, refused.text
+    require_one_sentence(refused, words)
+
+
+def test_of_a_bomb_no_more_is_made_than_allowed() -> None:
+    bomb = gzip.compress(bytes(64 * 2**20))
+    tracemalloc.start()
+    with pytest.raises(RefusedError):
+        bodies.decoded(bomb, "gzip", MAX_BODY)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * MAX_BODY
 
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
@@ -193,6 +284,7 @@ def bad_requests(rows: pd.DataFrame) -> dict[str, tuple[Any, str | None, int, st
         "another content type": (dumped, "text/html", 415, "application/json"),
         "no content type at all": (dumped, ";;;", 415, "application/json"),
         "another character set": (dumped, "application/json; charset=latin-1", 415, "UTF-8"),
+        "another character set, quoted": (dumped, 'application/json; Charset="UTF-16"', 415, "UTF-16"),
         "a form": (dumped, "application/x-www-form-urlencoded", 415, "application/json"),
         "further parameters": (dumped, "application/json; version=2", 415, "without further parameters"),
     }

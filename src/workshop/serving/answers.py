@@ -18,12 +18,13 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from workshop.core.errors import first_sentence
+from workshop.core.errors import first_sentence, printable
 from workshop.core.model import LoadedModel
 
 _logger = logging.getLogger(__name__)
 _mlflow_answer: Any = scoring_server.invocations
 
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _SEE = "GET /model says which columns it takes"
 _COMPLAINTS_ABOUT_THE_INPUT = (ValueError, TypeError, LookupError, RecursionError)
 _CODES_OF_BAD_INPUT = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
@@ -52,9 +53,10 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     """
     if not content_type.strip():
         raise bad_request("The request has no content-type header: say application/json or text/csv.")
+    media_type = _normalized(content_type)
     asked = _Asked(model)
     try:
-        result = _mlflow_answer(body, content_type, asked, model.pyfunc.metadata.get_input_schema())
+        result = _mlflow_answer(body, media_type, asked, model.pyfunc.metadata.get_input_schema())
     except Exception as error:  # both the request and the model are anybody's
         raise asked.refusal(error) from error
     if result.status != 200:
@@ -65,6 +67,27 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
             "in UTF-8 and without further parameters.",
         )
     return str(result.response)
+
+
+def _normalized(content_type: str) -> str:
+    """Return a content type as MLflow compares it: in lower case, and without a charset that UTF-8 includes.
+
+    Raises:
+        RefusedError: the charset is another one (415).
+    """
+    media_type, *parameters = (part.strip() for part in content_type.split(";"))
+    others = []
+    for parameter in parameters:
+        name, _, value = (part.strip() for part in parameter.partition("="))
+        if name.lower() != "charset":
+            others += [parameter] if parameter else []
+        elif value.strip('"').lower() not in _CHARSETS:
+            raise RefusedError(
+                415,
+                "UNSUPPORTED_MEDIA_TYPE",
+                f"The charset {printable(value)[:100]!r} can't be read: send the body in UTF-8.",
+            )
+    return ";".join([media_type.lower(), *others])
 
 
 class _Asked:

@@ -23,6 +23,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workshop.core.follow import Follower, Following
+from workshop.serving import bodies
 from workshop.serving.answers import RefusedError, answer, bad_request
 from workshop.serving.metrics import Metrics
 
@@ -30,6 +31,7 @@ MEBIBYTE = 2**20
 MAX_BODY_BYTES = 16 * MEBIBYTE
 PATHS = frozenset({"/invocations", "/ping", "/health", "/version", "/model", "/metrics"})
 _SNAPSHOT = "workshop.snapshot"
+_UNREAD = "workshop.unread"
 _SECONDS_TO_DRAIN = 5.0
 
 
@@ -38,7 +40,7 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
 
     Args:
         follower: what answers.
-        max_body_bytes: the largest body of a request; a larger one is refused with status 413.
+        max_body_bytes: the largest body of a request, as sent and once decompressed; a larger one is refused with 413.
     """
     metrics = Metrics(follower)
     timeout: Any = MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
@@ -64,8 +66,13 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
         try:
             async with asyncio.timeout(seconds):
                 body = await _read(request, max_body_bytes)
-                work = asyncio.get_running_loop().run_in_executor(threads, answer, model, body, content_type)
-                return Response(await work, media_type="application/json")
+                encoding = bodies.encoding_of(request.headers.getlist("content-encoding"))
+
+                def work() -> str:
+                    return answer(model, bodies.decoded(body, encoding, max_body_bytes), content_type)
+
+                answered = await asyncio.get_running_loop().run_in_executor(threads, work)
+                return Response(answered, media_type="application/json")
         except TimeoutError:
             raise RefusedError(
                 504, "DEADLINE_EXCEEDED", f"There was no answer within {seconds} seconds: send fewer rows at a time."
@@ -153,16 +160,15 @@ def _snapshot(request: Request) -> Following:
 
 async def _read(request: Request, most: int) -> bytes:
     """The request's body, of which never more than allowed is kept."""
-    too_long = RefusedError(
-        413, "REQUEST_TOO_LARGE", f"The body is larger than {most:,} bytes: send fewer rows at a time."
-    )
     if int(request.headers.get("content-length", 0)) > most:
-        raise too_long
+        request.scope[_UNREAD] = True
+        raise bodies.too_long(most)
     body = bytearray()
     try:
         async for chunk in request.stream():
             if len(body) + len(chunk) > most:
-                raise too_long
+                request.scope[_UNREAD] = True
+                raise bodies.too_long(most)
             body += chunk
     except ClientDisconnect:
         raise bad_request("The connection ended before the body did: send all of it.") from None
@@ -186,9 +192,9 @@ def _described(follower: Follower, state: Following) -> dict[str, Any]:
     }
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    kind = _AnsweredBeforeTheEnd if error.status == 413 else JSONResponse
+    kind = _AnsweredBeforeTheEnd if request.scope.get(_UNREAD) else JSONResponse
     return kind({"error_code": error.code, "message": str(error)}, error.status)
 
 

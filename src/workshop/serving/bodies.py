@@ -1,0 +1,67 @@
+"""Bodies of requests as clients send them: compressed or not, and never more of them than allowed."""
+
+import zlib
+from collections.abc import Iterable
+
+from workshop.serving.answers import RefusedError, bad_request
+
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def encoding_of(headers: Iterable[str]) -> str:
+    """Return the one content encoding of a request, in lower case; empty for none.
+
+    Args:
+        headers: the values of all its content-encoding headers.
+
+    Raises:
+        RefusedError: the encoding is not known, or several are applied one over the other (415).
+    """
+    named = [name.strip().lower() for header in headers for name in header.split(",")]
+    applied = [name for name in named if name not in ("", "identity")]
+    if len(applied) > 1 or any(name not in _WINDOW_BITS for name in applied):
+        raise RefusedError(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            f"The Content-Encoding {', '.join(applied)[:100]!r} can't be read: send gzip, deflate or no encoding.",
+        )
+    return applied[0] if applied else ""
+
+
+def too_long(most: int) -> RefusedError:
+    """Return the refusal of a body with too many bytes, as sent or once decompressed (413)."""
+    return RefusedError(413, "REQUEST_TOO_LARGE", f"The body is larger than {most:,} bytes: send fewer rows at a time.")
+
+
+def decoded(body: bytes, encoding: str, most: int) -> bytes:
+    """Return a body as it was before its encoding, of which at most one byte more than allowed is ever made.
+
+    Raises:
+        RefusedError: the body is not so encoded or not whole (400), or too large once decompressed (413).
+    """
+    if not encoding:
+        return body
+    bits = _WINDOW_BITS[encoding]
+    if encoding == "deflate" and not _has_zlib_header(body):
+        bits = -zlib.MAX_WBITS  # as some clients send it, without the header of zlib
+    inflater = zlib.decompressobj(bits)
+    try:
+        whole = inflater.decompress(body, most + 1)
+    except zlib.error as error:
+        raise _not_encoded(encoding) from error
+    if len(whole) > most:
+        raise too_long(most)
+    if not inflater.eof or inflater.unused_data:
+        raise _not_encoded(encoding)
+    return whole
+
+
+def _has_zlib_header(body: bytes) -> bool:
+    return len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
+
+
+def _not_encoded(encoding: str) -> RefusedError:
+    return bad_request(
+        f"The body is not {encoding} from beginning to end, which its Content-Encoding names: send it whole, or "
+        "without that header."
+    )
