@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import nbformat
 import pytest
 from typer.testing import CliRunner
 
 from workshop import cli_doctor
+from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
-from workshop.headless import kernels
+from workshop.headless import kernels, notebooks
 from workshop.headless.doctor import laptop
 from workshop.headless.doctor.report import Finding, Report
 
@@ -50,7 +52,7 @@ def test_this_machine_is_well(store: None, monkeypatch: pytest.MonkeyPatch) -> N
     assert answer["target"] == "local"
     marks = {finding["check"]: finding["mark"] for finding in answer["findings"]}
     assert list(marks) == [
-        *("Python", "packages", "settings", "disk", "home", "store", "kernel", "ports", "Git", "clock")
+        *("Python", "packages", "settings", "disk", "home", "store", "kernel", "notebooks", "ports", "Git", "clock")
     ]
     assert {mark for check, mark in marks.items() if check not in ("packages", "ports", "Git", "disk")} == {"holds"}
     assert (done.exit_code, answer["ok"]) == ((1, False) if "fails" in marks.values() else (0, True))
@@ -168,3 +170,29 @@ def test_nothing_is_left_in_the_home(store: None, home: Path) -> None:
     before = set(home.iterdir())
     laptop.home()
     assert set(home.iterdir()) == before
+
+
+def test_each_notebook_without_its_one_parameters_cell_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "notebooks"
+    shutil.copytree(notebooks.FOLDER, folder, ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setattr(notebooks, "FOLDER", folder)
+    assert laptop.notebook_files() == "6 notebooks of the kit, each with one parameters cell"
+    for name in notebooks.SHIPPED[:2]:
+        path = folder / f"{name}.ipynb"
+        content = nbformat.read(path, as_version=4)
+        tagged = next(cell for cell in content.cells if "parameters" in cell.metadata.get("tags", []))
+        if name == notebooks.SHIPPED[0]:
+            tagged.metadata.tags = []
+        else:
+            content.cells.append(nbformat.v4.new_code_cell(tagged.source, metadata=tagged.metadata))
+        nbformat.write(content, path)
+    (folder / "part_9_mine.ipynb").write_text("<<<<<<< HEAD", encoding="utf-8")
+    with pytest.raises(WorkshopError) as caught:
+        laptop.notebook_files()
+    said = str(caught.value)
+    assert "part_0_create_datasets has lost its cell tagged `parameters`" in said
+    assert "part_1_1_data_prep has 2 cells tagged `parameters`" in said
+    assert "part_9_mine.ipynb has a merge conflict" in said
+    assert "part_1_2" not in said

@@ -16,7 +16,7 @@ from workshop.core import store
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.git import run as run_git
 from workshop.core.settings import PACKAGE, Settings, current_settings
-from workshop.headless import kernels
+from workshop.headless import kernels, notebooks
 from workshop.headless.doctor.report import Note, Report
 
 GIBIBYTE = 2**30
@@ -36,6 +36,7 @@ def examine(report: Report) -> None:
     report.check("home", home, needs=["settings"])
     report.check("store", open_store, needs=["settings", "home"])
     report.check("kernel", kernel)
+    report.check("notebooks", notebook_files)
     report.check("ports", ports)
     report.check("Git", git)
     report.check("clock", clock)
@@ -120,6 +121,33 @@ def kernel() -> str:
     if reply["content"]["status"] != "ok":
         raise WorkshopError("a kernel starts and does not compute: run `workshop lab`, and try a cell there.")
     return f"starts and computes, in {time.monotonic() - started:.1f} s"
+
+
+def notebook_files() -> str:
+    """Whether each notebook can be read, and takes a run's parameters in one tagged cell."""
+    problems = [problem for path in _notebooks() if (problem := _problem_of(path))]
+    if problems:
+        raise WorkshopError(" ".join(problems))
+    return f"{len(notebooks.SHIPPED)} notebooks of the kit, each with one parameters cell"
+
+
+def _notebooks() -> list[Path]:
+    shipped = [notebooks.FOLDER / f"{name}.ipynb" for name in notebooks.SHIPPED]
+    return [*shipped, *sorted(path for path in notebooks.FOLDER.glob("part_*.ipynb") if path not in shipped)]
+
+
+def _problem_of(path: Path) -> str:
+    notebook = notebooks.Notebook(path)
+    try:
+        declared = notebook.declared()
+    except WorkshopError as error:
+        return str(error)
+    if declared or notebook.name not in notebooks.SHIPPED:
+        return ""
+    return (
+        f"The notebook {notebook.name} has lost its cell tagged `parameters`, so a run's values do not reach it: tag "
+        "the cell again, or restore the notebook with `git checkout`."
+    )
 
 
 def ports() -> str:
