@@ -129,6 +129,7 @@ def notebook_json(**changed: object) -> str:
 CELL: dict[str, object] = {"cell_type": "code", "id": "x", "metadata": {}, "source": ["a = 1\n", "a"]}
 REFUSED: list[tuple[str, bytes, str]] = [
     ("a conflict", notebook_json().replace(' "cells"', '<<<<<<< HEAD\n "cells"').encode(), "merge conflict left in it"),
+    ("a conflict that a tool has indented", b"{\n  <<<<<<< HEAD\n", "merge conflict left in it, at line 2"),
     ("a conflict, as diff3 writes it", b"||||||| base\n{}", "merge conflict left in it, at line 1"),
     ("cut off", notebook_json().encode()[:-20], "is not JSON"),
     ("empty", b"", "is empty"),

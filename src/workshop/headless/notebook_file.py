@@ -10,7 +10,7 @@ import nbformat
 
 from workshop.core.errors import WorkshopError, first_sentence
 
-_CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
+_CONFLICT = re.compile(r"^[ \t]*(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 _CELLS = frozenset({"code", "markdown", "raw", "heading"})
 
