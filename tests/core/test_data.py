@@ -1,4 +1,5 @@
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -191,18 +192,34 @@ def test_a_file_without_a_digest_is_refused(tmp_path: Path) -> None:
         data.read_originals(folder)
 
 
-@pytest.mark.parametrize("content", ["   \n", "4a402cf0\n"])
-def test_a_list_of_digests_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", [b"   \n", b"4a402cf0\n", b"Algorithm Hash Path\n", b"\xe9\xff\n"])
+def test_a_list_of_digests_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     folder = originals_in(tmp_path / "copy")
-    (folder / "SHA256SUMS").write_text(content)
+    (folder / "SHA256SUMS").write_bytes(content)
     with refusal("SHA256SUMS"):
         data.read_originals(folder)
 
 
-def test_digests_as_sha256sum_writes_them_for_binary_files_are_read(tmp_path: Path, originals: pd.DataFrame) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.replace("  ", " *").encode(),
+        lambda text: re.sub("^[0-9a-f]+", lambda digest: digest[0].upper(), text, flags=re.M).encode(),
+        lambda text: re.sub("^[0-9a-f]+", lambda digest: digest[0].upper(), text, flags=re.M).encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
+        lambda text: text.replace("  ", "  ./").encode(),
+        lambda text: text.replace("  ", "  .\\").encode(),
+        lambda text: re.sub(r"(\S+)  (\S+)", r"SHA256 (\2) = \1", text).encode(),
+        lambda text: re.sub(r"(\S+)  (\S+)", r"SHA2-256(\2)= \1", text).encode(),
+    ],
+    ids=["binary", "capitals", "UTF-16", "UTF-8 with a mark", "./", ".\\", "BSD", "OpenSSL"],
+)
+def test_digests_are_read_as_other_tools_write_them(
+    tmp_path: Path, originals: pd.DataFrame, written: Callable[[str], bytes]
+) -> None:
     folder = originals_in(tmp_path / "copy")
     sums = folder / "SHA256SUMS"
-    sums.write_text(sums.read_text().replace("  ", " *"))
+    sums.write_bytes(written(sums.read_text()))
     assert len(data.read_originals(folder)) == len(originals)
 
 

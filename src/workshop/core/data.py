@@ -3,7 +3,9 @@
 Every table is a Delta table, so each run can say which version of the data it saw, and no run's rows are ever lost.
 """
 
+import codecs
 import hashlib
+import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +31,10 @@ PREPARATION = "part_1_1_data_prep"
 """The notebook that writes a run's prepared wines."""
 ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
 """The original files, with the value of `is_red` for their wines."""
+_DIGEST = "[0-9a-fA-F]{64}"
+_DIGEST_LINE = re.compile(
+    rf"SHA2?-?256 ?\((?P<tagged>.+)\) ?= ?(?P<of_tagged>{_DIGEST})|(?P<digest>{_DIGEST})\s+(?P<name>.+)"
+)
 
 
 @dataclass(frozen=True)
@@ -238,18 +244,28 @@ def _digest(wines: pd.DataFrame) -> str:
 
 
 def _expected_digests(sums: Path) -> dict[str, str]:
+    """Return the digest of each file that a list contains, in the forms of sha256sum, BSD, OpenSSL and PowerShell."""
+    make_it = "make it with `sha256sum *.csv > SHA256SUMS` in the folder of the CSV files"
     try:
-        lines = sums.read_text(encoding="utf-8").splitlines()
+        content = sums.read_bytes()
     except FileNotFoundError as error:
-        raise WorkshopError(
-            f"{sums} is missing: make it with `sha256sum *.csv > SHA256SUMS` in the folder of the CSV files."
-        ) from error
+        raise WorkshopError(f"{sums} is missing: {make_it}.") from error
     except OSError as error:
         raise explain_os_error(error) from error
-    entries = [line.split(maxsplit=1) for line in lines if line.strip()]
-    if any(len(entry) != 2 for entry in entries):
-        raise WorkshopError(f"{sums} is not a list of digests: make it with `sha256sum *.csv > SHA256SUMS`.")
-    return {name.strip().lstrip("*"): digest for digest, name in entries}
+    try:  # PowerShell 5 redirects into UTF-16
+        text = content.decode(
+            "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        )
+    except UnicodeDecodeError as error:
+        raise WorkshopError(f"{sums} is not a text file: {make_it}.") from error
+    entries = [_DIGEST_LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
+    if None in entries:
+        raise WorkshopError(f"{sums} is not a list of digests: {make_it}.")
+    return {_file_name(e["name"] or e["tagged"]): (e["digest"] or e["of_tagged"]).lower() for e in entries if e}
+
+
+def _file_name(written: str) -> str:
+    return written.strip().removeprefix("*").replace("\\", "/").removeprefix("./")
 
 
 def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.DataFrame:
