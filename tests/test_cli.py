@@ -102,6 +102,43 @@ def test_reset_asks_before_it_removes_anything(home: Path) -> None:
     assert not home.exists()
 
 
+def test_reset_of_a_linked_home_removes_its_content(home: Path) -> None:
+    disk = home.with_name("disk")
+    (disk / "data" / "prepared").mkdir(parents=True)
+    (disk / "mlflow.db").touch()
+    home.symlink_to(disk)
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert answer.exit_code == 0
+    assert f"Removed the content of {home}, which is a link to {disk}." in answer.output
+    assert list(disk.iterdir()) == []
+
+
+def test_reset_of_a_mounted_home_removes_its_content(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "data").mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == home)
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert f"Removed the content of {home}, which is a mounted volume." in answer.output
+    assert list(home.iterdir()) == []
+
+
+def test_reset_does_not_follow_a_link_in_the_home(home: Path) -> None:
+    thesis = home.with_name("thesis.tex")
+    thesis.write_text("four years", encoding="utf-8")
+    home.mkdir()
+    (home / "data").symlink_to(home.parent)
+    assert CliRunner().invoke(app, ["reset", "--yes"]).exit_code == 0
+    assert thesis.exists() and not home.exists()
+
+
+def test_reset_leaves_a_folder_alone_that_holds_the_users_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "data").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert "does not look like a home of the workshop" in str(answer.exception)
+    assert (home / "data").exists()
+
+
 def test_reset_of_nothing_says_so(home: Path) -> None:
     answer = CliRunner().invoke(app, ["reset", "--yes"])
     assert answer.exit_code == 0

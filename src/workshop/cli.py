@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -49,17 +50,21 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
     if not home.exists():
         out.print(f"Nothing to remove: there is no {home}.", soft_wrap=True)
         return
-    if not (home / "data").is_dir() and not (home / "mlflow.db").is_file() and any(home.iterdir()):
+    holds_more = any(place.is_relative_to(home.resolve()) for place in (Path("~").expanduser(), PACKAGE))
+    is_ours = (home / "data").is_dir() or (home / "mlflow.db").is_file() or not any(home.iterdir())
+    if holds_more or not is_ours:
         raise WorkshopError(
             f"{home} does not look like a home of the workshop, so it is left alone: remove it by hand."
         )
     if not yes:
         typer.confirm(f"Remove {home} with all tables, models and runs in it?", abort=True)
     try:
-        shutil.rmtree(home)
+        removed = _remove(home)
     except OSError as error:
-        raise WorkshopError(f"Could not remove all of {home} ({error.strerror}): remove the rest by hand.") from error
-    out.print(f"Removed {home}.", soft_wrap=True)
+        raise WorkshopError(
+            f"Could not remove all of {home} ({error.strerror or error}): remove the rest by hand."
+        ) from error
+    out.print(f"Removed {removed}.", soft_wrap=True)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -158,6 +163,21 @@ def main() -> NoReturn:
 def _end_stopped() -> NoReturn:
     err.print("[yellow]Stopped.[/]")
     sys.exit(1)
+
+
+def _remove(home: Path) -> str:
+    """Remove a home, or only its content where the folder is a link or a mounted volume; return what was removed."""
+    for entry in home.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if home.is_symlink():
+        return f"the content of {home}, which is a link to {home.resolve()}"
+    if home.is_mount():
+        return f"the content of {home}, which is a mounted volume"
+    home.rmdir()
+    return str(home)
 
 
 def _become(command: list[str]) -> NoReturn:
