@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+import tempfile
 import unicodedata
 from typing import Any
 
@@ -96,3 +97,11 @@ def test_no_token_is_quoted(said: str) -> None:
     quoted = first_sentence(RuntimeError(said))
     assert "***" in quoted
     assert not re.search(r"dapi0|abc|eyJ", quoted)
+
+
+def test_a_machine_without_a_temporary_folder_is_told_of_tmpdir(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere/at/all"])
+    with pytest.raises(FileNotFoundError) as caught:
+        tempfile.gettempdir()
+    assert "set TMPDIR to one that you may write to" in str(explain_os_error(caught.value))

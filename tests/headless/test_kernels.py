@@ -1,12 +1,16 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 from jupyter_core.utils import run_sync
 
+from tests.core.helpers import refusal
 from workshop.headless import kernels
 
 pytestmark = pytest.mark.integration
@@ -33,6 +37,38 @@ def test_nobody_else_can_reach_a_kernel_and_nothing_of_it_remains(
         assert stat.S_IMODE(folder.stat().st_mode) & 0o777 == 0o700
     assert not folder.exists()
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets have no path there")
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_a_kernel_starts_where_the_temporary_folder_has_a_long_path(tmp_path: Path, warm: str) -> None:
+    long = tmp_path / ("a" * 90)
+    long.mkdir()
+    (tmp_path / "first.py").write_text(
+        "import os, pathlib\n"
+        "from jupyter_core.utils import run_sync\n"
+        "from workshop.headless import kernels\n"
+        "kernels.begin_warming()\n"
+        "with kernels.kernel(dict(os.environ), pathlib.Path.cwd(), pathlib.Path('kernel.log')) as manager:\n"
+        "    client = manager.client()\n"
+        "    client.start_channels()\n"
+        "    run_sync(client.wait_for_ready)(timeout=60)\n"
+        "    folder = pathlib.Path(manager.connection_file).parent\n"
+        "    print(folder.parent, oct(folder.stat().st_mode & 0o777), os.environ['TMPDIR'])\n"
+    )
+    environment = os.environ | {"TMPDIR": str(long), "WORKSHOP_WARM_KERNELS": warm}
+    done = subprocess.run(
+        [sys.executable, "first.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["/tmp", "0o700", str(long)], done.stderr
+
+
+def test_without_a_short_temporary_folder_tmpdir_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/" + "a" * 90)
+    with refusal("/aaa", "too long for the address of a socket", "set TMPDIR to a short path"):  # noqa: SIM117
+        with kernels._room_for_sockets():
+            raise PermissionError(13, "Permission denied", "/tmp/workshop-kernel-1")
+    assert tempfile.tempdir == "/" + "a" * 90
 
 
 def test_a_kernel_has_the_environment_it_was_given_and_no_other(tmp_path: Path) -> None:
