@@ -2,6 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# What the user has set for other installations is left out; indexes, proxies and certificates stay, so a mirror works.
+# pip.conf can name a target or a prefix, which no variable takes back: `pip download` has neither, and needs the index.
+CLEAN := env -u PYTHONHOME -u PYTHONPATH
+FETCH := $(CLEAN) -u PIP_CONSTRAINT -u PIP_REQUIREMENT -u PIP_PYTHON PIP_REQUIRE_HASHES=0 PIP_REQUIRE_VIRTUALENV=0
+PLACE := $(CLEAN) PIP_CONFIG_FILE=/dev/null
+UV := $(CLEAN) -u UV_PYTHON -u UV_SYSTEM_PYTHON -u UV_TARGET -u UV_PREFIX -u UV_CONSTRAINT \
+	-u UV_OVERRIDE -u UV_EXCLUDE -u UV_EXCLUDE_NEWER -u UV_NO_BUILD -u UV_NO_BINARY -u UV_REQUIRE_HASHES -u UV_NO_VERIFY_HASHES \
+	-u UV_BREAK_SYSTEM_PACKAGES -u UV_PROJECT -u UV_WORKING_DIR -u UV_WORKING_DIRECTORY -u UV_TORCH_BACKEND
 
 .PHONY: help setup cd test thorough lab bench spark lock clean
 
@@ -11,11 +19,13 @@ help: ## this list
 setup: $(READY) ## create .venv with the pinned packages (the other targets do this by themselves)
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s: make PYTHON=/path/to/python3.11 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[^ ]+' requirements.txt)"
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(CLEAN) $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s: make PYTHON=/path/to/python3.11 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(CLEAN) $(PYTHON) -m venv .venv
+	@pin="$$(grep -oE '^uv==[^ ]+' requirements.txt)" && \
+		$(FETCH) $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .venv/uv "$$pin" && \
+		$(PLACE) $(BIN)/python -m pip --isolated install --quiet --disable-pip-version-check --no-index --no-deps .venv/uv/uv-*
+	$(UV) $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
+	$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 cd: $(READY) ## the whole delivery loop: prepare, train, judge on production data, swap if better, report
@@ -39,14 +49,14 @@ bench: $(READY) ## performance, as ratios against named peers
 	@$(BIN)/python -m bench
 
 spark: $(READY) ## scoring with Spark: installs it (450 MB; Java 17 must be there), tests it and measures it
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
+	$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
 	$(BIN)/pytest tests/core/test_spark_scoring.py
 	@$(BIN)/python -m bench spark
 
 lock: $(READY) ## compile requirements.txt and requirements-spark.txt again from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	$(UV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 		--all-extras --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	$(UV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 		--group spark --constraint requirements.txt --no-emit-index-url --custom-compile-command 'make lock' \
 		--output-file requirements-spark.txt
 
