@@ -79,10 +79,11 @@ def ui(
 ) -> None:
     """Open MLflow's own pages on the kit's store: experiments, runs, models."""
     from workshop.core import listening, store
+    from workshop.core.store_faults import without_credentials
 
     settings = current_settings()
     if not store.is_embedded(settings):
-        address = store.without_credentials(store.tracking_uri())
+        address = without_credentials(store.tracking_uri())
         raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
     store.connect()
     # MLflow logs a port that is taken as an error of its own, after the address was announced, and ends with 0.

@@ -1,3 +1,6 @@
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
 from tests.core.helpers import refusal
-from workshop.core import store
+from workshop.core import store, store_faults
 from workshop.core.errors import WorkshopError
 
 
@@ -59,6 +62,65 @@ def test_a_file_that_is_not_there_is_explained_as_anywhere_on_databricks_too(mon
 def test_a_very_long_answer_is_cut() -> None:
     with refusal("MLflow could not pour"), store.explained("pour"):
         raise MlflowException("wine " * 1_000)
+
+
+def with_schema(home: Path, fresh_store: Path, revision: str) -> bytes:
+    home.mkdir()
+    shutil.copy(fresh_store, home / "mlflow.db")
+    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
+        database.execute("update alembic_version set version_num = ?", [revision])
+    return (home / "mlflow.db").read_bytes()
+
+
+def test_a_store_of_an_older_mlflow_is_upgraded_after_a_copy(home: Path, fresh_store: Path) -> None:
+    before = with_schema(home, fresh_store, "bda7b8c39065")
+    with refusal("an older MLflow", f"cp '{home}/mlflow.db'", "mlflow db upgrade 'sqlite:///") as caught:
+        store.connect()
+    assert "reset" not in str(caught.value)
+    assert (home / "mlflow.db").read_bytes() == before
+
+
+def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path) -> None:
+    before = with_schema(home, fresh_store, "ffffffffffff")
+    with refusal("a newer MLflow", "install that MLflow") as caught:
+        store.connect()
+    assert "reset" not in str(caught.value) and "upgrade" not in str(caught.value)
+    assert (home / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("postgresql+pg8000://u:secretpw@127.0.0.1:1/db", ["driver", "pg8000", "install"]),
+        ("mssql+pyodbc://u:secretpw@h/db", ["driver", "pyodbc", "install"]),
+        ("postgresql+nothing://u:secretpw@h/db", ["driver", "install"]),
+        ("postgresql://u:secretpw@h:port/db", ["not the address of a database", "port"]),
+        ("foo+bar://u:secretpw@h/db", ["foo+bar", "MLFLOW_TRACKING_URI"]),
+    ],
+)
+def test_an_address_of_a_database_that_does_not_work_is_explained(
+    uri: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with refusal(*words) as caught:
+        store.connect()
+    assert "secretpw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (requests.exceptions.ProxyError("Tunnel failed"), ["proxy", "NO_PROXY"]),
+        (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), ["not trusted", "SERVER_CERT_PATH"]),
+        (requests.exceptions.SSLError("WRONG_VERSION_NUMBER"), ["No encrypted connection", "https://"]),
+        (requests.ConnectionError("NameResolutionError: Failed to resolve 'h'"), ["name", "is not found"]),
+        (requests.ConnectTimeout("timed out"), ["did not answer"]),
+        (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /x"), ["/x", "CA_BUNDLE"]),
+    ],
+)
+def test_why_a_server_is_not_reached_is_named(reason: Exception, words: list[str]) -> None:
+    with refusal(*words):
+        raise WorkshopError(store_faults.unreachable(reason, "https://h", "start it", 10))
 
 
 @pytest.mark.parametrize("error", [WorkshopError("The glass is full."), KeyError("glass"), KeyboardInterrupt()])

@@ -57,7 +57,7 @@ def printable(text: str) -> str:
 
 def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
     """At most that many characters of it, and a sign where there are more."""
-    return text if len(text) <= longest else f"{text[:longest]} …"
+    return text if len(text) <= longest else f"{text[:longest].rsplit(' ', 1)[0]} …"
 
 
 def without_tokens(text: str) -> str:

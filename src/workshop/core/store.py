@@ -13,6 +13,8 @@ import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -20,6 +22,7 @@ from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder
 from workshop.core.registries import is_databricks, open_client, registry_beside
 from workshop.core.settings import Settings, current_settings
+from workshop.core.store_faults import database_explained, unreachable, without_credentials
 
 # A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
 # a value that a team has set itself stays.
@@ -144,13 +147,17 @@ def connect() -> MlflowClient:
     if is_databricks(uri):
         _require_workspace()
     if is_embedded(settings):
-        advice = f"restore {settings.home / 'mlflow.db'}, or start afresh with `workshop reset`"
+        advice = f"restore {settings.home / 'mlflow.db'} from a copy, or set WORKSHOP_HOME to a new folder"
     elif is_databricks(uri):
         advice = "run it again in some minutes, and look at the workspace with `workshop doctor`"
     else:
         advice = "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
     # Two processes that both find no tables would both create them.
-    with FileLock(settings.lock_file("mlflow-store")), explained("open its store", advice):
+    with (
+        FileLock(settings.lock_file("mlflow-store")),
+        explained("open its store", advice),
+        database_explained(uri),
+    ):
         client = open_client()
         client.search_experiments(max_results=1)
     return client
@@ -241,11 +248,6 @@ def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str
     return f"MLflow could not {doing}: {said}{what_to_do}."
 
 
-def without_credentials(uri: str) -> str:
-    """The URI as it may be shown: a user name and a password in it are nobody else's business."""
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
-
-
 def _on_databricks() -> bool:
     return is_databricks(tracking_uri())
 
@@ -276,15 +278,20 @@ def _require_workspace() -> None:
 
 
 def _require_answer(uri: str) -> None:
+    """Look whether an MLflow server answers, with MLflow's own credentials, certificates and proxies."""
     shown = without_credentials(uri)
     advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_SECONDS_TO_ANSWER)
-    except requests.Timeout as error:
-        raise WorkshopError(
-            f"The MLflow server at {shown} did not answer within {_SECONDS_TO_ANSWER} seconds: {advice}."
-        ) from error
-    except requests.RequestException as error:
-        raise WorkshopError(f"There is no MLflow server at {shown}: {advice}.") from error
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=_SECONDS_TO_ANSWER,
+            raise_on_status=False,
+        )
+    except (MlflowException, OSError) as error:
+        reason = error.__cause__ or error.__context__ or error
+        raise WorkshopError(unreachable(reason, shown, advice, _SECONDS_TO_ANSWER)) from error
     if answer.status_code >= 500:
         raise WorkshopError(f"The MLflow server at {shown} answers with error {answer.status_code}: {advice}.")

@@ -100,7 +100,7 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
         (wrong_setting, "settings", ["WORKSHOP_SLOTS is 'drawer'", "'alias' or 'stage'"]),
         (full_disk, "disk", ["0.1 GB are free", "free some space"]),
         (file_for_a_home, "home", ["a file stands where a folder is needed", "WORKSHOP_HOME=/path/to/folder"]),
-        (damaged_store, "store", ["MLflow could not open its store", "restore", "workshop reset"]),
+        (damaged_store, "store", ["MLflow could not open its store", "restore", "set WORKSHOP_HOME to a new folder"]),
         (no_git, "Git", ["there is none", "install it"]),
         (clock_that_lost_its_battery, "clock", ["it says 1970-01-02", "set it"]),
     ],

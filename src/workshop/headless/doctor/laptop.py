@@ -16,6 +16,7 @@ from workshop.core import store
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.git import run as run_git
 from workshop.core.settings import PACKAGE, Settings, current_settings
+from workshop.core.store_faults import without_credentials
 from workshop.headless import kernels, notebooks
 from workshop.headless.doctor.report import Note, Report
 
@@ -95,7 +96,7 @@ def open_store() -> str:
     """Whether the MLflow store answers."""
     store.connect()
     known: Settings = current_settings()
-    where = "the kit's own" if store.is_embedded(known) else store.without_credentials(store.tracking_uri(known))
+    where = "the kit's own" if store.is_embedded(known) else without_credentials(store.tracking_uri(known))
     return f"MLflow's store opens: {where}"
 
 

@@ -1,0 +1,99 @@
+"""Why an MLflow store does not open: its server, its database's driver and address, its schema."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mlflow
+import requests
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from workshop.core.errors import WorkshopError, first_sentence
+
+_OTHER_SCHEMA = re.compile("out-of-date database schema|Can't locate revision")
+
+
+def without_credentials(uri: str) -> str:
+    """The URI as it may be shown: a user name and a password in it are nobody else's business."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
+
+
+@contextmanager
+def database_explained(uri: str) -> Iterator[None]:
+    """Turn an address without a driver and a schema of another MLflow into one sentence."""
+    shown = without_credentials(uri)
+    try:
+        yield
+    except (ImportError, NoSuchModuleError) as error:
+        raise WorkshopError(
+            f"The database driver for {shown} is not installed ({first_sentence(error)}): install it into this "
+            "environment with pip, or name an installed driver in MLFLOW_TRACKING_URI, as in postgresql+psycopg2://."
+        ) from error
+    except (ArgumentError, ValueError) as error:
+        raise WorkshopError(
+            f"MLFLOW_TRACKING_URI is not the address of a database ({shown}): correct it, for example the port."
+        ) from error
+    except MlflowException as error:
+        if _OTHER_SCHEMA.search(str(error)):
+            raise WorkshopError(_other_mlflow(uri, str(error))) from error
+        raise
+
+
+def _other_mlflow(uri: str, said: str) -> str:
+    """Return what to do about a store whose schema is of another MLflow; nothing in it may be lost."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # takes a moment, and only a fault needs it
+    from mlflow.store.db.utils import _get_alembic_config  # noqa: PLC0415
+
+    place = without_credentials(uri).split("?")[0]
+    found = re.search(r"found version (\w+)|identified by '(\w+)'", said)
+    revision = (found[1] or found[2]) if found else ""
+    known = {each.revision for each in ScriptDirectory.from_config(_get_alembic_config("")).walk_revisions()}  # type: ignore[no-untyped-call]
+    if revision not in known and revision != "None":
+        return (
+            f"The store {place} was written by a newer MLflow than this one ({mlflow.__version__}): install that "
+            "MLflow, as `make setup` does in the checkout that wrote it; nothing in the store has changed."
+        )
+    original = place.removeprefix("sqlite:///")
+    copy = f"`cp '{original}' '{original}.before-upgrade'`" if original != place else "the database's own backup"
+    return (
+        f"The store {place} was written by an older MLflow than this one ({mlflow.__version__}): end everything that "
+        f"uses it, make a copy with {copy}, then run `{sys.executable} -m mlflow db upgrade '{place}'`."
+    )
+
+
+def unreachable(reason: BaseException, shown: str, advice: str, seconds: float) -> str:
+    """Return the sentence for a look at an MLflow server that failed, with the cause and what to do."""
+    said, server = str(reason), f"the MLflow server at {shown}"
+    quoted = without_credentials(first_sentence(reason))
+    no_answer = f"The MLflow server at {shown} did not answer within {seconds} seconds: {advice}."
+    causes = [
+        (
+            isinstance(reason, requests.exceptions.ProxyError),
+            f"The proxy on the way to {server} fails: correct HTTPS_PROXY and HTTP_PROXY, or add the server's name to "
+            "NO_PROXY.",
+        ),
+        (
+            "CERTIFICATE_VERIFY_FAILED" in said,
+            f"The certificate of {server} is not trusted: set MLFLOW_TRACKING_SERVER_CERT_PATH to the file with the "
+            "certificate of the authority that issued it.",
+        ),
+        (
+            isinstance(reason, requests.exceptions.SSLError),
+            f"No encrypted connection to {server} is possible ({quoted}): correct the https:// in MLFLOW_TRACKING_URI, "
+            "or set MLFLOW_TRACKING_CLIENT_CERT_PATH if the server asks for a certificate.",
+        ),
+        (isinstance(reason, requests.Timeout) or "timed out" in said, no_answer),
+        (
+            "NameResolutionError" in said or "Failed to resolve" in said,
+            f"The name of {server} is not found: correct MLFLOW_TRACKING_URI, or the network.",
+        ),
+        (isinstance(reason, requests.ConnectionError), f"There is no MLflow server at {shown}: {advice}."),
+        (
+            "certificate" in said,  # requests: a file of certificates that is missing
+            f"No connection to {server} is possible ({quoted}): correct MLFLOW_TRACKING_SERVER_CERT_PATH, "
+            "MLFLOW_TRACKING_CLIENT_CERT_PATH or REQUESTS_CA_BUNDLE.",
+        ),
+    ]
+    return next((text for holds, text in causes if holds), f"No connection to {server} ({quoted}): {advice}.")
