@@ -113,6 +113,15 @@ def test_a_full_disk_is_explained(table: DeltaFolder, monkeypatch: pytest.Monkey
         table.write(ROWS, {})
 
 
+def test_a_file_system_without_hard_links_is_explained(table: DeltaFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError("Generic LocalFileSystem error\n  Unable to rename file\n  Operation not permitted (os error 1)")
+
+    monkeypatch.setattr(delta_folder, "write_deltalake", refused)
+    with refusal(str(table.path), "has no hard links", "set WORKSHOP_HOME"):
+        table.write(ROWS, {})
+
+
 @pytest.mark.parametrize("damage", ["gone", "garbage"])
 def test_damaged_rows_are_explained(table: DeltaFolder, damage: str) -> None:
     table.write(ROWS, {})

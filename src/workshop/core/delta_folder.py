@@ -15,7 +15,7 @@ from pyarrow.lib import ArrowException
 
 from workshop.core.delta_table import COMMIT_KEY, Table
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
-from workshop.core.settings import current_settings, is_mounted
+from workshop.core.settings import current_settings, is_mounted, without_hard_links
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class DeltaFolder(Table):
                     commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: json.dumps(dict(commit_metadata))}),
                 )
         except OSError as error:
+            if "Unable to rename file" in str(error):  # the library links where it says rename
+                raise WorkshopError(without_hard_links(self.path)) from error
             raise explain_os_error(error) from error
         except DeltaError as error:
             reason = first_sentence(error)

@@ -29,6 +29,11 @@ def is_mounted(path: Path) -> bool:
     return any(path.is_relative_to(mount) for mount in MOUNTS)
 
 
+def without_hard_links(path: Path) -> str:
+    """Return the sentence for a folder whose file system has no hard links, which a table needs."""
+    return f"The file system of {path} has no hard links, which tables need: set WORKSHOP_HOME to a local folder."
+
+
 class Settings(BaseSettings):
     """What the environment says; every field has a default with which a laptop works."""
 

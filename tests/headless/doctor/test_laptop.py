@@ -80,6 +80,13 @@ def file_for_a_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     home.write_text("", encoding="utf-8")
 
 
+def no_hard_links(patch: pytest.MonkeyPatch, home: Path) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    patch.setattr(Path, "hardlink_to", refused)
+
+
 def damaged_store(patch: pytest.MonkeyPatch, home: Path) -> None:
     (home / "mlflow.db").write_bytes(b"no database")
 
@@ -100,6 +107,7 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
         (wrong_setting, "settings", ["WORKSHOP_SLOTS is 'drawer'", "'alias' or 'stage'"]),
         (full_disk, "disk", ["0.1 GB are free", "free some space"]),
         (file_for_a_home, "home", ["a file stands where a folder is needed", "WORKSHOP_HOME=/path/to/folder"]),
+        (no_hard_links, "home", ["has no hard links", "set WORKSHOP_HOME"]),
         (damaged_store, "store", ["MLflow could not open its store", "restore", "set WORKSHOP_HOME to a new folder"]),
         (no_git, "Git", ["there is none", "install it"]),
         (clock_that_lost_its_battery, "clock", ["it says 1970-01-02", "set it"]),

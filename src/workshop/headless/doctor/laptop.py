@@ -15,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 from workshop.core import store
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.git import run as run_git
-from workshop.core.settings import PACKAGE, Settings, current_settings
+from workshop.core.settings import PACKAGE, Settings, current_settings, is_mounted, without_hard_links
 from workshop.core.store_faults import without_credentials
 from workshop.headless import kernels, notebooks
 from workshop.headless.doctor.report import Note, Report
@@ -87,9 +87,20 @@ def home() -> str:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-") as file:
             file.write(b"written")
+            if not is_mounted(place):
+                _require_hard_links(Path(file.name))
     except OSError as error:
         raise explain_os_error(error) from error
     return f"{place} takes files"
+
+
+def _require_hard_links(file: Path) -> None:
+    link = file.with_name(f"{file.name}-link")
+    try:
+        link.hardlink_to(file)
+    except OSError as error:
+        raise WorkshopError(without_hard_links(file.parent)) from error
+    link.unlink()
 
 
 def open_store() -> str:
