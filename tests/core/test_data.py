@@ -288,14 +288,14 @@ def test_the_tables_hold_what_the_split_gives(tables: None, originals: pd.DataFr
 
 
 def test_tables_of_another_seed_are_not_drawn_again(tables: None) -> None:
-    with refusal("another seed", "workshop reset"):
+    with refusal("another seed", "WORKSHOP_HOME"):
         data.create_datasets(seed=7)
     assert data.load_wines(delta.production_table()).version == 0
 
 
 def test_tables_of_other_files_are_not_drawn_again(tables: None, tmp_path: Path) -> None:
     folder = originals_in(tmp_path / "copy", red=wine(b""))
-    with refusal("other files", "workshop reset"):
+    with refusal("other files", "WORKSHOP_HOME"):
         data.create_datasets(source_folder=folder)
 
 

@@ -127,7 +127,7 @@ def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[
                 raise WorkshopError(
                     "The development and production tables were made from another seed or other files, and drawing "
                     "them again would show production wines to models that trained on them: "
-                    "to start afresh, without tables and models, run `workshop reset`."
+                    "to start afresh beside them, set WORKSHOP_HOME to a new folder."
                 )
             return development.read(), production.read()
         parts = split_off_production(originals, seed)
