@@ -77,5 +77,5 @@ def explain_os_error(error: OSError) -> WorkshopError:
     if "No usable temporary directory" in str(error):  # tempfile's, which has no number of its own
         return WorkshopError("No folder takes temporary files: set TMPDIR to one that you may write to.")
     place = f" at {error.filename}" if error.filename else ""
-    advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}")
+    advice = _ADVICE.get(error.errno or 0, error.strerror or first_sentence(error))
     return WorkshopError(f"Cannot write or read{place}: {advice}.")
