@@ -1,4 +1,4 @@
-"""The process of a headless kernel: an IPython kernel that drops no output and reads nobody's start-up files.
+"""The process of a headless kernel: an IPython kernel that drops no output.
 
 Warm kernels become this after a fork; fresh ones run this module.
 """

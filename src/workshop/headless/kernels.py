@@ -28,14 +28,11 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
-from workshop.core.errors import WorkshopError
+from workshop.headless.socket_folder import PREFIX, room_for_sockets
 
 WARM_PROVISIONER = "workshop-warm"
 _USUAL_PROVISIONER = "local-provisioner"
 _LAUNCHER = "workshop.headless.kernel_process"
-_FOLDER_PREFIX = "workshop-kernel-"
-_LONGEST_SOCKET = f"{_FOLDER_PREFIX}12345678/socket-65535"
-_BYTES_IN_AN_ADDRESS = 103
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _PERSONAL = ("IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP")
 """Variables with a person's or an editor's settings for interactive work: a headless kernel does not get them."""
@@ -52,7 +49,7 @@ def can_start_warm() -> bool:
 def begin_warming() -> None:
     """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
     if can_start_warm():
-        with _room_for_sockets():
+        with room_for_sockets():
             util.get_temp_dir()  # the fork server's, made once in a process
         multiprocessing.get_context("forkserver").set_forkserver_preload(["workshop.headless.warm_imports"])
         with _nothing_to_import_again(), _undisturbed():
@@ -71,9 +68,9 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         cwd: the folder it runs in.
         log: the file that takes what the kernel process itself prints.
     """
-    with _room_for_sockets():
+    with room_for_sockets():
         util.get_temp_dir()  # the fork server's, made once in a process
-        folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     (folder / "ipython").mkdir()
     manager = _Manager(
         kernel_name="python3",
@@ -100,24 +97,6 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
                 client.stop_channels()
             run_sync(manager.cleanup_resources)()
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _room_for_sockets() -> Iterator[None]:
-    """Let new temporary folders be in /tmp while the block runs, where TMPDIR is too long for the address of a socket.
-
-    An address has room for about a hundred bytes. It holds for a kernel's sockets and for that of the fork server.
-    """
-    usual, before = tempfile.gettempdir(), tempfile.tempdir
-    fits = sys.platform == "win32" or len(os.fsencode(Path(usual, _LONGEST_SOCKET))) <= _BYTES_IN_AN_ADDRESS
-    tempfile.tempdir = before if fits else "/tmp"
-    try:
-        yield
-    except OSError as error:
-        problem = "takes no files" if fits else "is too long for the address of a socket, and /tmp takes no files"
-        raise WorkshopError(f"The temporary folder {usual} {problem}: set TMPDIR to a short path.") from error
-    finally:
-        tempfile.tempdir = before
 
 
 def exit_code(manager: AsyncKernelManager) -> int | None:
