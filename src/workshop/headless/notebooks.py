@@ -59,6 +59,19 @@ class Notebook:
         except WorkshopError as error:
             raise RequestError(f"The parameters cell of the notebook {self.name} {error}") from error
 
+    def require_kept(self, names: Iterable[str]) -> None:
+        """Check that no cell sets one of these parameters back, which the run gives.
+
+        Raises:
+            RequestError: a cell does.
+        """
+        if (found := parameters_cell.set_back(self.read(), names)) is not None:
+            number, name = found
+            raise RequestError(
+                f"The notebook {self.name} sets the parameter {name} in its code cell {number}, which undoes the value "
+                "that the run gives: remove that assignment."
+            )
+
     def code_cells(self) -> int:
         """How many cells of code it has."""
         return sum(cell.cell_type == "code" for cell in self.read().cells)

@@ -1,7 +1,7 @@
 """The parameters that a notebook declares: the assignments in its cell tagged `parameters`, read as Python."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import nbformat
@@ -28,6 +28,30 @@ def types_of(source: str) -> dict[str, type]:
         for statement in _parse(source).body
         for name, annotation, default in _assigned(statement)
     }
+
+
+def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int, str] | None:
+    """Return the first code cell that assigns a plain value to one of these parameters, or None.
+
+    Papermill injects a run's values right behind the tagged cell, so such a cell would undo one of them.
+
+    Returns:
+        The number of the code cell, from 1, and the parameter.
+    """
+    wanted = set(names)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, start=1):
+        if TAG in (cell.metadata.get("tags") or ()) or not any(name in cell.source for name in wanted):
+            continue
+        try:
+            body = _parse(cell.source).body
+        except WorkshopError:
+            continue  # the run fails at this cell, and names it
+        for statement in body:
+            for name, _, value in _assigned(statement):
+                if name in wanted and isinstance(value, ast.Constant):
+                    return number, name
+    return None
 
 
 def _parse(source: str) -> ast.Module:

@@ -144,13 +144,16 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
         # CD must not quietly score with anything else, not even where nothing has been promoted.
         **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
     }
-    return {
+    parameters = {
         notebook.name: {
             **{name: value for name, value in own.items() if name in notebook.declared()},
             **given[notebook.name],
         }
         for notebook in chosen
     }
+    for notebook in chosen:
+        notebook.require_kept(parameters[notebook.name])
+    return parameters
 
 
 def _holders_or(before: dict[str, str | None], slots: Slots) -> dict[str, str | None]:
