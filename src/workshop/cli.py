@@ -51,11 +51,8 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
         out.print(f"Nothing to remove: there is no {home}.", soft_wrap=True)
         return
     holds_more = any(place.is_relative_to(home.resolve()) for place in (Path("~").expanduser(), PACKAGE))
-    is_ours = (
-        (home / "data").is_dir()
-        or (home / "mlflow.db").is_file()
-        or {each.name for each in home.iterdir()} <= {"errors"}
-    )
+    content = {each.name for each in home.iterdir()}
+    is_ours = (home / "data").is_dir() or (home / "mlflow.db").is_file() or content <= {"errors"}
     if holds_more or not is_ours:
         raise WorkshopError(
             f"{home} does not look like a home of the workshop, so it is left alone: remove it by hand."

@@ -12,6 +12,7 @@ from jupyter_core.utils import run_sync
 
 from tests.core.helpers import refusal
 from workshop.headless import kernels
+from workshop.headless.socket_folder import room_for_sockets
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +67,7 @@ def test_a_kernel_starts_where_the_temporary_folder_has_a_long_path(tmp_path: Pa
 def test_without_a_short_temporary_folder_tmpdir_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/" + "a" * 90)
     with refusal("/aaa", "too long for the address of a socket", "set TMPDIR to a short path"):  # noqa: SIM117
-        with kernels._room_for_sockets():
+        with room_for_sockets():
             raise PermissionError(13, "Permission denied", "/tmp/workshop-kernel-1")
     assert tempfile.tempdir == "/" + "a" * 90
 
