@@ -39,7 +39,7 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 
 thorough: $(READY) ## what `make test` tries at some calls of a real registry, at every call (twenty minutes)
 	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal tests/test_registries.py tests/core/test_swap.py tests/test_agent_killed.py \
-		tests/test_pipelines_story.py tests/test_delivery.py tests/test_first_delivery.py tests/core/test_databricks_registry.py \
+		tests/test_pipelines_story.py tests/test_asked_for.py tests/test_delivery.py tests/test_first_delivery.py tests/core/test_databricks_registry.py \
 		tests/headless/databricks tests/headless/doctor
 
 lab: $(READY) ## JupyterLab on the notebooks
