@@ -40,6 +40,12 @@ def test_each_notebook_gets_what_the_run_is_for_if_it_declares_it() -> None:
     }
 
 
+def test_a_relative_folder_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = Request(parameters={"source_folder": "wines"}, notebooks=("0",))
+    assert _parameters(request, select(["0"]))["part_0_create_datasets"]["source_folder"] == str(tmp_path / "wines")
+
+
 @pytest.mark.parametrize(("name", "option"), [("run_name", "--run-name"), ("devops_action", "--action")])
 def test_what_has_an_option_of_its_own_is_no_parameter(name: str, option: str) -> None:
     with pytest.raises(RequestError, match=f"use {option} instead of -p"):

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 
@@ -16,6 +17,9 @@ from workshop.headless import interruption, kernels, local
 from workshop.headless.obligations import Obligations
 from workshop.headless.plan import Executed, Plan, Progress
 from workshop.headless.summary import Failure, NotebookResult, RunStatus
+
+_PATHS = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Environment variables that name files; a relative path is that of the command's folder, and kernels have another."""
 
 
 class LocalTarget:
@@ -40,6 +44,7 @@ class LocalTarget:
         """See `Target`; kernels have tidied up after themselves."""
         environment = {
             **os.environ,
+            **{name: str(Path(os.environ[name]).absolute()) for name in _PATHS if os.environ.get(name)},
             "WORKSHOP_HOME": str(current_settings().home),
             "WORKSHOP_RUN_ID": plan.run_id,
             "WORKSHOP_RUN_NOTEBOOKS": ",".join(notebook.name for notebook in plan.notebooks),

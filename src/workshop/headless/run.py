@@ -136,7 +136,10 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
     for name, option in _OPTIONS.items():
         if name in request.parameters:
             raise RequestError(f"The parameter {name} has an option of its own: use {option} instead of -p.")
-    given = notebooks.check_parameters(chosen, request.parameters)
+    asked = dict(request.parameters)
+    if request.target == "local" and asked.get("source_folder"):
+        asked["source_folder"] = str(Path(asked["source_folder"]).absolute())  # kernels run in another folder
+    given = notebooks.check_parameters(chosen, asked)
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
