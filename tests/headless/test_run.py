@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from workshop.core.errors import WorkshopError
 from workshop.core.handover import MIME_TYPE
 from workshop.core.parameters import DevopsAction
 from workshop.core.settings import current_settings
+from workshop.headless import notebooks
 from workshop.headless.local_target import returned_by, unfinished
 from workshop.headless.notebooks import RequestError, select
 from workshop.headless.plan import Request
@@ -38,6 +40,17 @@ def test_each_notebook_gets_what_the_run_is_for_if_it_declares_it() -> None:
         "part_1_3_evaluating": {"run_name": "dev-ana", "devops_action": "Deployment"},
         "part_1_4_scoring": {"run_name": "dev-ana", "slot": "production"},
     }
+
+
+def test_a_notebook_that_has_lost_its_parameters_cell_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(notebooks.FOLDER, tmp_path / "notebooks")
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
+    path = tmp_path / "notebooks" / "part_1_3_evaluating.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace('"parameters"', '"parameter"'), encoding="utf-8")
+    with pytest.raises(RequestError, match="part_1_3_evaluating declares no parameter compare_only"):
+        _parameters(Request(DevopsAction.DEPLOYMENT, compare_only=True), select())
 
 
 def test_a_relative_folder_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from workshop.core import schemas
 from workshop.core.delta_table import Snapshot, Table
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
-from workshop.core.settings import PACKAGE, current_settings
+from workshop.core.settings import PACKAGE, PREPARATION, current_settings
 from workshop.core.tables import development_table, prepared_table, production_table
 
 HIGH_QUALITY = 7
@@ -27,8 +27,6 @@ SPLIT_SEED = 20
 """Fixed for the project, not a parameter: if runs drew their test wines differently, one model's test wines would be
 another one's training wines, and a comparison on them would be won by the model that had seen them."""
 
-PREPARATION = "part_1_1_data_prep"
-"""The notebook that writes a run's prepared wines."""
 ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
 """The original files, with the value of `is_red` for their wines."""
 _DIGEST = "[0-9a-fA-F]{64}"

@@ -20,14 +20,12 @@ from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
 from workshop.core.registries import newest_first, open_client, require_fitting
 from workshop.core.schemas import FEATURES
-from workshop.core.settings import current_settings
+from workshop.core.settings import TRAINING, current_settings
 from workshop.core.store import explained
 
 TRUSTED_TYPES = ["sklearn.tree._tree.Tree", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
 """The types beyond skops' own that a model of ours may hold; a new kind of model may need its types added here."""
 
-TRAINING = "part_1_2_training"
-"""The notebook that registers a run's candidate."""
 RUN_NAME_TAG = "workshop.run_name"
 RUN_ID_TAG = "workshop.run_id"
 DATA_TAG = "workshop.data_version"

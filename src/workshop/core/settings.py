@@ -13,6 +13,10 @@ from workshop.core.errors import WorkshopError, explain_os_error
 
 _UNFIT_FOR_DELTA = re.compile(r"[#?\[\]^|\\]|%[0-9a-fA-F]{2}")
 _CATALOG_AND_SCHEMA = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+PREPARATION = "part_1_1_data_prep"
+"""The notebook that writes a run's prepared wines."""
+TRAINING = "part_1_2_training"
+"""The notebook that registers a run's candidate."""
 MOUNTS = (Path("/Volumes"), Path("/dbfs"))
 """Where Databricks shows cloud storage as folders: without hard links and locks, and never a laptop's own."""
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workshop.core.data import PREPARATION
 from workshop.core.errors import WorkshopError, printable
 from workshop.core.handover import HandedOver
-from workshop.core.model import RUN_ID_TAG, RUN_NAME_TAG, TRAINING
+from workshop.core.model import RUN_ID_TAG, RUN_NAME_TAG
 from workshop.core.parameters import DevopsAction, Parameters
 from workshop.core.registries import open_client
+from workshop.core.settings import PREPARATION, TRAINING
 from workshop.core.store import explained
 from workshop.headless.notebooks import SCORING
 from workshop.headless.plan import Plan

@@ -9,7 +9,7 @@ from workshop.core import store
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
 from workshop.core.provenance import find_commit
-from workshop.core.settings import Settings, current_settings
+from workshop.core.settings import PREPARATION, TRAINING, Settings, current_settings
 from workshop.core.slots import Slots, open_slots
 from workshop.headless import interruption, notebooks, report
 from workshop.headless.local_target import LocalTarget
@@ -17,6 +17,13 @@ from workshop.headless.notebooks import Notebook, RequestError
 from workshop.headless.plan import Executed, Plan, Progress, Request, Target
 from workshop.headless.summary import EXIT_CODES, Summary
 
+_DECLARED = {
+    PREPARATION: {"run_name"},
+    TRAINING: {"run_name", "model_name"},
+    report.EVALUATION: {"run_name", "model_name", "devops_action", "compare_only"},
+    notebooks.SCORING: {"run_name", "model_name", "slot"},
+}
+"""What each of the kit's notebooks must take from a run: without one of these it would do something else unnoticed."""
 _OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
 
 
@@ -155,6 +162,11 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
         for notebook in chosen
     }
     for notebook in chosen:
+        if missing := sorted(_DECLARED.get(notebook.name, set()) - set(notebook.declared())):
+            raise RequestError(
+                f"The notebook {notebook.name} declares no parameter {missing[0]}, which a run gives it: put it into "
+                "the cell tagged `parameters`, and the tag back on that cell if it was lost."
+            )
         notebook.require_kept(parameters[notebook.name])
     return parameters
 
