@@ -28,6 +28,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
+from workshop.headless.kernel_manager import KernelManager
 from workshop.headless.socket_folder import PREFIX, room_for_sockets
 
 WARM_PROVISIONER = "workshop-warm"
@@ -72,7 +73,7 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         util.get_temp_dir()  # the fork server's, made once in a process
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     (folder / "ipython").mkdir()
-    manager = _Manager(
+    manager = KernelManager(
         kernel_name="python3",
         kernel_spec_manager=_OwnKernel(folder / "ipython"),
         connection_file=str(folder / "connection.json"),
@@ -148,18 +149,6 @@ class _OwnKernel(KernelSpecManager):
             language="python",
             metadata={"kernel_provisioner": {"provisioner_name": provisioner}},
         )
-
-
-class _Manager(AsyncKernelManager):
-    """Remembers its clients: whoever is handed a manager, as papermill is here, leaves their sockets open."""
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        self.clients: list[Any] = []
-
-    def client(self, **traits: Any) -> Any:
-        self.clients.append(super().client(**traits))
-        return self.clients[-1]
 
 
 class WarmProvisioner(LocalProvisioner):
