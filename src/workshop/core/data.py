@@ -3,9 +3,7 @@
 Every table is a Delta table, so each run can say which version of the data it saw, and no run's rows are ever lost.
 """
 
-import codecs
 import hashlib
-import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from workshop.core import schemas
 from workshop.core.delta_table import Snapshot, Table
+from workshop.core.digests import expected_digests
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
 from workshop.core.settings import PACKAGE, PREPARATION, current_settings
@@ -29,10 +28,6 @@ another one's training wines, and a comparison on them would be won by the model
 
 ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
 """The original files, with the value of `is_red` for their wines."""
-_DIGEST = "[0-9a-fA-F]{64}"
-_DIGEST_LINE = re.compile(
-    rf"SHA2?-?256 ?\((?P<tagged>.+)\) ?= ?(?P<of_tagged>{_DIGEST})|(?P<digest>{_DIGEST})\s+(?P<name>.+)"
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ def read_originals(folder: Path | None = None) -> pd.DataFrame:
         WorkshopError: a file is missing, altered, empty or lacks a column.
     """
     folder = folder or PACKAGE / "data"
-    digests = _expected_digests(folder / "SHA256SUMS")
+    digests = expected_digests(folder / "SHA256SUMS")
     frames = [_read_original(folder / name, digests, is_red) for name, is_red in ORIGINALS.items()]
     wines = pd.concat(frames, ignore_index=True)
     wines.insert(0, WINE_ID, wine_ids(wines))
@@ -239,31 +234,6 @@ def _alike(wines: pd.DataFrame, target: pd.Series, share: float, seed: int) -> t
 
 def _digest(wines: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(wines, index=False).to_numpy().tobytes()).hexdigest()
-
-
-def _expected_digests(sums: Path) -> dict[str, str]:
-    """Return the digest of each file that a list contains, in the forms of sha256sum, BSD, OpenSSL and PowerShell."""
-    make_it = "make it with `sha256sum *.csv > SHA256SUMS` in the folder of the CSV files"
-    try:
-        content = sums.read_bytes()
-    except FileNotFoundError as error:
-        raise WorkshopError(f"{sums} is missing: {make_it}.") from error
-    except OSError as error:
-        raise explain_os_error(error) from error
-    try:  # PowerShell 5 redirects into UTF-16
-        text = content.decode(
-            "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-        )
-    except UnicodeDecodeError as error:
-        raise WorkshopError(f"{sums} is not a text file: {make_it}.") from error
-    entries = [_DIGEST_LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
-    if None in entries:
-        raise WorkshopError(f"{sums} is not a list of digests: {make_it}.")
-    return {_file_name(e["name"] or e["tagged"]): (e["digest"] or e["of_tagged"]).lower() for e in entries if e}
-
-
-def _file_name(written: str) -> str:
-    return written.strip().removeprefix("*").replace("\\", "/").removeprefix("./")
 
 
 def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.DataFrame:
