@@ -56,8 +56,12 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
-    """At most that many characters of it, and a sign where there are more."""
-    return text if len(text) <= longest else f"{text[:longest].rsplit(' ', 1)[0]} …"
+    """Return at most that many characters of a text, cut between two words where it can be, and a sign for the rest."""
+    if len(text) <= longest:
+        return text
+    head = text[:longest]
+    words = head.rsplit(" ", 1)[0]
+    return f"{words if len(words) > longest // 2 else head} …"
 
 
 def without_tokens(text: str) -> str:
