@@ -126,7 +126,7 @@ def read_parameters(**cell_values: Any) -> Parameters:
     notebook_task.take_environment(widgets)
     given = {name: widgets.get(name, value) for name, value in cell_values.items()}
     read = Parameters(**{name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()})
-    require_as_given(read, *cell_values)
+    require_as_given(read)
     _read_last["parameters"] = read
     return read
 
@@ -144,13 +144,13 @@ def require_as_given(parameters: Parameters, *names: str) -> None:
 
     Args:
         parameters: the values that the notebook works with.
-        names: the parameters to check.
+        names: the parameters to check besides those that were set.
 
     Raises:
         WorkshopError: a value differs.
     """
     given, actual = notebook_task.given_parameters(), parameters.model_dump()
-    for name in names:
+    for name in sorted({*names, *parameters.model_fields_set}):
         if name not in given:
             continue
         asked = check_parameter(name, given[name], type(actual[name]))

@@ -62,7 +62,7 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     Raises:
         WorkshopError: there is no candidate, a table is missing, or a parameter is not the one that the run gave.
     """
-    require_as_given(parameters, *{*_DECISIVE, *parameters.model_fields_set})
+    require_as_given(parameters, *_DECISIVE)
     terms = Terms(
         confidence=parameters.confidence,
         min_improvement=parameters.min_improvement,
