@@ -10,6 +10,8 @@ from workshop.core import store
 def connect_with_others(barrier: Barrier, home: str, answers: "multiprocessing.Queue[str]") -> None:
     """Open the store in `home` at the same moment as the others, and answer with the first experiment's name."""
     os.environ["WORKSHOP_HOME"] = home
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)  # of the test that started the fork server
     barrier.wait()
     try:
         answers.put(store.connect().search_experiments()[0].name)

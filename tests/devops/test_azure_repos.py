@@ -98,7 +98,7 @@ def test_opens_one_and_finds_it_again(service: Service) -> None:
 
 
 def test_the_command_says_where_to_look(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    summary = {"status": "staged", "exit_code": 0, "sentence": "Better."}
+    summary = {"status": "staged", "exit_code": 0, "sentence": "Better.", "outcome": {"status": "staged"}}
     (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     asked = ["open-pull-request", "--source", "dev-ana", "--target", "main", "--published", str(tmp_path)]
 
