@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,18 @@ def isolated(home: Path, user_home: Path) -> Iterator[None]:
 def user_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person's home folder; one for all tests, so that Matplotlib builds its font cache only once."""
     return tmp_path_factory.mktemp("user")
+
+
+@pytest.fixture(autouse=True)
+def usual_signals() -> None:
+    """Let Ctrl-C and SIGTERM do in this test what they do in a new process, whatever a test before has set.
+
+    A command that runs in this process keeps Ctrl-C for itself, and a test that interrupts waits in vain after that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
 
 
 @pytest.fixture(autouse=True)

@@ -240,7 +240,9 @@ def test_an_interrupt_cancels_the_run(tmp_path: Path) -> None:
     finally:
         over.set()
         thread.join()
-    assert (results(done)["long"], results(done)["rest"], done.result) == ("canceled", "canceled", "canceled")
+    assert (results(done)["long"], results(done)["rest"], done.result) == ("canceled", "canceled", "canceled"), (
+        laptop.log_of(done, "long")
+    )
     assert laptop.log_of(done, "long") == "ready\nstopped\n"
     assert record.Runs().load(done.number) == done
 
