@@ -49,13 +49,15 @@ def workshop_here(*arguments: str) -> Finished:
 
     out, err = io.StringIO(), io.StringIO()
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["workshop", *arguments])
-        patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which `workshop run` replaces
-        with pytest.raises(SystemExit) as ended:
-            main()
-    for each, handler in before.items():
-        signal.signal(each, handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["workshop", *arguments])
+            patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which `workshop run` replaces
+            with pytest.raises(SystemExit) as ended:
+                main()
+    finally:  # also where a test plays a process that is killed
+        for each, handler in before.items():
+            signal.signal(each, handler)
     assert isinstance(ended.value.code, int)
     return Finished(ended.value.code, out.getvalue(), err.getvalue())
 
