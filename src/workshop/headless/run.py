@@ -154,15 +154,16 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
         # CD must not quietly score with anything else, not even where nothing has been promoted.
         **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
     }
+    declared = {notebook.name: set(notebook.declared()) for notebook in chosen}
     parameters = {
         notebook.name: {
-            **{name: value for name, value in own.items() if name in notebook.declared()},
+            **{name: value for name, value in own.items() if name in declared[notebook.name]},
             **given[notebook.name],
         }
         for notebook in chosen
     }
     for notebook in chosen:
-        if missing := sorted(_DECLARED.get(notebook.name, set()) - set(notebook.declared())):
+        if missing := sorted(_DECLARED.get(notebook.name, set()) - declared[notebook.name]):
             raise RequestError(
                 f"The notebook {notebook.name} declares no parameter {missing[0]}, which a run gives it: put it into "
                 "the cell tagged `parameters`, and the tag back on that cell if it was lost."
