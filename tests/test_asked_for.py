@@ -89,7 +89,13 @@ def check(home: Path, folder: Path, name: str, place: int, made: Edit, action: s
     edit(folder, name, place, made.source)
     before = holders()
     ended = workshop_here("run", "--action", action, *(["--compare-only"] if compare_only else []))
-    after, summary = holders(), latest_summary(home)
+    after = holders()
+    if ended.code == 2:  # refused before it started, so there is no summary of it
+        assert not made.harmless
+        assert name in ended.err
+        assert before == after
+        return
+    summary = latest_summary(home)
     assert ended.code == summary["exit_code"]
     assert (summary["slots_before"], summary["slots_after"]) == (before, after), summary["sentence"]
     assert (before != after) == (summary["status"] in {"promoted", "staged"}), summary["sentence"]
@@ -112,6 +118,8 @@ def check(home: Path, folder: Path, name: str, place: int, made: Edit, action: s
     ("name", "place", "made", "action", "compare_only"),
     [
         (EVALUATION, 0, BEFORE_THEY_ARE_READ[0], "deployment", True),
+        (EVALUATION, 0, BEFORE_THEY_ARE_READ[0], "integration", False),
+        (EVALUATION, 0, BEFORE_THEY_ARE_READ[1], "integration", False),
         (EVALUATION, 5, EDITS[1], "deployment", False),
         (TRAINING, 3, EDITS[2], "deployment", False),
         (TRAINING, 9, OF_1_2[0], "integration", False),

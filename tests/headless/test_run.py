@@ -37,7 +37,7 @@ def test_each_notebook_gets_what_the_run_is_for_if_it_declares_it() -> None:
     assert _parameters(request, select(scoring=True)) == {
         "part_1_1_data_prep": {"run_name": "dev-ana"},
         "part_1_2_training": {"run_name": "dev-ana", "seed": 7},
-        "part_1_3_evaluating": {"run_name": "dev-ana", "devops_action": "Deployment"},
+        "part_1_3_evaluating": {"run_name": "dev-ana", "devops_action": "Deployment", "compare_only": False},
         "part_1_4_scoring": {"run_name": "dev-ana", "slot": "production"},
     }
 

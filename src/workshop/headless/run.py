@@ -150,7 +150,7 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
-        **({"compare_only": True} if request.compare_only else {}),
+        "compare_only": request.compare_only,  # given even where it is off: a cell may turn it on
         # CD must not quietly score with anything else, not even where nothing has been promoted.
         **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
     }

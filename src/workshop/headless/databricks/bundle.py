@@ -132,6 +132,7 @@ def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
         "run_name": "${var.run_name}",
         "model_name": "${var.model_name}",
         "devops_action": "${var.action}",
+        "compare_only": "false",
         "slot": "${var.slot}",
     }
     chosen = notebooks.select(scoring=scoring)
