@@ -29,6 +29,15 @@ def test_a_notebook_runs_with_the_parameters_it_was_given(tmp_path: Path, execut
     assert printed(executed) == "5 $(date); 'quoted' \"twice\" \\n\n"
 
 
+def test_a_parameter_that_papermill_cannot_parse_is_given_without_a_warning(
+    tmp_path: Path, executed: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print(where)", parameters='where = "alcohol==12"')
+    assert run(notebook, executed, where="ph==3").status == "succeeded"
+    assert printed(executed) == "ph==3\n"
+    assert "where" not in capfd.readouterr().err + caplog.text
+
+
 def test_progress_is_told_of_each_cell_of_code(tmp_path: Path, executed: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "1", "2", "3")
     told: list[int] = []

@@ -1,5 +1,6 @@
 """Executes one notebook on this machine, with papermill, in a kernel of its own."""
 
+import logging
 import re
 import signal
 import time
@@ -23,6 +24,8 @@ from workshop.headless.summary import Failure, NotebookResult
 _SECONDS_FOR_OUTPUT = 1_000_000
 """Wait for all that a cell printed, however slowly it arrives; a kernel that dies meanwhile is noticed."""
 _KILLED = -9  # SIGKILL, by its number: Windows has no such name
+# The kit has checked the parameters; papermill warns of correct ones that its own reader does not parse.
+logging.getLogger("papermill").setLevel(logging.ERROR)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
