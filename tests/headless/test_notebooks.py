@@ -1,5 +1,7 @@
 import json
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import nbformat
 import pytest
@@ -203,17 +205,50 @@ def test_a_notebook_of_format_3_is_read(tmp_path: Path) -> None:
         ('a = 1; b = "#not a comment"', {"a": int, "b": str}),
         ('a: float = (\n    1\n)\nb = """x = 1\ny = 2"""', {"a": float, "b": str}),
         ("a, (b, c) = 1, (True, 2.5)\nd = e = -3", {"a": int, "b": bool, "c": float, "d": int, "e": int}),
-        ("a: 'int' = 1\nb: bool\nc = None\nd: list[int] = [1]", {"a": int, "b": bool, "c": str, "d": str}),
+        ("a: 'int' = 1\nb: bool\nc = None\nd: list[int] = [1]", {"a": int, "b": bool, "c": NoneType, "d": list}),
+        ("a: int | None = None\nb: Optional[str] = 'x'\nc = {}", {"a": int | None, "b": str | None, "c": dict}),
         ("import os\na = os.environ.get('x', '=')\nif a:\n    b = 1\nx[0] = 1", {"a": str}),
         ("%matplotlib inline\na = 1\n!ls", {"a": int}),
         ("", {}),
     ],
 )
 def test_the_parameters_cell_is_read_as_python(
-    source: str, types: dict[str, type], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    source: str, types: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert write_notebook(tmp_path / "n.ipynb", parameters=source).declared() == types
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "value"),
+    [
+        ("[1]", "[2, 3]", [2, 3]),
+        ("['a']", '["b", null]', ["b", None]),
+        ("{}", "{'b': True}", {"b": True}),
+        ("(1,)", "(2, 3)", (2, 3)),
+        ("None", "None", None),
+        ("None", "5", 5),
+        ("None", "b'5'", "b'5'"),
+        ("None", "main", "main"),
+        ("None", "", ""),
+    ],
+)
+def test_a_list_a_dictionary_or_none_is_no_text(default: str, text: str, value: Any, tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", parameters=f"a = {default}")
+    assert check_parameters([notebook], {"a": text}) == {"n": {"a": value}}
+
+
+@pytest.mark.parametrize(("text", "value"), [("5", 5), ("None", None)])
+def test_a_parameter_that_may_be_none_takes_its_other_type_as_well(text: str, value: Any, tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", parameters="a: int | None = None")
+    assert check_parameters([notebook], {"a": text}) == {"n": {"a": value}}
+
+
+@pytest.mark.parametrize(("default", "text"), [("[1]", "2"), ("{}", "[1]"), ("[1]", "a,b"), ("[1]", "{1}")])
+def test_text_that_is_no_list_is_refused_for_one(default: str, text: str, tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", parameters=f"a = {default}")
+    with refusal("The parameter a cannot be"):
+        check_parameters([notebook], {"a": text})
 
 
 @pytest.mark.parametrize("source", ["a = ", "a = 1\x00", "  a = 1\n b = 2"])

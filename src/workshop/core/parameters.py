@@ -1,9 +1,13 @@
 """The notebooks' parameters: their meaning, their limits, and the one way to read them."""
 
+import ast
 import hashlib
+import json
 import re
 import unicodedata
+from contextlib import suppress
 from enum import StrEnum
+from types import NoneType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -161,21 +165,37 @@ def require_as_given(parameters: Parameters, *names: str) -> None:
             )
 
 
-def check_parameter(name: str, value: Any, declared_type: type) -> Any:
+def check_parameter(name: str, value: Any, declared_type: Any) -> Any:
     """Return `value` as the type that the parameter has, within the limits that it has.
 
     Args:
         name: the parameter's name.
         value: what was given for it; text is converted.
-        declared_type: the type of the default in the notebook, for a parameter that only one notebook knows.
+        declared_type: the type of the default in the notebook, for a parameter that only one notebook knows. That of
+            None stands for any type.
 
     Raises:
         WorkshopError: it cannot be that; the sentence says what can.
     """
     field = Parameters.model_fields.get(name)
     shape: Any = Annotated[field.annotation, field] if field is not None else declared_type
+    if field is None and isinstance(value, str) and declared_type not in {str, int, float, bool}:
+        shape, value = _read_as(declared_type, value)
     try:
         return TypeAdapter(shape).validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "it should")
         raise WorkshopError(f"The parameter {name} cannot be {value!r}: {problem}.") from error
+
+
+def _read_as(declared_type: Any, text: str) -> tuple[Any, Any]:
+    """Return the type and the value of a text that may be a list, a dictionary or None, in Python or in JSON."""
+    if declared_type not in {list, dict, tuple, NoneType}:  # a union with None, whose other type converts the text
+        return declared_type, None if text == "None" else text
+    value: Any = text
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # then it is no such literal
+            found = read(text)
+            json.dumps(found)  # as a run hands it on
+            value = found
+    return (Any if declared_type is NoneType else declared_type), value

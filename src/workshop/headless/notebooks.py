@@ -41,7 +41,7 @@ class Notebook:
         """Return its content, see `notebook_file.read`."""
         return notebook_file.read(self.path)
 
-    def declared(self) -> dict[str, type]:
+    def declared(self) -> dict[str, Any]:
         """Return the parameters of its tagged cell, with their types.
 
         Raises:

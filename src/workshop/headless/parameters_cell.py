@@ -9,7 +9,9 @@ import nbformat
 from workshop.core.errors import WorkshopError
 
 TAG = "parameters"
-_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+_TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
+_TYPES |= {form: kind | None for name, kind in _TYPES.items() for form in (f"{name} | None", f"Optional[{name}]")}
+_OF_DEFAULTS = (str, int, float, bool, list, dict, tuple, type(None))
 
 
 def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -17,7 +19,7 @@ def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if TAG in (cell.metadata.get("tags") or ())]
 
 
-def types_of(source: str) -> dict[str, type]:
+def types_of(source: str) -> dict[str, Any]:
     """Return the names that a parameters cell assigns, each with its type: annotated, or else that of its default.
 
     Raises:
@@ -96,4 +98,4 @@ def _type_of(default: ast.expr | None) -> type:
         kind = type(ast.literal_eval(default)) if default is not None else str
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return str  # computed when the cell runs
-    return kind if kind in _TYPES.values() else str
+    return kind if kind in _OF_DEFAULTS else str
