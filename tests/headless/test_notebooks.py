@@ -133,6 +133,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("a conflict", notebook_json().replace(' "cells"', '<<<<<<< HEAD\n "cells"').encode(), "merge conflict left in it"),
     ("a conflict that a tool has indented", b"{\n  <<<<<<< HEAD\n", "merge conflict left in it, at line 2"),
     ("a conflict, as diff3 writes it", b"||||||| base\n{}", "merge conflict left in it, at line 1"),
+    ("a pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "`git lfs pull`"),
     ("cut off", notebook_json().encode()[:-20], "is not JSON"),
     ("empty", b"", "is empty"),
     ("white space", b" \n", "is empty"),
@@ -174,6 +175,8 @@ ACCEPTED: list[tuple[str, bytes]] = [
     ("another kernel", notebook_json(metadata={"kernelspec": {"name": "ir", "language": "R"}}).encode()),
     ("repeated ids", notebook_json(cells=[{**CELL, "metadata": {"tags": ["parameters"]}}, CELL]).encode()),
     ("a minor format to come", notebook_json(nbformat_minor=99).encode()),
+    ("a minor format in words", notebook_json(nbformat_minor="5").encode()),
+    ("no minor format", notebook_json(nbformat_minor=None).encode()),
 ]  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def _not_json(path: Path, text: str, error: Exception) -> WorkshopError:
             f"The notebook {path.name} has a merge conflict left in it, at line {line}: resolve the conflict, or "
             "restore one side with `git checkout`."
         )
+    if text.startswith("version https://git-lfs.github.com/"):
+        return WorkshopError(f"The notebook {path.name} is kept in Git LFS and is not there yet: run `git lfs pull`.")
     return WorkshopError(
         f"The notebook {path.name} is not JSON ({first_sentence(error)}), as a file that was cut off or edited by "
         "hand: restore it, for example from Git."
@@ -86,7 +88,9 @@ def _completed(tree: dict[str, Any]) -> dict[str, Any]:
     if tree["nbformat"] != 4:
         return tree
     cells = [_completed_cell(cell) if isinstance(cell, dict) else cell for cell in tree["cells"]]
-    return {**tree, "metadata": _object(tree.get("metadata")), "cells": cells}
+    minor = tree.get("nbformat_minor")
+    whole = minor if isinstance(minor, int) and minor >= 0 else 5
+    return {**tree, "nbformat_minor": whole, "metadata": _object(tree.get("metadata")), "cells": cells}
 
 
 def _completed_cell(cell: dict[str, Any]) -> dict[str, Any]:
