@@ -335,6 +335,14 @@ def test_wrong_addresses_and_methods_get_one_sentence(
     assert ("allow" in refused.headers) == (status == 405)
 
 
+@pytest.mark.parametrize("path", ["/ping", "/health", "/version", "/model", "/metrics"])
+def test_head_is_answered_like_get_without_a_body(server: str, path: str) -> None:
+    asked = requests.head(server + path, timeout=60)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["x-model-version"] == "1"
+    assert asked.headers["content-type"] == requests.get(server + path, timeout=60).headers["content-type"]
+
+
 def test_a_body_of_just_the_limit_is_read(server: str, rows: pd.DataFrame) -> None:
     body, _ = good_requests(rows)["inputs"]
     assert post(server, body.ljust(MAX_BODY)).status_code == 200

@@ -32,6 +32,7 @@ MAX_BODY_BYTES = 16 * MEBIBYTE
 PATHS = frozenset({"/invocations", "/ping", "/health", "/version", "/model", "/metrics"})
 _SNAPSHOT = "workshop.snapshot"
 _UNREAD = "workshop.unread"
+_READ = ["GET", "HEAD"]
 _SECONDS_TO_DRAIN = 5.0
 
 
@@ -78,23 +79,23 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
                 504, "DEADLINE_EXCEEDED", f"There was no answer within {seconds} seconds: send fewer rows at a time."
             ) from None
 
-    @app.get("/ping")
-    @app.get("/health")
+    @app.api_route("/ping", methods=_READ)
+    @app.api_route("/health", methods=_READ)
     async def ping() -> Response:
         """Whether there is a model to answer with; a follower always has one."""
         return Response("\n", media_type="application/json")
 
-    @app.get("/version")
+    @app.api_route("/version", methods=_READ)
     async def version() -> Response:
         """MLflow's version."""
         return Response(VERSION, media_type="application/json")
 
-    @app.get("/model")
+    @app.api_route("/model", methods=_READ)
     async def model(request: Request) -> Response:
         """What answers, and how it stands with the registry."""
         return JSONResponse(_described(follower, _snapshot(request)))
 
-    @app.get("/metrics")
+    @app.api_route("/metrics", methods=_READ)
     async def figures() -> Response:
         """For Prometheus."""
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
@@ -203,7 +204,10 @@ async def _not_here(_: Request, error: Exception) -> Response:
     known = ", ".join(sorted(PATHS))
     code, sentence = {
         404: ("ENDPOINT_NOT_FOUND", f"There is nothing here: ask for one of {known}."),
-        405: ("METHOD_NOT_ALLOWED", "This address takes another method: POST for /invocations, GET for the others."),
+        405: (
+            "METHOD_NOT_ALLOWED",
+            "This address takes another method: POST for /invocations, GET or HEAD for the others.",
+        ),
     }.get(error.status_code, ("BAD_REQUEST", f"The request can't be answered: {error.detail}."))
     return JSONResponse({"error_code": code, "message": sentence}, error.status_code, error.headers)
 
