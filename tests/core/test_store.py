@@ -167,6 +167,20 @@ def test_runs_go_to_the_experiment_in_use(empty_registry: MlflowClient) -> None:
         assert run.info.experiment_id == experiment
 
 
+def test_a_run_id_left_in_the_shell_names_no_run_of_ours(
+    empty_registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.use_experiment(empty_registry, "wine_quality", "dev-ana")
+    with mlflow.start_run() as left:
+        pass
+    for run_id in (left.info.run_id, "0" * 32):
+        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+        experiment = store.use_experiment(empty_registry, "wine_quality", "dev-ben")
+        with mlflow.start_run() as run:
+            assert run.info.run_id != run_id
+            assert run.info.experiment_id == experiment
+
+
 def test_artifacts_are_in_the_home_and_not_in_the_working_folder(
     tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

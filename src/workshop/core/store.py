@@ -167,6 +167,7 @@ def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
     """Make the run name's experiment the current one, creating it if need be; returns its id."""
     name = experiment_name(f"{model_name}/{run_name}")
     ensure_experiment(client, name)
+    os.environ.pop("MLFLOW_RUN_ID", None)  # left in a shell, it would send the next run into that one
     with explained(f"use the experiment {name}"):
         return str(mlflow.set_experiment(name).experiment_id)
 
