@@ -125,6 +125,14 @@ def test_a_store_that_mlflow_does_not_know_is_explained(monkeypatch: pytest.Monk
         store.connect()
 
 
+@pytest.mark.parametrize("uri", ["127.0.0.1:5000", "localhost:5000/path", "mlflow.example.org:443"])
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
+def test_a_server_without_a_protocol_is_explained(variable: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, uri)
+    with refusal(variable, "names no protocol", f"http://{uri}"):
+        store.connect()
+
+
 def test_a_registry_that_mlflow_does_not_know_is_explained(
     empty_registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder
 from workshop.core.registries import is_databricks, open_client, registry_beside
 from workshop.core.settings import Settings, current_settings
-from workshop.core.store_faults import database_explained, unreachable, without_credentials
+from workshop.core.store_faults import database_explained, require_scheme, unreachable, without_credentials
 
 # A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
 # a value that a team has set itself stays.
@@ -66,8 +66,9 @@ def absolute_uri(variable: str, uri: str) -> str:
         uri: its value.
 
     Raises:
-        WorkshopError: the store is in memory, so no other process could read it.
+        WorkshopError: the store is in memory, so no other process could read it, or the address has no scheme.
     """
+    require_scheme(variable, uri)
     if not _SQLITE.match(uri):
         return uri
     try:

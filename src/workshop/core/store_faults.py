@@ -15,6 +15,16 @@ from workshop.core.errors import WorkshopError, first_sentence
 _OTHER_SCHEMA = re.compile("out-of-date database schema|Can't locate revision")
 
 
+def require_scheme(variable: str, uri: str) -> None:
+    """Check that an address with a port has a scheme; without one MLflow takes it for a folder.
+
+    Raises:
+        WorkshopError: it has none.
+    """
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
+        raise WorkshopError(f"{variable} is {uri!r}, which names no protocol: write http://{uri} or https://{uri}.")
+
+
 def without_credentials(uri: str) -> str:
     """The URI as it may be shown: a user name and a password in it are nobody else's business."""
     return re.sub(r"(?<=://)[^/\s]*@", "", uri)
