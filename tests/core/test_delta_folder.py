@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -140,6 +141,26 @@ def test_a_damaged_record_is_explained(table: DeltaFolder) -> None:
     log.write_text("this is not json")
     with refusal("cellar"):
         table.read()
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]},
+        {"readerFeatures": ["of2030"], "writerFeatures": ["of2030"]},
+        {"minReaderVersion": 99, "minWriterVersion": 99},
+    ],
+    ids=["deletion vectors", "a feature to come", "a version to come"],
+)
+def test_a_table_with_features_of_another_writer_is_not_called_damaged(
+    table: DeltaFolder, protocol: dict[str, Any]
+) -> None:
+    table.write(ROWS, {})
+    said = {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **protocol}}
+    (table.path / "_delta_log" / f"{1:020d}.json").write_text(json.dumps(said), encoding="utf-8")
+    with refusal("cellar", "features of Delta", "turn them off") as caught:
+        table.read()
+    assert "restore" not in str(caught.value)
 
 
 def test_others_can_read_the_table_without_the_kit(table: DeltaFolder) -> None:

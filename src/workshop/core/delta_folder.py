@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 from filelock import FileLock
 from pyarrow.lib import ArrowException
 
@@ -50,8 +50,7 @@ class DeltaFolder(Table):
         except TableNotFoundError as error:
             raise WorkshopError(f"There is no table {self.name}: write it first.") from error
         except DeltaError as error:
-            which = self.label_of(version)
-            raise WorkshopError(f"The table {which} can't be read ({first_sentence(error)}): restore it.") from error
+            raise _unread(self.label_of(version), "can't be read", error) from error
 
     def dataset(self) -> ds.Dataset:
         """The rows as they are now, to be read in parts.
@@ -72,8 +71,7 @@ class DeltaFolder(Table):
         try:
             return int(delta.version()), delta.to_pyarrow_table().to_pandas()
         except (OSError, ArrowException, DeltaError) as error:
-            which = self.label_of(delta.version())
-            raise WorkshopError(f"The table {which} is damaged ({first_sentence(error)}): restore it.") from error
+            raise _unread(self.label_of(delta.version()), "is damaged", error) from error
 
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
         """See `Table.write`."""
@@ -104,3 +102,17 @@ class DeltaFolder(Table):
         # Opened as it is now: the library numbers the history of a table that was opened at an earlier version wrongly.
         for commit in self.open().history():
             yield int(commit["version"]), dict(json.loads(str(commit.get(COMMIT_KEY, "{}"))))
+
+
+def _unread(table: str, otherwise: str, error: Exception) -> WorkshopError:
+    """Return the sentence for a table that another writer has given features unknown here, or else for a damaged one.
+
+    The first is whole: an earlier version of it would lose rows.
+    """
+    said = first_sentence(error)
+    if isinstance(error, DeltaProtocolError) or "Kernel error: Unsupported" in said:
+        return WorkshopError(
+            f"The table {table} has features of Delta that can't be read here ({said}): turn them off with what wrote "
+            "it, and rewrite the table."
+        )
+    return WorkshopError(f"The table {table} {otherwise} ({said}): restore it.")
