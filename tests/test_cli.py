@@ -199,6 +199,14 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "Stopped.\n")
 
 
+def test_python_without_docstrings_is_refused_in_one_sentence() -> None:
+    command = [sys.executable, "-OO", "-m", "workshop", "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "PYTHONOPTIMIZE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_ui_on_a_port_that_is_taken_is_refused_before_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "_become", lambda _: sys.exit(0))
     with socket.create_server(("127.0.0.1", 0)) as taken:

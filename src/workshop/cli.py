@@ -143,6 +143,10 @@ def main() -> NoReturn:
     # An editor's backend may exist in the editor only, and matplotlib reads the variable on import.
     os.environ["MPLBACKEND"] = "agg"
     try:
+        if sys.flags.optimize > 1:
+            raise WorkshopError(
+                "Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which libraries of the kit read: unset it."
+            )
         app()
     except WorkshopError as error:
         err.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
