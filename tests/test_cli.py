@@ -207,6 +207,14 @@ def test_python_without_docstrings_is_refused_in_one_sentence() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_letter_that_the_terminal_lacks_fails_no_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "WORKSHOP_HOME": str(tmp_path / "h\u00f6me")}
+    command = [sys.executable, "-m", "workshop", "reset"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "h\\xf6me" in done.stdout
+
+
 def test_ui_on_a_port_that_is_taken_is_refused_before_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "_become", lambda _: sys.exit(0))
     with socket.create_server(("127.0.0.1", 0)) as taken:

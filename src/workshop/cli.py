@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -142,6 +143,9 @@ def main() -> NoReturn:
     """Run the command line; every error is one sentence, one that no command expected with its traceback in a log."""
     # An editor's backend may exist in the editor only, and matplotlib reads the variable on import.
     os.environ["MPLBACKEND"] = "agg"
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A letter that the terminal's encoding lacks, as in a path, must not fail a run that has moved a slot.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if sys.flags.optimize > 1:
             raise WorkshopError(
