@@ -11,12 +11,22 @@ import pytest
 from jupyter_core.utils import run_sync
 
 from tests.core.helpers import refusal
+from tests.headless.notebook_files import write_notebook
 from workshop.headless import kernels
 from workshop.headless.socket_folder import room_for_sockets
 
 pytestmark = pytest.mark.integration
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+RUNNER = """
+import os
+from pathlib import Path
+from workshop.headless import kernels
+from workshop.headless.local import Job, execute
+from workshop.headless.notebooks import Notebook
+kernels.begin_warming()
+execute(Job(Notebook(Path("n.ipynb").absolute()), Path("executed.ipynb"), {}, dict(os.environ)), lambda _: None)
+"""
 
 
 @pytest.mark.parametrize("warm", ["1", "0"])
@@ -103,3 +113,21 @@ def test_a_kernel_that_is_being_started_is_started_before_a_run_is_stopped(tmp_p
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups there")
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_a_kernel_and_what_a_cell_has_started_end_with_a_runner_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: str
+) -> None:
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", warm)
+    cell = "import os, subprocess\nchild = subprocess.Popen(['sleep', '1000'])\n"
+    cell += "open('processes', 'w').write(f'{os.getpid()} {child.pid}')\nchild.wait()"
+    write_notebook(tmp_path / "n.ipynb", cell)
+    os.mkfifo(tmp_path / "processes")
+    runner = subprocess.Popen([sys.executable, "-c", RUNNER], cwd=tmp_path)
+    processes = [psutil.Process(int(number)) for number in (tmp_path / "processes").read_text().split()]
+    runner.kill()
+    runner.wait()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []

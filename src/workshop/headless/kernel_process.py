@@ -3,7 +3,16 @@
 Warm kernels become this after a fork; fresh ones run this module.
 """
 
+import atexit
+import gc
+import io
+import multiprocessing
+import os
+import signal
 import sys
+import threading
+from contextlib import suppress
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -28,5 +37,55 @@ class HeadlessKernel(IPKernelApp):
         context.setsockopt(zmq.SNDHWM, _USUAL_LIMIT)
 
 
+def end_with_the_runner(pipe: int) -> None:
+    """Kill this kernel and its child processes when the runner is gone, even where the runner was killed.
+
+    The watch of ipykernel is for the parent process, which is the fork server for a warm kernel, and spares children.
+
+    Args:
+        pipe: one end of a pipe whose other end only the runner has.
+    """
+
+    def watch() -> None:
+        connection.wait([pipe])
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def be_a_main_process() -> None:
+    """Let notebooks start processes as in JupyterLab.
+
+    To the runner this process stays daemonic: the runner ends it on exit instead of waiting for it.
+    """
+    process = multiprocessing.current_process()
+    process.daemon, process.name = False, "MainProcess"
+    multiprocessing.set_start_method(None, force=True)  # the system's default, not this one
+
+
+def finish() -> None:
+    """Do what Python does at the end of a program and `multiprocessing` does not; unloading libraries takes seconds."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.modules["__main__"].__dict__.clear()
+    gc.collect()
+    for each in gc.get_objects():
+        if issubclass(type(each), io.IOBase):
+            with suppress(OSError, ValueError):  # closed, or to a reader that has gone
+                each.flush()
+
+
+def _start_fresh() -> None:
+    runner = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what a cell starts finds no input, as in JupyterLab
+    if sys.platform == "win32":  # no process groups there
+        HeadlessKernel.launch_instance()
+    else:
+        end_with_the_runner(runner)
+        HeadlessKernel.launch_instance(parent_handle=0)  # without the watch of ipykernel
+
+
 if __name__ == "__main__":
-    HeadlessKernel.launch_instance()
+    _start_fresh()

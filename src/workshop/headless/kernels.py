@@ -5,9 +5,6 @@ a process that has imported them already. `multiprocessing`'s fork server is tha
 is the seam by which a kernel is started from it.
 """
 
-import atexit
-import gc
-import io
 import multiprocessing
 import os
 import shutil
@@ -83,9 +80,10 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         manager.transport, manager.ip = "ipc", str(folder / "socket")
     variables = {name: value for name, value in environment.items() if name not in _PERSONAL}
     stopped = False
+    for_kernel, for_runner = os.pipe()  # that of the runner closes with it, however it ends, and so does a fresh kernel
     try:
-        with log.open("ab") as stream:
-            run_sync(manager.start_kernel)(env=variables, cwd=str(cwd), stdout=stream, stderr=stream)
+        with os.fdopen(for_kernel) as stdin, log.open("ab") as stream:
+            run_sync(manager.start_kernel)(env=variables, cwd=str(cwd), stdin=stdin, stdout=stream, stderr=stream)
         yield manager
     except KeyboardInterrupt:
         stopped = True
@@ -94,6 +92,7 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         try:
             _end(manager, at_once=stopped)
         finally:
+            os.close(for_runner)
             for client in manager.clients:
                 client.stop_channels()
             run_sync(manager.cleanup_resources)()
@@ -243,9 +242,10 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
     """Turn this freshly forked process into a kernel; ends the process when the kernel has been shut down."""
     import numpy as np  # both are imported already where this runs
 
-    from workshop.headless.kernel_process import HeadlessKernel
+    from workshop.headless.kernel_process import HeadlessKernel, be_a_main_process, end_with_the_runner, finish
 
-    _be_a_main_process()
+    runner = multiprocessing.parent_process()
+    be_a_main_process()
     np.random.seed()  # else each kernel draws the same numbers; Python's `random` does this by itself
     os.setsid()  # Ctrl-C on the terminal is for the runner, which then ends the kernel
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked in the fork server; interrupts a cell here
@@ -257,41 +257,7 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
     if cwd is not None:
         os.chdir(cwd)
     sys.argv = [_LAUNCHER, *arguments]
-    threading.Thread(target=_end_with_the_runner, daemon=True).start()
-    HeadlessKernel.launch_instance(arguments, parent_handle=os.getppid())
-    _finish()
-
-
-def _finish() -> None:
-    """Do what Python does at the end of a program and `multiprocessing` does not; unloading libraries takes seconds."""
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.current_thread():
-            thread.join()
-    atexit._run_exitfuncs()
-    sys.modules["__main__"].__dict__.clear()
-    gc.collect()
-    for each in gc.get_objects():
-        if issubclass(type(each), io.IOBase):
-            with suppress(OSError, ValueError):  # closed, or to a reader that has gone
-                each.flush()
-
-
-def _be_a_main_process() -> None:
-    """Let notebooks start processes as in JupyterLab.
-
-    To the runner this process stays daemonic: the runner ends it on exit instead of waiting for it.
-    """
-    process = multiprocessing.current_process()
-    process.daemon, process.name = False, "MainProcess"
-    multiprocessing.set_start_method(None, force=True)  # the system's default, not this one
-
-
-def _end_with_the_runner() -> None:
-    """End this kernel and its child processes when the process that asked for it is gone, however it went.
-
-    The kernel's own watch is for the process that it was forked from, which lives for as long as the kernel does.
-    """
-    runner = multiprocessing.parent_process()
     if runner is not None:
-        runner.join()
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        end_with_the_runner(runner.sentinel)
+    HeadlessKernel.launch_instance(arguments, parent_handle=os.getppid())
+    finish()
