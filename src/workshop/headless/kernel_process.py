@@ -77,6 +77,13 @@ def finish() -> None:
                 each.flush()
 
 
+class FreshKernel(HeadlessKernel):
+    """One that was not forked."""
+
+    def init_poller(self) -> None:
+        """See `IPKernelApp.init_poller`; the thread below does this and ends child processes too."""
+
+
 def _start_fresh() -> None:
     runner = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what a cell starts finds no input, as in JupyterLab
@@ -84,7 +91,7 @@ def _start_fresh() -> None:
         HeadlessKernel.launch_instance()
     else:
         end_with_the_runner(runner)
-        HeadlessKernel.launch_instance(parent_handle=0)  # without the watch of ipykernel
+        FreshKernel.launch_instance()
 
 
 if __name__ == "__main__":

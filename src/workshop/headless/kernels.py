@@ -25,6 +25,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
+from workshop.core.errors import WorkshopError
 from workshop.headless.kernel_manager import KernelManager
 from workshop.headless.socket_folder import PREFIX, room_for_sockets
 
@@ -83,7 +84,7 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
     for_kernel, for_runner = os.pipe()  # that of the runner closes with it, however it ends, and so does a fresh kernel
     try:
         with os.fdopen(for_kernel) as stdin, log.open("ab") as stream:
-            run_sync(manager.start_kernel)(env=variables, cwd=str(cwd), stdin=stdin, stdout=stream, stderr=stream)
+            _start(manager, env=variables, cwd=str(cwd), stdin=stdin, stdout=stream, stderr=stream)
         yield manager
     except KeyboardInterrupt:
         stopped = True
@@ -103,6 +104,16 @@ def exit_code(manager: AsyncKernelManager) -> int | None:
     """The exit code of a kernel that has died, negative for a signal; None while it lives or where nobody knows."""
     provisioner = manager.provisioner
     return run_sync(provisioner.poll)() if provisioner is not None and provisioner.has_process else None
+
+
+def _start(manager: AsyncKernelManager, **arguments: Any) -> None:
+    try:
+        run_sync(manager.start_kernel)(**arguments)
+    except OSError as error:
+        raise WorkshopError(
+            f"A kernel does not start with {sys.executable} ({error.strerror}): install the packages again with "
+            "`make setup`, and allow enough open files and processes (`ulimit -n` and `ulimit -u`)."
+        ) from error
 
 
 def _end(manager: AsyncKernelManager, at_once: bool) -> None:
@@ -162,8 +173,11 @@ class WarmProvisioner(LocalProvisioner):
         process = multiprocessing.get_context("forkserver").Process(
             target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
         )
-        with _nothing_to_import_again(), _undisturbed():
-            process.start()
+        try:
+            with _nothing_to_import_again(), _undisturbed():
+                process.start()
+        except (EOFError, ConnectionError):  # the fork server has crashed, most likely in a library that it imports
+            return await super().launch_kernel(cmd, **kwargs)
         self.process = _ForkedKernel(process)  # type: ignore[assignment]  # a Popen in all that is asked of it
         self.pid = self.pgid = process.pid
         self.cwd = kwargs.get("cwd", Path.cwd())
@@ -240,6 +254,10 @@ class _ForkedKernel:
 
 def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str | None, log: str) -> None:
     """Turn this freshly forked process into a kernel; ends the process when the kernel has been shut down."""
+    with open(log, "ab", buffering=0) as stream:  # noqa: PTH123  # may be os.devnull
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+
     import numpy as np  # both are imported already where this runs
 
     from workshop.headless.kernel_process import HeadlessKernel, be_a_main_process, end_with_the_runner, finish
@@ -249,9 +267,6 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
     np.random.seed()  # else each kernel draws the same numbers; Python's `random` does this by itself
     os.setsid()  # Ctrl-C on the terminal is for the runner, which then ends the kernel
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked in the fork server; interrupts a cell here
-    with open(log, "ab", buffering=0) as stream:  # noqa: PTH123  # may be os.devnull
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
     if cwd is not None:

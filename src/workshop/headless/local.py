@@ -23,9 +23,11 @@ from workshop.headless.summary import Failure, NotebookResult
 
 _SECONDS_FOR_OUTPUT = 1_000_000
 """Wait for all that a cell printed, however slowly it arrives; a kernel that dies meanwhile is noticed."""
+_SECONDS_TO_START = 300
+"""For a busy machine; a kernel that ends instead of starting is noticed at once."""
 _KILLED = -9  # SIGKILL, by its number: Windows has no such name
-# The kit has checked the parameters; papermill warns of correct ones that its own reader does not parse.
-logging.getLogger("papermill").setLevel(logging.ERROR)
+# The kit checks parameters itself, where papermill warns of correct ones, and turns an error into a sentence.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -74,6 +76,7 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
                     kernel_name="python3",
                     progress_bar=False,
                     execution_timeout=job.cell_timeout,
+                    start_timeout=_SECONDS_TO_START,
                     iopub_timeout=_SECONDS_FOR_OUTPUT,
                     on_cell_start=position.started,
                     on_cell_error=position.raised,
@@ -92,7 +95,7 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
             except RuntimeError as error:
                 if position.number:
                     raise
-                failure = position.failure(notebook, f"its kernel did not start ({error}): {log} says why")
+                failure = position.failure(notebook, _cause_of_no_start(error, log))
     except OSError as error:
         raise explain_os_error(error) from error
     finally:
@@ -143,6 +146,13 @@ def _message(error: PapermillExecutionError | SimpleNamespace) -> str:
     if not said:
         return f"{error.ename}, without a message"
     return said[0] if error.ename == "WorkshopError" else f"{error.ename}: {said[0]}"
+
+
+def _cause_of_no_start(error: RuntimeError, log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((_ANSI.sub("", line).strip() for line in reversed(lines) if line.strip()), "")
+    details = f"; {log} contains the details" if last else ""
+    return f"its kernel did not start ({last or error}): install the packages again with `make setup`{details}"
 
 
 def _cause_of_death(code: int | None) -> str:
