@@ -25,7 +25,9 @@ from workshop.headless import kernels
 from workshop.headless.local import Job, execute
 from workshop.headless.notebooks import Notebook
 kernels.begin_warming()
-execute(Job(Notebook(Path("n.ipynb").absolute()), Path("executed.ipynb"), {}, dict(os.environ)), lambda _: None)
+job = Job(Notebook(Path("n.ipynb").absolute()), Path("executed.ipynb"), {}, dict(os.environ))
+result = execute(job, lambda _: None)
+print(result.status, result.error and result.error.message)
 """
 
 
@@ -131,3 +133,37 @@ def test_a_kernel_and_what_a_cell_has_started_end_with_a_runner_that_is_killed(
     runner.wait()
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "content", "printed"),
+    [
+        ("xgboost", "raise RuntimeError('libomp is missing')", "succeeded None"),
+        ("mlflow", "import os; os._exit(3)", "succeeded None"),
+        ("ipykernel", "raise RuntimeError('half installed')", "failed its kernel did not start (RuntimeError: half"),
+    ],
+)
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_a_library_that_cannot_be_imported_stops_no_kernel_that_does_not_need_it(
+    tmp_path: Path, warm: str, module: str, content: str, printed: str
+) -> None:
+    (tmp_path / "path" / module).mkdir(parents=True)
+    (tmp_path / "path" / module / "__init__.py").write_text(content)
+    write_notebook(tmp_path / "n.ipynb", "1")
+    environment = os.environ | {"WORKSHOP_WARM_KERNELS": warm, "PYTHONPATH": str(tmp_path / "path")}
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(printed)
+    assert done.stderr == ""
+    assert (tmp_path / "executed.kernel.log").exists() == (module == "ipykernel")
+
+
+def test_a_python_that_is_missing_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", "0")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with (
+        refusal(str(tmp_path / "python"), "No such file", "make setup"),
+        kernels.kernel(dict(os.environ), tmp_path, tmp_path / "kernel.log"),
+    ):
+        pass
