@@ -27,6 +27,7 @@ from jupyter_core.utils import run_sync
 
 from workshop.core.errors import WorkshopError
 from workshop.headless.kernel_manager import KernelManager
+from workshop.headless.open_files import allow_open_files
 from workshop.headless.socket_folder import PREFIX, room_for_sockets
 
 WARM_PROVISIONER = "workshop-warm"
@@ -47,6 +48,7 @@ def can_start_warm() -> bool:
 
 def begin_warming() -> None:
     """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
+    allow_open_files()
     if can_start_warm():
         with room_for_sockets():
             util.get_temp_dir()  # the fork server's, made once in a process
