@@ -6,7 +6,7 @@ from pathlib import Path
 import papermill
 import pytest
 
-from tests.headless.notebook_files import printed, write_notebook
+from tests.headless.notebook_files import pictures, printed, write_notebook
 from workshop.headless.local import Job, execute
 from workshop.headless.notebooks import Notebook
 
@@ -65,6 +65,22 @@ def test_settings_for_interactive_work_have_no_effect(
     result = execute(Job(notebook, tmp_path / "executed.ipynb", {}, dict(os.environ)), lambda _: None)
     assert result.error is None
     assert "inline" in printed(tmp_path / "executed.ipynb")
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+@pytest.mark.parametrize("backend", ["nonsense", "module://backend_interagg"])
+def test_a_notebook_shows_its_plot_whatever_backend_an_editor_has_set(
+    warm: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", warm)
+    monkeypatch.setenv("MPLBACKEND", backend)
+    notebook = write_notebook(
+        tmp_path / "n.ipynb",
+        "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])",
+    )
+    result = execute(Job(notebook, tmp_path / "executed.ipynb", {}, dict(os.environ)), lambda _: None)
+    assert result.error is None
+    assert pictures(tmp_path / "executed.ipynb") == 1
 
 
 def test_each_kernel_has_random_numbers_of_its_own(tmp_path: Path) -> None:
