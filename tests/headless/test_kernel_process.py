@@ -1,6 +1,8 @@
 """The same small notebook in a warm kernel, in a fresh one, and with papermill alone."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import papermill
@@ -12,6 +14,17 @@ from workshop.headless.notebooks import Notebook
 
 pytestmark = pytest.mark.integration
 
+RUNNER = """
+import os
+from pathlib import Path
+from workshop.headless import kernels
+from workshop.headless.local import Job, execute
+from workshop.headless.notebooks import Notebook
+kernels.begin_warming()
+job = Job(Notebook(Path("../n.ipynb").absolute()), Path("../executed.ipynb"), {}, dict(os.environ))
+result = execute(job, lambda _: None)
+print(result.status, result.error and result.error.message)
+"""
 CELLS = (
     """import atexit, gzip, multiprocessing, os
 log = open("scores.csv", "w")
@@ -81,6 +94,29 @@ def test_a_notebook_shows_its_plot_whatever_backend_an_editor_has_set(
     result = execute(Job(notebook, tmp_path / "executed.ipynb", {}, dict(os.environ)), lambda _: None)
     assert result.error is None
     assert pictures(tmp_path / "executed.ipynb") == 1
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_a_notebook_imports_what_is_beside_it_and_nothing_from_the_folder_of_the_command(
+    warm: str, tmp_path: Path
+) -> None:
+    (tmp_path / "command").mkdir()
+    (tmp_path / "command" / "optuna.py").write_text("raise SystemExit('imported from the folder of the command')")
+    (tmp_path / "command" / "there.py").write_text("")
+    (tmp_path / "command" / "command.py").write_text(RUNNER)
+    (tmp_path / "beside.py").write_text("")
+    search = "import importlib.util, beside, optuna\nprint(importlib.util.find_spec('there'))"
+    write_notebook(tmp_path / "n.ipynb", search)
+    done = subprocess.run(
+        [sys.executable, "-m", "command"],
+        cwd=tmp_path / "command",
+        env=os.environ | {"WORKSHOP_WARM_KERNELS": warm},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("succeeded None\n", "")
+    assert printed(tmp_path / "executed.ipynb") == "None\n"
 
 
 def test_each_kernel_has_random_numbers_of_its_own(tmp_path: Path) -> None:

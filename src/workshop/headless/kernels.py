@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, resource_tracker, util
+from multiprocessing import forkserver, process, resource_tracker, util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -172,16 +172,16 @@ class WarmProvisioner(LocalProvisioner):
             return await super().launch_kernel(cmd, **kwargs)
         arguments = cmd[cmd.index(_LAUNCHER) + 1 :]
         log = getattr(kwargs.get("stderr"), "name", os.devnull)
-        process = multiprocessing.get_context("forkserver").Process(
+        forked = multiprocessing.get_context("forkserver").Process(
             target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
         )
         try:
             with _nothing_to_import_again(), _undisturbed():
-                process.start()
+                forked.start()
         except (EOFError, ConnectionError):  # the fork server has crashed, most likely in a library that it imports
             return await super().launch_kernel(cmd, **kwargs)
-        self.process = _ForkedKernel(process)  # type: ignore[assignment]  # a Popen in all that is asked of it
-        self.pid = self.pgid = process.pid
+        self.process = _ForkedKernel(forked)  # type: ignore[assignment]  # a Popen in all that is asked of it
+        self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd", Path.cwd())
         return self.connection_info
 
@@ -190,14 +190,21 @@ class WarmProvisioner(LocalProvisioner):
 def _nothing_to_import_again() -> Iterator[None]:
     """Hide the main module from `multiprocessing`, which would run it once more in each process that it starts.
 
-    A kernel needs nothing of it, and a script without an `if __name__ == "__main__":` would start another run there.
+    A kernel needs nothing of it or its folder. One without an `if __name__ == "__main__":` would start another run.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
+    main, path = sys.modules["__main__"], sys.path
+    sys.modules["__main__"], sys.path = ModuleType("__main__"), _path_for_kernels()
     try:
         yield
     finally:
-        sys.modules["__main__"] = main
+        sys.modules["__main__"], sys.path = main, path
+
+
+def _path_for_kernels() -> list[str]:
+    """Return `sys.path` without the folder of the command, in whose place a kernel has that of the notebook."""
+    of_command = {"", getattr(process, "ORIGINAL_DIR", None), str(Path(sys.argv[0]).absolute().parent)}
+    begins_with_it = not sys.flags.safe_path and sys.path[:1] and sys.path[0] in of_command
+    return sys.path[1:] if begins_with_it else list(sys.path)
 
 
 @contextmanager

@@ -6,8 +6,12 @@ it import matplotlib's inline backend, which ties itself to the IPython shell th
 
 import gc
 import os
+import sys
 from contextlib import suppress
 from importlib import import_module
+
+if sys.path[:1] == [""]:
+    del sys.path[0]  # a module in the folder of the command must not replace one that is installed
 
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel sets it; read on import
 
