@@ -68,7 +68,7 @@ def finish() -> None:
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
-    atexit._run_exitfuncs()
+    atexit._run_exitfuncs()  # private, but Python itself is the only other caller, at an end that takes seconds
     sys.modules["__main__"].__dict__.clear()
     gc.collect()
     for each in gc.get_objects():
