@@ -167,3 +167,22 @@ def test_a_python_that_is_missing_is_one_sentence(tmp_path: Path, monkeypatch: p
         kernels.kernel(dict(os.environ), tmp_path, tmp_path / "kernel.log"),
     ):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches no process by its number there")
+@pytest.mark.parametrize("signum", STOPPING)
+def test_a_kernel_that_does_not_come_to_its_end_is_killed_when_the_run_is_stopped(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    cell = "import atexit, os, threading\ndef wait():\n"
+    cell += "    with open('ending', 'w') as file: file.write(str(os.getpid()))\n"
+    cell += "    threading.Event().wait()\n_ = atexit.register(wait)"
+    write_notebook(tmp_path / "n.ipynb", cell)
+    os.mkfifo(tmp_path / "ending")
+    environment = os.environ | {"WORKSHOP_WARM_KERNELS": "0"}
+    stopped = "from workshop.headless import interruption\ninterruption.listen()\n" + RUNNER
+    runner = subprocess.Popen([sys.executable, "-c", stopped], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    kernel = psutil.Process(int((tmp_path / "ending").read_text()))
+    runner.send_signal(signum)
+    assert b"KeyboardInterrupt" in runner.communicate(timeout=60)[1]
+    assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
