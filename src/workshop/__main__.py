@@ -1,4 +1,4 @@
-"""`workshop`, and `python -m workshop`: a Ctrl-C while they are still being imported is no traceback either."""
+"""`workshop`, and `python -m workshop`: a Ctrl-C or a missing package while they are imported is no traceback."""
 
 import sys
 from typing import NoReturn
@@ -10,6 +10,8 @@ def main() -> NoReturn:
         from workshop.cli import main as command_line  # noqa: PLC0415  # it takes a quarter of a second
     except KeyboardInterrupt:
         sys.exit("Stopped.")
+    except ModuleNotFoundError as error:
+        sys.exit(f"The package {error.name} is not installed in {sys.prefix}: run `pip install -r requirements.txt`.")
     command_line()
 
 
