@@ -1,9 +1,13 @@
 """What Databricks refuses, in sentences of what is wrong and what to do."""
 
+import os
 import re
 from http import HTTPStatus
 
+import requests
+
 from workshop.core.errors import WorkshopError, first_sentence
+from workshop.core.store_faults import without_credentials
 
 REFUSED_BY_DATABRICKS: dict[int | None, str] = {
     HTTPStatus.UNAUTHORIZED: "Databricks does not accept the credential: sign in again, or have a new one made, and "
@@ -64,3 +68,30 @@ def require_folder(experiment: str, error: Exception) -> None:
             f"--target databricks`, which makes it, or make it with `databricks workspace mkdirs {folder}`; another "
             "place can be chosen with WORKSHOP_EXPERIMENTS."
         ) from error
+
+
+def require_workspace(seconds: float) -> None:
+    """Look whether the workspace answers at all; MLflow's own way to find out takes five minutes.
+
+    Where the host is in a profile there is nothing to look at, and a notebook on Databricks is where it is.
+
+    Args:
+        seconds: until it is given up.
+
+    Raises:
+        WorkshopError: the workspace does not answer.
+    """
+    host = os.environ.get("DATABRICKS_HOST", "").strip().rstrip("/")
+    if not host or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return
+    host = host if "://" in host else f"https://{host}"
+    shown = without_credentials(host)
+    advice = "correct DATABRICKS_HOST, or look at the network with `workshop doctor`"
+    try:
+        requests.get(f"{host}/.well-known/databricks-config", timeout=seconds)
+    except requests.Timeout as error:
+        raise WorkshopError(
+            f"The Databricks workspace at {shown} did not answer within {seconds} seconds: {advice}."
+        ) from error
+    except requests.RequestException as error:
+        raise WorkshopError(f"There is no Databricks workspace at {shown}: {advice}.") from error

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
-from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder
+from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder, require_workspace
 from workshop.core.registries import is_databricks, open_client, registry_beside
 from workshop.core.settings import Settings, current_settings
 from workshop.core.store_faults import database_explained, require_scheme, unreachable, without_credentials
@@ -146,7 +146,7 @@ def connect() -> MlflowClient:
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
     if is_databricks(uri):
-        _require_workspace()
+        require_workspace(_SECONDS_TO_ANSWER)
     if is_embedded(settings):
         advice = f"restore {settings.home / 'mlflow.db'} from a copy, or set WORKSHOP_HOME to a new folder"
     elif is_databricks(uri):
@@ -256,27 +256,6 @@ def _on_databricks() -> bool:
 
 def _refused() -> dict[int | None, str]:
     return REFUSED_BY_DATABRICKS if _on_databricks() else _REFUSED
-
-
-def _require_workspace() -> None:
-    """Look whether the workspace answers at all; MLflow's own way to find out takes five minutes.
-
-    Where the host is in a profile there is nothing to look at, and a notebook on Databricks is where it is.
-    """
-    host = os.environ.get("DATABRICKS_HOST", "").strip().rstrip("/")
-    if not host or "DATABRICKS_RUNTIME_VERSION" in os.environ:
-        return
-    host = host if "://" in host else f"https://{host}"
-    shown = without_credentials(host)
-    advice = "correct DATABRICKS_HOST, or look at the network with `workshop doctor`"
-    try:
-        requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
-    except requests.Timeout as error:
-        raise WorkshopError(
-            f"The Databricks workspace at {shown} did not answer within {_SECONDS_TO_ANSWER} seconds: {advice}."
-        ) from error
-    except requests.RequestException as error:
-        raise WorkshopError(f"There is no Databricks workspace at {shown}: {advice}.") from error
 
 
 def _require_answer(uri: str) -> None:
