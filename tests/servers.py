@@ -1,6 +1,7 @@
 """Real `mlflow server` processes for tests."""
 
 import configparser
+import ipaddress
 import os
 import socket
 import subprocess
@@ -8,10 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -106,6 +111,34 @@ def authenticated_mlflow_server(folder: Path, backend: str | None = None) -> Ite
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "for tests"}
     with _serving(folder, backend, "--app-name", "basic-auth", variables=variables) as uri:
         yield AuthenticatedServer(uri, admin, password)
+
+
+@contextmanager
+def encrypted_mlflow_server(folder: Path, backend: str) -> Iterator[tuple[str, Path]]:
+    """As `mlflow_server`, but behind TLS; gives its URI, and the certificate that it has issued to itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate = _make_certificate(folder)
+    tls = f"--no-access-log --ssl-certfile {certificate} --ssl-keyfile {certificate}"
+    with _serving(folder, backend, "--uvicorn-opts", tls) as uri:
+        yield uri.replace("http:", "https:"), certificate
+
+
+def _make_certificate(folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 that no authority has signed, and its key, into one file."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "certificate.pem"
+    file.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, *plain))
+    return file
 
 
 @contextmanager

@@ -10,8 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import mlflow
 import requests
+import urllib3
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
@@ -143,6 +145,8 @@ def connect() -> MlflowClient:
     mlflow.set_registry_uri(_registry_uri(uri))
     if uri != without_credentials(uri):
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
+    if MLFLOW_TRACKING_INSECURE_TLS.get():  # urllib3 would warn about it once a request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
     if is_databricks(uri):
