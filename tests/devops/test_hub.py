@@ -1,7 +1,6 @@
 """The team's repository: how it is made, what it refuses, what a push starts."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,9 @@ from workshop.core.errors import WorkshopError
 from workshop.devops import hub, run_queue
 from workshop.devops.record import Run, Runs
 
+pytestmark = pytest.mark.usefixtures("no_agent")
+
 ZEROS = "0" * 40
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return Clone(tmp_path / "clone")
-
-
-@pytest.fixture(autouse=True)
-def no_agent() -> Iterator[None]:
-    """Nobody works through the queue: it can be looked at."""
-    with run_queue.lock("agent"):
-        yield
 
 
 @pytest.fixture

@@ -1,14 +1,15 @@
 """The team's repository under the Git settings and variables of a person."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.devops.team import Clone, git
 from workshop.core.errors import WorkshopError
-from workshop.devops import hub, run_queue
+from workshop.devops import hub
 from workshop.devops.git import ask
+
+pytestmark = pytest.mark.usefixtures("no_agent")
 
 PERSONS = """\
 [core]
@@ -39,18 +40,6 @@ PERSONS = """\
 [workshop]
     directPush = true
 """
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return Clone(tmp_path / "clone")
-
-
-@pytest.fixture(autouse=True)
-def no_agent() -> Iterator[None]:
-    """No agent takes runs from the queue."""
-    with run_queue.lock("agent"):
-        yield
 
 
 @pytest.fixture
