@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
 from tests.core.helpers import refusal
+from tests.servers import free_port
 from workshop.core import store, store_faults
 from workshop.core.errors import WorkshopError
 
@@ -103,6 +104,44 @@ def test_an_address_of_a_database_that_does_not_work_is_explained(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with refusal(*words) as caught:
+        store.connect()
+    assert "secretpw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["postgresql+pg8000://u:secretpw@h/db", "postgresql+nothing://u@h/db", "postgresql://u@h:port/db", "foo+bar://h"],
+)
+def test_a_wrong_address_of_the_registry_is_not_blamed_on_that_of_the_runs(
+    uri: str, home: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    shutil.copy(fresh_store, home / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
+    with refusal("MLFLOW_REGISTRY_URI") as caught:
+        store.connect()
+    assert "MLFLOW_TRACKING_URI" not in str(caught.value)
+    assert "secretpw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("MLFLOW_TRACKING_URI", "use the kit's own store"),
+        ("MLFLOW_REGISTRY_URI", "keep models where runs are"),
+    ],
+)
+def test_a_database_that_refuses_connections_is_tried_once(
+    variable: str, advice: str, home: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(seconds: float) -> None:
+        raise AssertionError(f"MLflow waits {seconds} s to try again")
+
+    home.mkdir()
+    shutil.copy(fresh_store, home / "mlflow.db")
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", never)
+    monkeypatch.setenv(variable, f"postgresql+psycopg2://u:secretpw@127.0.0.1:{free_port()}/db")
+    with refusal("refused", f"correct {variable}", advice) as caught:
         store.connect()
     assert "secretpw" not in str(caught.value)
 

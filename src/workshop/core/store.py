@@ -24,7 +24,13 @@ from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
 from workshop.core.on_databricks import REFUSED_BY_DATABRICKS, known_refusal, require_folder, require_workspace
 from workshop.core.registries import is_databricks, open_client, registry_beside
 from workshop.core.settings import Settings, current_settings
-from workshop.core.store_faults import database_explained, require_scheme, unreachable, without_credentials
+from workshop.core.store_faults import (
+    database_explained,
+    require_database,
+    require_scheme,
+    unreachable,
+    without_credentials,
+)
 
 # A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
 # a value that a team has set itself stays.
@@ -145,7 +151,7 @@ def connect() -> MlflowClient:
     mlflow.set_registry_uri(_registry_uri(uri))
     if uri != without_credentials(uri):
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
-    if MLFLOW_TRACKING_INSECURE_TLS.get():  # urllib3 would warn about it once a request
+    if MLFLOW_TRACKING_INSECURE_TLS.get():  # type: ignore[no-untyped-call]  # urllib3 would warn at each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if uri.startswith(("http://", "https://")):
         _require_answer(uri)
@@ -157,14 +163,24 @@ def connect() -> MlflowClient:
         advice = "run it again in some minutes, and look at the workspace with `workshop doctor`"
     else:
         advice = "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
+    registry = mlflow.get_registry_uri()
+    models_elsewhere = registry != uri and not registry.startswith(("http", "databricks"))
     # Two processes that both find no tables would both create them.
-    with (
-        FileLock(settings.lock_file("mlflow-store")),
-        explained("open its store", advice),
-        database_explained(uri),
-    ):
+    with FileLock(settings.lock_file("mlflow-store")):
+        with explained("open its store", advice), database_explained("MLFLOW_TRACKING_URI", uri):
+            require_database("MLFLOW_TRACKING_URI", uri)
+            client = MlflowClient(registry_uri=uri) if models_elsewhere else open_client()
+            client.search_experiments(max_results=1)
+        return _open_client_of_two_databases(registry) if models_elsewhere else client
+
+
+def _open_client_of_two_databases(registry: str) -> MlflowClient:
+    """Return the client where `MLFLOW_REGISTRY_URI` names another database than the one with the runs."""
+    advice = "correct MLFLOW_REGISTRY_URI, or unset it to keep models where runs are"
+    with explained("open its registry", advice), database_explained("MLFLOW_REGISTRY_URI", registry):
+        require_database("MLFLOW_REGISTRY_URI", registry)
         client = open_client()
-        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
     return client
 
 

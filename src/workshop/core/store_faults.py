@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from workshop.core.errors import WorkshopError, first_sentence
 
+_DATABASE_SERVERS = {"postgresql", "mysql", "mssql"}
 _OTHER_SCHEMA = re.compile("out-of-date database schema|Can't locate revision")
 
 
@@ -30,8 +31,31 @@ def without_credentials(uri: str) -> str:
     return re.sub(r"(?<=://)[^/\s]*@", "", uri)
 
 
+def require_database(variable: str, uri: str) -> None:
+    """Connect once to a database that is no file; MLflow itself tries ten times, for 100 s.
+
+    Args:
+        variable: the environment variable that has the URI.
+        uri: its value; that of any other store is left alone.
+
+    Raises:
+        WorkshopError: the address is not one of a database, or its driver is not installed.
+        sqlalchemy.exc.SQLAlchemyError: the database does not let the caller in.
+    """
+    if uri.partition(":")[0].partition("+")[0] not in _DATABASE_SERVERS:
+        return
+    from mlflow.store.db.utils import create_sqlalchemy_engine  # noqa: PLC0415  # only a database needs it
+
+    with database_explained(variable, uri):
+        engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
+
+
 @contextmanager
-def database_explained(uri: str) -> Iterator[None]:
+def database_explained(variable: str, uri: str) -> Iterator[None]:
     """Turn an address without a driver and a schema of another MLflow into one sentence."""
     shown = without_credentials(uri)
     try:
@@ -39,11 +63,11 @@ def database_explained(uri: str) -> Iterator[None]:
     except (ImportError, NoSuchModuleError) as error:
         raise WorkshopError(
             f"The database driver for {shown} is not installed ({first_sentence(error)}): install it into this "
-            "environment with pip, or name an installed driver in MLFLOW_TRACKING_URI, as in postgresql+psycopg2://."
+            f"environment with pip, or name an installed driver in {variable}, as in postgresql+psycopg2://."
         ) from error
     except (ArgumentError, ValueError) as error:
         raise WorkshopError(
-            f"MLFLOW_TRACKING_URI is not the address of a database ({shown}): correct it, for example the port."
+            f"{variable} is not the address of a database ({shown}): correct it, for example the port."
         ) from error
     except MlflowException as error:
         if _OTHER_SCHEMA.search(str(error)):
