@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 from databricks.sdk.errors.platform import InternalError, NotFound, PermissionDenied
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
@@ -160,6 +162,33 @@ def test_a_database_that_refuses_connections_is_tried_once(
 def test_why_a_server_is_not_reached_is_named(reason: Exception, words: list[str]) -> None:
     with refusal(*words):
         raise WorkshopError(store_faults.unreachable(reason, "https://h", "start it", 10))
+
+
+@given(
+    user=st.text("abz019", min_size=1),
+    password=st.text("abz019/@#%:?[]&=+", min_size=1).map("se".__add__),
+    scheme=st.sampled_from(["http", "postgresql+psycopg2", "mysql"]),
+)
+def test_no_part_of_a_password_is_shown(user: str, password: str, scheme: str) -> None:
+    shown = store_faults.without_credentials(f"at '{scheme}://{user}:{password}@host.example:80/path?a=b', it ended")
+    assert shown == f"at '{scheme}://host.example:80/path?a=b', it ended"
+
+
+@pytest.mark.parametrize(
+    "uri", ["sqlite:////home/ana@corp/mlflow.db", "file:///home/ana@corp", "https://h:80/x", "models:/wine@production"]
+)
+def test_what_has_no_password_is_shown_whole(uri: str) -> None:
+    assert store_faults.without_credentials(uri) == uri
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "postgresql+psycopg2"])
+@pytest.mark.parametrize("sign", ["/", "@", "#", "%", ":", "?", "[", "]"])
+def test_no_half_of_a_password_is_in_a_sentence(sign: str, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://ana:first{sign}second@127.0.0.1:{free_port()}/db")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with refusal() as caught:
+        store.connect()
+    assert "first" not in str(caught.value) and "second" not in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [WorkshopError("The glass is full."), KeyError("glass"), KeyboardInterrupt()])

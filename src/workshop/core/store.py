@@ -28,6 +28,7 @@ from workshop.core.store_faults import (
     database_explained,
     require_database,
     require_scheme,
+    require_server_address,
     unreachable,
     without_credentials,
 )
@@ -280,6 +281,7 @@ def _refused() -> dict[int | None, str]:
 
 def _require_answer(uri: str) -> None:
     """Look whether an MLflow server answers, with MLflow's own credentials, certificates and proxies."""
+    require_server_address("MLFLOW_TRACKING_URI", uri)
     shown = without_credentials(uri)
     advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"
     try:

@@ -4,10 +4,12 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import mlflow
 import requests
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from workshop.core.errors import WorkshopError, first_sentence
@@ -27,8 +29,11 @@ def require_scheme(variable: str, uri: str) -> None:
 
 
 def without_credentials(uri: str) -> str:
-    """The URI as it may be shown: a user name and a password in it are nobody else's business."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
+    """Return a URI, or a sentence with URIs, without user names and passwords, whatever characters a password has.
+
+    The path of a file, after `:///`, may contain an @ too and stays.
+    """
+    return re.sub(r"(?<=://)(?!/)\S*@", "", uri)
 
 
 def require_database(variable: str, uri: str) -> None:
@@ -47,6 +52,8 @@ def require_database(variable: str, uri: str) -> None:
     from mlflow.store.db.utils import create_sqlalchemy_engine  # noqa: PLC0415  # only a database needs it
 
     with database_explained(variable, uri):
+        if "@" in (make_url(uri).host or ""):  # a message of the driver would show half of the password
+            raise WorkshopError(f"The password in {variable} has an @, which ends it: write %40 instead.")
         engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
         try:
             engine.connect().close()
@@ -95,6 +102,21 @@ def _other_mlflow(uri: str, said: str) -> str:
         f"The store {place} was written by an older MLflow than this one ({mlflow.__version__}): end everything that "
         f"uses it, make a copy with {copy}, then run `{sys.executable} -m mlflow db upgrade '{place}'`."
     )
+
+
+def require_server_address(variable: str, uri: str) -> None:
+    """Make sure that HTTP's libraries find a host in a URI; their messages would show half of a password.
+
+    Raises:
+        WorkshopError: they would not.
+    """
+    try:
+        _ = urlsplit(uri).port
+    except ValueError as error:
+        raise WorkshopError(
+            f"{variable} is not the address of a server ({without_credentials(uri)}): correct the port, and write /, "
+            "? and # in a password as %2F, %3F and %23."
+        ) from error
 
 
 def unreachable(reason: BaseException, shown: str, advice: str, seconds: float) -> str:
