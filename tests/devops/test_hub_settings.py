@@ -67,6 +67,29 @@ def test_the_rules_hold_whatever_a_person_has_set(clone: Clone, persons: Path) -
     assert clone.push("--delete", "dev-ana").returncode == 0
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        '[protocol "file"]\n\tallow = never\n',
+        "[protocol]\n\tallow = never\n",
+        "[push]\n\tgpgSign = true\n",
+        "[push]\n\trecurseSubmodules = only\n",
+        "[push]\n\tdefault = nothing\n",
+        "[fetch]\n\tprune = true\n\tpruneTags = true\n",
+    ],
+)
+def test_the_repository_is_made_whatever_a_person_s_own_transfers_may_do(
+    setting: str, clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "gitconfig"
+    file.write_text(setting)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(file))
+    assert hub.start(clone.path)
+    assert ask(hub.repository(), "rev-parse", "main") == ask(clone.path, "rev-parse", "workshop/main") == clone.head()
+    ask(tmp_path, "clone", "--quiet", "--shared", str(hub.repository()), "sources")
+    assert ask(tmp_path / "sources", "rev-parse", "HEAD") == clone.head()
+
+
 def test_a_repository_of_an_older_kit_gets_the_rules_at_the_next_start(clone: Clone, persons: Path) -> None:
     hub.start(clone.path)
     ask(hub.repository(), "config", "--unset", "core.hooksPath")
