@@ -15,6 +15,7 @@ FIELDS = {
     "started": "2026-11-24T12:00:00+00:00",
     "seconds": 3.5,
     "git_commit": "0" * 40,
+    "commit_problem": "",
     "data_version": {"development": 0, "production": 0},
     "outcome": None,
     "slots_before": {"production": None, "staging": None, "previous": None},

@@ -39,6 +39,8 @@ class Plan:
     commit: str
     folder: Path
     """The run's own, on this machine; its name is the run's id."""
+    commit_problem: str = ""
+    """Why the commit is unknown, in a sentence; empty if it is known."""
 
     @property
     def run_id(self) -> str:

@@ -46,7 +46,7 @@ def run(request: Request, progress: Progress) -> Summary:
     target.reach(progress)
     slots = open_slots(store.connect(), model_name)
     target.get_ready()
-    return carry_out(target, request, chosen, parameters, slots, commit, progress)
+    return carry_out(target, request, chosen, parameters, slots, commit, progress, problem)
 
 
 def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
@@ -57,12 +57,13 @@ def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
     slots: Slots,
     commit: str,
     progress: Progress,
+    commit_problem: str = "",
 ) -> Summary:
     """Do what has been checked and prepared, and write down what came of it; see `run`."""
     started, clock = datetime.now(UTC), time.monotonic()
     before = slots.holders()
     folder = _make_folder(current_settings(), started, safe_run_name(request.run_name))
-    plan = Plan(request, chosen, parameters, slots.model_name, commit, folder)
+    plan = Plan(request, chosen, parameters, slots.model_name, commit, folder, commit_problem)
     # What has been done is written down, whoever is in a hurry.
     with target.executed(plan, progress) as executed, interruption.undisturbed():
         return _write_down(plan, executed, slots, before, started, clock)
@@ -92,6 +93,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
         started=(executed.started or started).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 2) if executed.seconds is None else executed.seconds,
         git_commit=plan.commit,
+        commit_problem=plan.commit_problem,
         data_version=executed.data_version,
         notebooks=executed.results,
         outcome=executed.outcome,

@@ -72,6 +72,8 @@ class Summary(BaseModel):
     """UTC, ISO 8601."""
     seconds: float
     git_commit: str
+    commit_problem: str = ""
+    """Why the commit is unknown, in a sentence; empty if it is known."""
     data_version: dict[str, int]
     """The version of each table."""
     notebooks: list[NotebookResult]
