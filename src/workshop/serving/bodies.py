@@ -44,16 +44,29 @@ def decoded(body: bytes, encoding: str, most: int) -> bytes:
     bits = _WINDOW_BITS[encoding]
     if encoding == "deflate" and not _has_zlib_header(body):
         bits = -zlib.MAX_WBITS  # as some clients send it, without the header of zlib
+    whole, left = b"", body
+    while left or not whole:
+        more, left = _member(left, encoding, bits, most - len(whole))
+        whole += more
+        if len(whole) > most:
+            raise too_long(most)
+        if encoding == "deflate" or not left:  # RFC 1952: gzip may have several members
+            break
+    if left:
+        raise _not_encoded(encoding)
+    return whole
+
+
+def _member(body: bytes, encoding: str, bits: int, most: int) -> tuple[bytes, bytes]:
+    """Return the first compressed part of a body, decompressed, and what comes after it."""
     inflater = zlib.decompressobj(bits)
     try:
         whole = inflater.decompress(body, most + 1)
     except zlib.error as error:
         raise _not_encoded(encoding) from error
-    if len(whole) > most:
-        raise too_long(most)
-    if not inflater.eof or inflater.unused_data:
+    if not inflater.eof and len(whole) <= most:
         raise _not_encoded(encoding)
-    return whole
+    return whole, inflater.unused_data
 
 
 def _has_zlib_header(body: bytes) -> bool:
