@@ -10,6 +10,10 @@ PLACE := $(CLEAN) PIP_CONFIG_FILE=/dev/null
 UV := $(CLEAN) -u UV_PYTHON -u UV_SYSTEM_PYTHON -u UV_TARGET -u UV_PREFIX -u UV_CONSTRAINT \
 	-u UV_OVERRIDE -u UV_EXCLUDE -u UV_EXCLUDE_NEWER -u UV_NO_BUILD -u UV_NO_BINARY -u UV_REQUIRE_HASHES -u UV_NO_VERIFY_HASHES \
 	-u UV_BREAK_SYSTEM_PACKAGES -u UV_PROJECT -u UV_WORKING_DIR -u UV_WORKING_DIRECTORY -u UV_TORCH_BACKEND
+# uv does not read pip's settings: the mirror that pip takes packages from is handed on, unless uv has one of its own.
+PIPS_INDEX := env -u PIP_USER $(FETCH) $(BIN)/python -m pip config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'$$/\1/p" | tail -n 1
+FIND_INDEX := index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PIPS_INDEX))}}}"
+UV_ONLINE := $(FIND_INDEX); $(UV) $${index:+UV_DEFAULT_INDEX="$$index"} $(BIN)/uv
 
 .PHONY: help setup cd test thorough lab bench spark lock clean
 
@@ -20,12 +24,13 @@ setup: $(READY) ## create .venv with the pinned packages (the other targets do t
 
 $(READY): requirements.txt pyproject.toml
 	@$(CLEAN) $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s: make PYTHON=/path/to/python3.11 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(CLEAN) $(PYTHON) -m venv .venv
+	@echo "Installing the packages of requirements.txt into .venv …"
+	@$(CLEAN) $(PYTHON) -m venv .venv
 	@pin="$$(grep -oE '^uv==[^ ]+' requirements.txt)" && \
 		$(FETCH) $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .venv/uv "$$pin" && \
 		$(PLACE) $(BIN)/python -m pip --isolated install --quiet --disable-pip-version-check --no-index --no-deps .venv/uv/uv-*
-	$(UV) $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
-	$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(UV_ONLINE) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
+	@$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 cd: $(READY) ## the whole delivery loop: prepare, train, judge on production data, swap if better, report
@@ -49,14 +54,15 @@ bench: $(READY) ## performance, as ratios against named peers
 	@$(BIN)/python -m bench
 
 spark: $(READY) ## scoring with Spark: installs it (450 MB; Java 17 must be there), tests it and measures it
-	$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
+	@echo "Installing the packages of requirements-spark.txt into .venv …"
+	@$(UV_ONLINE) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
 	$(BIN)/pytest tests/core/test_spark_scoring.py
 	@$(BIN)/python -m bench spark
 
 lock: $(READY) ## compile requirements.txt and requirements-spark.txt again from pyproject.toml
-	$(UV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	@$(UV_ONLINE) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 		--all-extras --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
-	$(UV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	@$(UV_ONLINE) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 		--group spark --constraint requirements.txt --no-emit-index-url --custom-compile-command 'make lock' \
 		--output-file requirements-spark.txt
 
