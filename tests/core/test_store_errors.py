@@ -9,6 +9,8 @@ from databricks.sdk.errors.platform import InternalError, NotFound, PermissionDe
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from tests.core.helpers import refusal
@@ -81,6 +83,15 @@ def test_a_store_of_an_older_mlflow_is_upgraded_after_a_copy(home: Path, fresh_s
         store.connect()
     assert "reset" not in str(caught.value)
     assert (home / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.integration
+def test_a_store_of_the_first_mlflow_is_migrated_when_it_opens(home: Path) -> None:
+    home.mkdir()
+    InitialBase.metadata.create_all(create_engine(f"sqlite:///{home / 'mlflow.db'}"))
+    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
+        database.execute("insert into experiments values (7, 'of long ago', 'mlruns/7', 'active')")
+    assert store.connect().get_experiment("7").name == "of long ago"
 
 
 def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path) -> None:
