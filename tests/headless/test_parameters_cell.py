@@ -30,3 +30,8 @@ def test_a_cell_that_sets_a_parameter_back_is_found(source: str, found: tuple[in
     notebook = nbformat.v4.new_notebook(cells=cells)
     assert parameters_cell.set_back(notebook, {"seed"}) == found
     assert parameters_cell.set_back(notebook, {"elsewhere"}) is None
+
+
+def test_a_tag_is_one_of_a_list_and_no_part_of_a_text() -> None:
+    cell = {"cell_type": "code", "source": "a = 1", "metadata": {"tags": "no_parameters"}}
+    assert parameters_cell.tagged(nbformat.from_dict({"cells": [cell]})) == []

@@ -16,7 +16,7 @@ _OF_DEFAULTS = (str, int, float, bool, list, dict, tuple, type(None))
 
 def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the cells tagged `parameters`, of which papermill sees the first only."""
-    return [cell for cell in notebook.cells if TAG in (cell.metadata.get("tags") or ())]
+    return [cell for cell in notebook.cells if _is_tagged(cell)]
 
 
 def types_of(source: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
     wanted = set(names)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(cells, start=1):
-        if TAG in (cell.metadata.get("tags") or ()) or not any(name in cell.source for name in wanted):
+        if _is_tagged(cell) or not any(name in cell.source for name in wanted):
             continue
         try:
             body = _parse(cell.source).body
@@ -54,6 +54,11 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
                 if name in wanted and isinstance(value, ast.Constant):
                     return number, name
     return None
+
+
+def _is_tagged(cell: nbformat.NotebookNode) -> bool:
+    tags = cell.metadata.get("tags")
+    return isinstance(tags, list) and TAG in tags  # in a text, "no_parameters" would count too
 
 
 def _parse(source: str) -> ast.Module:
