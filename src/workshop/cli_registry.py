@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from workshop.cli_output import output_may_fail
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import current_settings
 
@@ -77,6 +78,7 @@ def history(
 
 @app.command()
 def rollback(
+    context: typer.Context,
     to: Annotated[
         str, typer.Option(metavar="VERSION", help="The version; the one that held it before if left out.")
     ] = "",
@@ -87,6 +89,7 @@ def rollback(
     from workshop.core import by_hand, store
     from workshop.core.slots import open_slots
 
+    context.with_resource(output_may_fail())
     event = by_hand.roll_back(open_slots(store.connect(), model), to or None, reason)
     if event is None:
         out.print(f"Version {to} holds Production already; nothing was changed.")
@@ -97,6 +100,7 @@ def rollback(
 
 @app.command()
 def promote(
+    context: typer.Context,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that is to hold Production.")],
     reason: Annotated[str, typer.Option(help="Why the gate is overridden, for the history.")],
     model: Model = "wine_quality",
@@ -108,6 +112,7 @@ def promote(
     from workshop.core import by_hand, store
     from workshop.core.slots import open_slots
 
+    context.with_resource(output_may_fail())
     event = by_hand.override(open_slots(store.connect(), model), version, reason)
     if event is None:
         out.print(f"Version {version} holds Production already; nothing was changed.")

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from workshop.cli_output import output_may_fail
 from workshop.core.errors import WorkshopError
 
 app = typer.Typer()
@@ -90,6 +91,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
+    context.with_resource(output_may_fail())
     parameters = _named_values(parameter or [])
     if follow is not None:
         _require_nothing_besides(context, "follow", "publish", *(["target"] if target is Target.DATABRICKS else []))

@@ -1,0 +1,54 @@
+"""The output of a command that moves slots: its exit code must not depend on whether the output can be written."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
+
+from workshop.core.errors import explain_os_error
+
+
+@contextmanager
+def output_may_fail() -> Iterator[None]:
+    """Let the command in the block go on where standard output breaks, as with `| head` or on a full disk.
+
+    The rest of the output is dropped; where it is not just a reader that has left, one sentence on standard error
+    names the cause.
+    """
+    if sys.stdout is None:  # closed by the caller, and then nothing is written
+        yield
+        return
+    with redirect_stdout(_Droppable(sys.stdout)):
+        yield
+
+
+class _Droppable:
+    """A text stream whose content is dropped once a write has failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._drop(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._drop(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _drop(self, error: OSError) -> None:
+        # What the stream has buffered goes there too, or Python would fail at the end with an exit code of its own.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
+        if not isinstance(error, BrokenPipeError):
+            print(f"The output is dropped from here on. {explain_os_error(error)}", file=sys.stderr)
