@@ -43,9 +43,8 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 	$(BIN)/pytest --numprocesses=logical --dist=worksteal
 
 thorough: $(READY) ## what `make test` tries at some calls of a real registry, at every call (twenty minutes)
-	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal tests/test_registries.py tests/core/test_swap.py tests/test_agent_killed.py \
-		tests/test_pipelines_story.py tests/test_asked_for.py tests/test_delivery.py tests/test_first_delivery.py tests/core/test_databricks_registry.py \
-		tests/headless/databricks tests/headless/doctor
+	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal tests/scenarios \
+		tests/unit/core/promotion/test_swap.py tests/unit/databricks tests/unit/doctor
 
 lab: $(READY) ## JupyterLab on the notebooks
 	@$(BIN)/workshop lab
@@ -56,7 +55,7 @@ bench: $(READY) ## performance, as ratios against named peers
 spark: $(READY) ## scoring with Spark: installs it (450 MB; Java 17 must be there), tests it and measures it
 	@echo "Installing the packages of requirements-spark.txt into .venv …"
 	@$(UV_ONLINE) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
-	$(BIN)/pytest tests/core/test_spark_scoring.py
+	$(BIN)/pytest tests/unit/core/scoring/test_spark.py
 	@$(BIN)/python -m bench spark
 
 lock: $(READY) ## compile requirements.txt and requirements-spark.txt again from pyproject.toml

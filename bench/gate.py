@@ -12,10 +12,11 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
 from bench.measure import Result, Row, Spread, Target, Tell
-from workshop.core import data, gate, slices
-from workshop.core.gate import Terms
+from workshop.core.data import datasets
+from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters
-from workshop.core.schemas import FEATURES, TARGET
+from workshop.core.promotion import gate, slices
+from workshop.core.promotion.gate import Terms
 
 RESPLITS = 300
 EQUAL_TREES = 60
@@ -76,9 +77,9 @@ def _row(what: str, outcomes: list[Outcome], pair: str, target: Target) -> Row:
 
 
 def _one_split(seed: int) -> Outcome:
-    development, held_out = data.split_off_production(data.read_originals(), seed)
-    train = data.split_prepared(data.prepare(development)).train
-    production = data.prepare(held_out)
+    development, held_out = datasets.split_off_production(datasets.read_originals(), seed)
+    train = datasets.split_prepared(datasets.prepare(development)).train
+    production = datasets.prepare(held_out)
     few, many, first, second = (
         RandomForestClassifier(trees, random_state=1000 * seed + number)
         .fit(train[FEATURES], train[TARGET])

@@ -19,13 +19,17 @@ from deltalake import write_deltalake
 from sklearn.ensemble import RandomForestClassifier
 
 from bench.measure import BrokenError
-from workshop.core import data, promotion, scoring, store, tables
-from workshop.core.delta_table import Table
-from workshop.core.model import LoadedModel, log_candidate
+from workshop.core.data import datasets, tables
+from workshop.core.data.delta_table import Table
+from workshop.core.data.schemas import FEATURES, PHYSICOCHEMICAL, TARGET, WINE_ID
 from workshop.core.parameters import DevopsAction, Parameters
-from workshop.core.schemas import FEATURES, PHYSICOCHEMICAL, TARGET, WINE_ID
+from workshop.core.promotion import evaluate
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.model import LoadedModel, log_candidate
+from workshop.core.registry.slots import open_slots
+from workshop.core.scoring.score import load_slot, predictions_table
+from workshop.core.scoring.score import score as score_table
 from workshop.core.settings import current_settings
-from workshop.core.slots import open_slots
 
 PARAMETERS = Parameters(run_name="bench", devops_action=DevopsAction.DEPLOYMENT)
 ROWS_A_CHUNK = 50_000
@@ -36,16 +40,16 @@ _MIB = 2**20
 
 def prepare() -> dict[str, float]:
     """Create the datasets, train a model on the development wines and promote it."""
-    development, _ = data.create_datasets()
-    wines = data.prepare(development.frame)
-    client = store.connect()
-    store.use_experiment(client, PARAMETERS.model_name, PARAMETERS.run_name)
+    development, _ = datasets.create_datasets()
+    wines = datasets.prepare(development.frame)
+    client = mlflow_store.connect()
+    mlflow_store.use_experiment(client, PARAMETERS.model_name, PARAMETERS.run_name)
     with mlflow.start_run() as run:
         classifier = RandomForestClassifier(n_estimators=10, random_state=PARAMETERS.seed)
         classifier.fit(wines[FEATURES], wines[TARGET])
     log_candidate(classifier, run.info.run_id, wines, development.label, PARAMETERS)
-    contest = promotion.open_contest(client, PARAMETERS)
-    outcome = promotion.act(contest, promotion.judge(contest))
+    contest = evaluate.open_contest(client, PARAMETERS)
+    outcome = evaluate.act(contest, evaluate.judge(contest))
     if outcome.status != "promoted":
         raise BrokenError(f"The model to score with was not promoted: {outcome.sentence}")
     return {}
@@ -56,7 +60,7 @@ def make_table(rows: int) -> dict[str, float]:
 
     The files are as the Delta library writes them when nobody says anything, since a team's own table is made so.
     """
-    wines = data.load_wines(tables.production_table()).frame
+    wines = datasets.load_wines(tables.production_table()).frame
     schema = pa.Schema.from_pandas(wines, preserve_index=False)
     generator = np.random.default_rng(rows)
 
@@ -78,7 +82,7 @@ def score(rows: int) -> dict[str, float]:
     model, wines = _production_model(), _wines(rows)
     before = psutil.Process().memory_info().rss
     started = time.perf_counter()
-    scored = scoring.score(model, wines, _predictions(rows))
+    scored = score_table(model, wines, _predictions(rows))
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     written = _predictions(rows).open().to_pyarrow_dataset().count_rows()
@@ -119,7 +123,7 @@ def _predicted(rows: int) -> tuple[dict[str, float], pd.DataFrame]:
 
 
 def _production_model() -> LoadedModel:
-    return scoring.load_slot(open_slots(store.connect(), PARAMETERS.model_name), "production")
+    return load_slot(open_slots(mlflow_store.connect(), PARAMETERS.model_name), "production")
 
 
 def _wines(rows: int) -> Table:
@@ -127,7 +131,7 @@ def _wines(rows: int) -> Table:
 
 
 def _predictions(rows: int) -> Table:
-    return scoring.predictions_table(f"wines_{rows}")
+    return predictions_table(f"wines_{rows}")
 
 
 if __name__ == "__main__":

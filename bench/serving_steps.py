@@ -13,11 +13,12 @@ import mlflow
 from mlflow.pyfunc import scoring_server
 from sklearn.ensemble import RandomForestClassifier
 
-from workshop.core import data, store
-from workshop.core.model import load_version, log_candidate
+from workshop.core.data import datasets
+from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters
-from workshop.core.schemas import FEATURES, TARGET
-from workshop.core.slots import Slot, open_slots
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.model import load_version, log_candidate
+from workshop.core.registry.slots import Slot, open_slots
 
 PARAMETERS = Parameters(run_name="bench")
 ROWS = 10
@@ -26,9 +27,9 @@ ROWS = 10
 
 def prepare(expected_file: str) -> None:
     """Register versions 1 and 2, let 1 hold Production, and write down what MLflow's own server answers with each."""
-    wines = data.prepare(data.without_duplicates(data.read_originals()))
-    client = store.connect()
-    store.use_experiment(client, PARAMETERS.model_name, PARAMETERS.run_name)
+    wines = datasets.prepare(datasets.without_duplicates(datasets.read_originals()))
+    client = mlflow_store.connect()
+    mlflow_store.use_experiment(client, PARAMETERS.model_name, PARAMETERS.run_name)
     body = json.dumps({"dataframe_split": wines[FEATURES].head(ROWS).to_dict(orient="split")})
     answers, reference = {}, cast(Any, scoring_server.invocations)
     for seed in (1, 2):
@@ -43,7 +44,7 @@ def prepare(expected_file: str) -> None:
 
 def promote() -> None:
     """Assign Production to the versions that are asked for."""
-    slots = open_slots(store.connect(), PARAMETERS.model_name)
+    slots = open_slots(mlflow_store.connect(), PARAMETERS.model_name)
     print("ready", flush=True)
     for line in sys.stdin:
         slots.assign(Slot.PRODUCTION, line.strip())

@@ -1,6 +1,6 @@
 """Scoring a table with a local Spark against scoring it in one process, as the kit does where no session is active.
 
-Both go through `workshop.core.scoring.score`, and both write a Delta table. The answers are compared bit for bit, wine
+Both go through `workshop.core.scoring.score.score` and write a Delta table. The answers are compared bit for bit, wine
 by wine, in every round. On one machine Spark has nothing to win but cores: this shows what it costs there, since more
 machines than one can't be had on a laptop. So there is no target.
 

@@ -15,9 +15,11 @@ import psutil
 
 from bench.measure import BrokenError
 from bench.scoring_steps import PARAMETERS
-from workshop.core import scoring, store, tables
-from workshop.core.schemas import WINE_ID
-from workshop.core.slots import open_slots
+from workshop.core.data import tables
+from workshop.core.data.schemas import WINE_ID
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.slots import open_slots
+from workshop.core.scoring import score
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _MIB = 2**20
@@ -59,11 +61,11 @@ def compare(rows: int) -> dict[str, float]:
 
 
 def _scored(name: str, rows: int) -> dict[str, float]:
-    model = scoring.load_slot(open_slots(store.connect(), PARAMETERS.model_name), "production")
+    model = score.load_slot(open_slots(mlflow_store.connect(), PARAMETERS.model_name), "production")
     peak: list[float] = []
     with _looking(peak):
         started = time.perf_counter()
-        scored = scoring.score(model, tables.named_table(f"wines_{rows}"), scoring.predictions_table(name))
+        scored = score.score(model, tables.named_table(f"wines_{rows}"), score.predictions_table(name))
         seconds = time.perf_counter() - started
     if scored.rows != rows:
         raise BrokenError(f"Of {rows} wines {scored.rows} were scored.")
@@ -72,7 +74,7 @@ def _scored(name: str, rows: int) -> dict[str, float]:
 
 def _probabilities(name: str) -> tuple[Any, Any]:
     """The ids and probabilities, by id."""
-    dataset: Any = scoring.predictions_table(name).open().to_pyarrow_dataset()
+    dataset: Any = score.predictions_table(name).open().to_pyarrow_dataset()
     found = dataset.to_table(columns=[WINE_ID, "probability"]).sort_by(WINE_ID)
     return tuple(found.column(each).to_numpy() for each in (WINE_ID, "probability"))
 

@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Barrier, Event
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from workshop.core.slots import AliasSlots, Slot, StageSlots
+from workshop.core.registry.slots import AliasSlots, Slot, StageSlots
 
 READERS = 2
 ALIAS, STAGE = Slot.PRODUCTION.value, Slot.PRODUCTION.value.capitalize()

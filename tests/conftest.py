@@ -86,11 +86,11 @@ def home(tmp_path: Path, user_home: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def fresh_store(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Path:
     """An embedded MLflow store without any content, as a file: copy it to `home / "mlflow.db"`, it saves 1.6 s."""
-    from workshop.core import store
+    from workshop.core.registry import mlflow_store
 
     folder = tmp_path_factory.mktemp("fresh-store")
     with isolated(folder, user_home):
-        store.connect()
+        mlflow_store.connect()
     return folder / "mlflow.db"
 
 
@@ -100,7 +100,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Path
 
     Copy it: the artifacts of version 1 stay here, where the registry says that they are.
     """
-    from tests.commands import latest_summary, workshop
+    from tests.support.commands import latest_summary, workshop
 
     place = tmp_path_factory.getbasetemp()
     home = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "delivered"

@@ -7,7 +7,7 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line."""
     try:
-        from workshop.cli import main as command_line  # noqa: PLC0415  # it takes a quarter of a second
+        from workshop.cli.app import main as command_line  # noqa: PLC0415  # it takes a quarter of a second
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except ModuleNotFoundError as error:

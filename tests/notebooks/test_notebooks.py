@@ -10,12 +10,12 @@ from typing import Any
 import nbformat
 import pytest
 
-from workshop.core.model import log_candidate
 from workshop.core.parameters import Parameters
-from workshop.core.promotion import open_contest
+from workshop.core.promotion.evaluate import open_contest
+from workshop.core.registry.model import log_candidate
 from workshop.core.settings import PACKAGE
-from workshop.headless import kernels
-from workshop.headless.notebooks import FOLDER, Notebook
+from workshop.runner import kernels
+from workshop.runner.notebooks import FOLDER, Notebook
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 EXPECTED = [

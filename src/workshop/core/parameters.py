@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
-from workshop.core import notebook_task
+from workshop.core import databricks_task
 from workshop.core.errors import WorkshopError
 
 _CLEAN_RUN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,59}(?<!\.)")
@@ -126,8 +126,8 @@ def read_parameters(**cell_values: Any) -> Parameters:
     Raises:
         WorkshopError: a value is of the wrong type or outside its limits.
     """
-    widgets = notebook_task.widgets()
-    notebook_task.take_environment(widgets)
+    widgets = databricks_task.widgets()
+    databricks_task.take_environment(widgets)
     given = {name: widgets.get(name, value) for name, value in cell_values.items()}
     read = Parameters(**{name: check_parameter(name, value, type(cell_values[name])) for name, value in given.items()})
     require_as_given(read)
@@ -153,7 +153,7 @@ def require_as_given(parameters: Parameters, *names: str) -> None:
     Raises:
         WorkshopError: a value differs.
     """
-    given, actual = notebook_task.given_parameters(), parameters.model_dump()
+    given, actual = databricks_task.given_parameters(), parameters.model_dump()
     for name in sorted({*names, *parameters.model_fields_set}):
         if name not in given:
             continue

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
 from workshop.core.errors import first_sentence, printable
-from workshop.core.model import LoadedModel
+from workshop.core.registry.model import LoadedModel
 
 _logger = logging.getLogger(__name__)
 _mlflow_answer: Any = scoring_server.invocations

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workshop.core.follow import Follower, Following
+from workshop.core.registry.follower import Follower, Following
 from workshop.serving import bodies
 from workshop.serving.answers import RefusedError, answer, bad_request
 from workshop.serving.metrics import Metrics

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from workshop.core import store
-from workshop.core.follow import Follower
 from workshop.core.listening import in_url, listen
-from workshop.core.slots import Slot, open_slots
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.follower import Follower
+from workshop.core.registry.slots import Slot, open_slots
 from workshop.serving.app import MAX_BODY_BYTES, build
 
 HOST = "127.0.0.1"
@@ -33,7 +33,7 @@ def serve_slot(  # noqa: PLR0913, PLR0917  # each is an option of the command li
     # libraries have to say to whoever trains a model would come up at random in this server's log.
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
-    slots = open_slots(store.connect(), model_name)
+    slots = open_slots(mlflow_store.connect(), model_name)
     with Follower(slots, slot, every) as follower:
 
         def announce(url: str) -> None:

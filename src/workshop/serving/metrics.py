@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from workshop.core.follow import Follower
+from workshop.core.registry.follower import Follower
 
 
 class Metrics:

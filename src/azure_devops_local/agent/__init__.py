@@ -1,0 +1,1 @@
+"""The agent: executes the jobs and steps of a pipeline's run."""

@@ -1,0 +1,168 @@
+"""The agent: runs a pipeline's stages, jobs and steps on this machine, one after the other, as Azure DevOps would."""
+
+from pathlib import Path
+from typing import Any
+
+from azure_devops_local import run_store
+from azure_devops_local.agent import conditions, variables
+from azure_devops_local.agent.conditions import Done
+from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds, skip
+from azure_devops_local.agent.steps import sweep
+from azure_devops_local.agent.variables import Variable, Variables
+from azure_devops_local.language import documents, expressions, pipeline, reading
+from workshop.core.errors import WorkshopError, explain_os_error
+
+__all__ = ["Approver", "Service", "Watcher", "clean_up", "execute"]
+
+
+def execute(
+    run: run_store.Run,
+    repository: Path,
+    approver: Approver,
+    watcher: Watcher | None = None,
+    service: Service | None = None,
+) -> run_store.Run:
+    """Run a pipeline to its end, and save what is known of it at every change.
+
+    An interrupt ends the run as canceled, a mistake in its files as failed, with the `problem` in one sentence.
+
+    Args:
+        run: the run, stored already; it is changed in place and returned.
+        repository: where its commit is.
+        approver: is asked before a job that deploys to an environment.
+        watcher: is told of every change.
+        service: what steps may ask; without it their token opens nothing.
+    """
+    execution = _Execution(run, repository, approver, watcher, service)
+    run.state, run.started = "running", run.started or run_store.now()
+    result: run_store.Result = "failed"
+    try:
+        execution.saved()
+        result = execution.whole()
+    except KeyboardInterrupt:
+        result = "canceled"
+    except WorkshopError as error:
+        run.problem = execution.mask(str(error))
+    except OSError as error:
+        run.problem = execution.mask(str(explain_os_error(error)))
+    finally:
+        _settle(run, result)
+        clean_up(run.number)
+        execution.saved()
+    return run
+
+
+def clean_up(number: int) -> int:
+    """Kill what the steps of a run left running, and remove its work folder; returns how many processes there were."""
+    return sweep(run_store.Runs().folder_of(number))
+
+
+def _settle(run: run_store.Run, result: run_store.Result) -> None:
+    """Complete a run: what has no result yet never came to its end."""
+    run.state, run.result, run.finished = "completed", result, run_store.now()
+    rest: run_store.Result = "canceled" if result == "canceled" else "skipped"
+    for stage in run.stages:
+        for job in stage.jobs:
+            skip(job, rest)
+        stage.result = stage.result or rest
+
+
+class _Execution(RunAtWork):
+    """One run of a pipeline."""
+
+    def whole(self) -> run_store.Result:
+        """Execute all of it, and return how it ended."""
+        files = documents.Commit(self.repository, self.run.commit)
+        path = f"{documents.FOLDER}/{self.run.pipeline}"
+        self.pipeline = reading.read_pipeline(files, path, self.run.parameters, self.own)
+        self.stages: dict[str, Done] = {}
+        self.groups = variables.read_groups(self.pipeline.groups)
+        for variable in self.groups:
+            if variable.secret:
+                self.mask.add(variable.value)
+        self.own["Build.BuildNumber"] = variables.build_number(self.run, self.pipeline.run_name_format)
+        entries = {stage.name: _stage_entry(stage) for stage in self.pipeline.stages}
+        self.run.stages = list(entries.values())
+        self.saved()
+        for stage in conditions.in_order(self.pipeline.stages):
+            self.stages[stage.name.lower()] = done = self._stage(stage, entries[stage.name])
+            entries[stage.name].result = done.result
+            self.saved()
+        return conditions.worst(done.result for done in self.stages.values())
+
+    def _stage(self, stage: pipeline.Stage, entry: run_store.Stage) -> Done:
+        done = Done(stage.name, before=conditions.all_before(stage.depends_on, self.stages))
+        scope = {"dependencies": _for_expressions(conditions.named(stage.depends_on, self.stages))}
+        known = self._variables(scope, stage)
+        if not holds(stage.condition, known, scope, done.before):
+            for job_entry in entry.jobs:
+                skip(job_entry)
+            return done
+        entries = dict(zip([job.name for job in stage.jobs], entry.jobs, strict=True))
+        for job in conditions.in_order(stage.jobs):
+            job_done = Done(job.name, before=conditions.all_before(job.depends_on, done.jobs))
+            self._job(stage, job, entries[job.name], job_done, done.jobs)
+            done.jobs[job.name.lower()] = job_done
+            done.outputs |= {f"{job.name}.{name}": value for name, value in job_done.outputs.items()}
+        done.result = conditions.worst(one.result for one in done.jobs.values())
+        return done
+
+    def _job(
+        self, stage: pipeline.Stage, job: pipeline.Job, entry: run_store.Job, done: Done, siblings: dict[str, Done]
+    ) -> None:
+        earlier = conditions.named(stage.depends_on, self.stages)
+        scope = {
+            "dependencies": _for_expressions(conditions.named(job.depends_on, siblings)),
+            "stageDependencies": {name: _for_expressions(one.jobs) for name, one in earlier.items()},
+        }
+        try:
+            known = self._variables(scope, stage, job)
+            if holds(job.condition, known, scope, done.before):
+                done.outputs = self.perform(job, entry, known)
+        except WorkshopError as error:
+            self.fail(entry, str(error))
+        finally:
+            entry.finished = run_store.now() if entry.started else None
+        if entry.result is None:
+            skip(entry)
+        elif entry.result == "failed" and job.continue_on_error:
+            entry.result = "succeeded with issues"
+        done.result = entry.result or "skipped"
+        self.saved()
+
+    def _variables(self, scope: dict[str, Any], stage: pipeline.Stage, job: pipeline.Job | None = None) -> Variables:
+        """All that a stage's condition, or a job, may know; what stands nearer to it wins."""
+        known = Variables(self.groups)
+        own = {
+            "System.StageName": stage.name,
+            "System.StageDisplayName": stage.display_name,
+            "System.StageAttempt": "1",
+        }
+        for written in (self.pipeline.variables, stage.variables, job.variables if job else {}):
+            known.add(written, written=True)
+        if job:
+            names = dict.fromkeys(("System.JobName", "System.PhaseName", "Agent.JobName"), job.name)
+            own |= {**names, "System.JobDisplayName": job.display_name, "System.JobAttempt": "1"}
+            if job.environment:
+                known.put(Variable("Environment.Name", job.environment, written=True))
+        known.add({**self.own, **own}, read_only=True)
+        known.work_out(lambda text: expressions.as_text(evaluate(text, known, scope)), self.mask)
+        return known
+
+
+def _for_expressions(done: dict[str, Done]) -> dict[str, Any]:
+    return {name: one.for_expressions() for name, one in done.items()}
+
+
+def _stage_entry(stage: pipeline.Stage) -> run_store.Stage:
+    jobs = [
+        run_store.Job(
+            name=job.display_name,
+            environment=job.environment,
+            steps=[run_store.Step(name=step.display_name) for step in job.steps],
+        )
+        for job in stage.jobs
+    ]
+    # A pipeline that names no stage has one all the same, with a name that tells nobody anything.
+    name = "The only stage" if stage.display_name == "__default" else stage.display_name
+    return run_store.Stage(name=name, jobs=jobs)

@@ -1,0 +1,175 @@
+"""One job at work: its approval, its folders, and its steps one after the other."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from azure_devops_local import run_store
+from azure_devops_local.agent import checkout, conditions, tasks, variables
+from azure_devops_local.agent.conditions import Done
+from azure_devops_local.agent.processes import OutOfTimeError
+from azure_devops_local.agent.steps import StepAtWork, Workplace, sweep
+from azure_devops_local.agent.variables import Mask, Variable, Variables
+from azure_devops_local.language import expressions, pipeline
+from workshop.core.errors import WorkshopError, explain_os_error
+
+Approver = Callable[[run_store.Run, run_store.Job], str | None]
+"""Answers an approval: the name of who approved, or None for a rejection."""
+Watcher = Callable[[run_store.Run], None]
+"""Is told of every change."""
+
+
+class Service(Protocol):
+    """The stand-in for Azure DevOps that steps may ask."""
+
+    @property
+    def collection_uri(self) -> str:
+        """Where it is: the variable System.CollectionUri."""
+
+    @property
+    def token(self) -> str:
+        """What lets them in: the variable System.AccessToken, a secret."""
+
+
+class RunAtWork:
+    """What all jobs of a run share."""
+
+    def __init__(
+        self,
+        run: run_store.Run,
+        repository: Path,
+        approver: Approver,
+        watcher: Watcher | None,
+        service: Service | None,
+    ) -> None:
+        self.run, self.repository, self.approver, self.watcher = run, repository, approver, watcher
+        self.runs, self.mask = run_store.Runs(), Mask()
+        self.folder = self.runs.folder_of(run.number)
+        self.own = variables.predefined(run)
+        """The variables that the run has by itself."""
+        self.token = service.token if service else secrets.token_urlsafe(24)
+        if service:
+            uri = service.collection_uri
+            self.own |= {"System.CollectionUri": uri, "System.TeamFoundationCollectionUri": uri}
+        self.mask.add(self.token)
+        self.logs = 0
+
+    def saved(self) -> None:
+        """Store the run as it is now, and tell who watches."""
+        self.runs.save(self.run)
+        if self.watcher is not None:
+            self.watcher(self.run)
+
+    def perform(self, job: pipeline.Job, entry: run_store.Job, known: Variables) -> dict[str, str]:
+        """Execute a job, whose entry gets the result, and return its output variables.
+
+        Raises:
+            WorkshopError: its variables are no good.
+            KeyboardInterrupt: somebody wants the run to stop.
+        """
+        entry.environment = known.expand(job.environment)
+        if job.environment and not self._is_approved(entry):
+            self.fail(entry, f"The deployment to {entry.environment} was not approved.")
+            return {}
+        place = Workplace(self.run, self.folder, self.repository, known, self.mask, self.saved)
+        entry.started = run_store.now()
+        deadline = time.monotonic() + (job.timeout_minutes * 60 or float("inf"))
+        place.make_folders(with_artifacts=bool(job.environment))
+        known.add(place.folders(), read_only=True)
+        known.put(Variable("System.AccessToken", self.token, secret=True, read_only=True))
+        try:
+            so_far: run_store.Result = "succeeded"
+            for step, step_entry in zip(job.steps, entry.steps, strict=True):
+                if time.monotonic() >= deadline:
+                    self.fail(entry, f"The job took longer than its {job.timeout_minutes} minutes.", "canceled")
+                    return {}
+                self._step(place, step, step_entry, so_far, deadline)
+                so_far = conditions.worst((so_far, step_entry.result or "skipped"))
+            entry.result = so_far
+        finally:
+            sweep(self.folder)
+        # Azure's way to write the outputs of a deployment job has its name before them.
+        named = {f"{job.name}.{name}": value for name, value in place.outputs.items()} if job.environment else {}
+        return place.outputs | named
+
+    def fail(self, entry: run_store.Job, sentence: str, result: run_store.Result = "failed") -> None:
+        """Let a job fail, or be canceled, for a reason that is none of its steps'."""
+        entry.issues.append(run_store.Issue(kind="error", text=self.mask(sentence)))
+        entry.result = result
+        skip(entry, "canceled" if result == "canceled" else "skipped")
+
+    def _is_approved(self, entry: run_store.Job) -> bool:
+        self.run.state, entry.asked = "waiting for approval", run_store.now()
+        self.saved()
+        entry.approved_by = self.mask(self.approver(self.run, entry) or "")
+        self.run.state = "running"
+        self.saved()
+        return bool(entry.approved_by)
+
+    def _step(
+        self, place: Workplace, step: pipeline.Step, entry: run_store.Step, so_far: run_store.Result, deadline: float
+    ) -> None:
+        known = place.variables
+        known.add({"Agent.JobStatus": conditions.azure_name(so_far)})
+        entry.name = self.mask(known.expand(step.display_name))
+        if not (step.enabled and holds(step.condition, known, {}, {"": Done("", so_far)})):
+            entry.result = "skipped"
+            return
+        self.logs += 1
+        own_deadline = time.monotonic() + (step.timeout_minutes * 60 or float("inf"))
+        entry.started, entry.log = run_store.now(), f"logs/{self.logs}-{_slug(entry.name)}.log"
+        self.saved()
+        with (self.folder / entry.log).open("w", encoding="utf-8", errors="backslashreplace") as log:
+            at_work = StepAtWork(place, step, entry, log, min(deadline, own_deadline))
+            try:
+                _perform(at_work)
+            except KeyboardInterrupt:
+                at_work.worsen("canceled")
+                raise
+            except OutOfTimeError:
+                at_work.fail("It took longer than it may: see timeoutInMinutes of the step and of its job.")
+                at_work.worsen("canceled" if time.monotonic() >= deadline else "failed")
+            except WorkshopError as error:
+                at_work.fail(str(error))
+            except OSError as error:
+                at_work.fail(str(explain_os_error(error)))
+            finally:
+                forgiven = at_work.result == "failed" and step.continue_on_error
+                entry.result = "succeeded with issues" if forgiven else at_work.result
+                entry.finished = run_store.now()
+        self.saved()
+
+
+def evaluate(text: str, known: Variables, scope: dict[str, Any], before: dict[str, Done] | None = None) -> Any:
+    """What an expression comes to with these variables and dependencies; a condition's may ask what was before."""
+    everything = {"dependencies": {}, "stageDependencies": {}, **scope, "variables": known.values()}
+    return expressions.evaluate(text, everything, None if before is None else conditions.functions(before))
+
+
+def holds(condition: str, known: Variables, scope: dict[str, Any], before: dict[str, Done]) -> bool:
+    """Whether a condition is met."""
+    return expressions.is_true(evaluate(condition, known, scope, before))
+
+
+def skip(entry: run_store.Job, result: run_store.Result = "skipped") -> None:
+    """Give a job, and each of its steps, this result where it has none."""
+    for step in entry.steps:
+        step.result = step.result or result
+    entry.result = entry.result or result
+
+
+def _perform(step: StepAtWork) -> None:
+    if step.step.kind == "checkout":
+        checkout.check_out(step)
+    elif step.step.kind == "script":
+        folder = step.place.variables.expand(step.step.working_directory)
+        step.bash(step.step.script, folder, step.step.fail_on_stderr)
+    else:
+        tasks.perform(step)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-") or "step"

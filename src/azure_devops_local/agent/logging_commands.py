@@ -1,0 +1,159 @@
+"""The commands that a step's output may contain: `##vso[area.event key=value;…]text`."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from azure_devops_local.agent.variables import Variable
+from workshop.core.errors import WorkshopError
+
+if TYPE_CHECKING:
+    from azure_devops_local.agent.steps import StepAtWork
+    from azure_devops_local.run_store import Result
+
+_START = "##vso["
+_COMMAND = re.compile(r"##vso\[([\w.]+)\s*([^\]]*)\](.*)")
+_ESCAPES = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%AZP25": "%"}
+_RESULTS: dict[str, "Result"] = {
+    "succeeded": "succeeded",
+    "succeededwithissues": "succeeded with issues",
+    "failed": "failed",
+}
+Properties = Mapping[str, str]
+
+
+def obey(step: "StepAtWork", line: str) -> None:
+    """Do what the command in a line of output says, if there is one.
+
+    Raises:
+        WorkshopError: there is one that can't be obeyed.
+    """
+    if (at := line.find(_START)) < 0:
+        return
+    found = _COMMAND.match(line, at)
+    if found is None:
+        raise WorkshopError("A logging command can't be read: write ##vso[area.event key=value;…]text.")
+    command = _COMMANDS.get(found[1].lower())
+    if command is None:
+        known = ", ".join(sorted(_COMMANDS))
+        raise WorkshopError(f"The logging command {found[1]} is not done here: leave it out, or use one of {known}.")
+    pairs = (pair.partition("=") for pair in found[2].split(";") if pair.strip())
+    properties = {key.strip().lower(): _plain(value.strip()) for key, _, value in pairs}
+    if _is_true(properties, "issecret") or command is _set_secret:
+        step.place.mask.add(found[3])  # as it stands in the line, too
+    command(step, properties, _plain(found[3]))
+
+
+def _plain(text: str) -> str:
+    return re.sub("|".join(_ESCAPES), lambda escape: _ESCAPES[escape[0]], text)
+
+
+def _is_true(properties: Properties, key: str) -> bool:
+    return properties.get(key, "").lower() == "true"
+
+
+def _wanted(properties: Properties, key: str) -> str:
+    if not properties.get(key):
+        raise WorkshopError(f"A logging command lacks {key}=…: add it.")
+    return properties[key]
+
+
+def _file(step: "StepAtWork", text: str) -> Path:
+    path = step.place.sources / text.strip()
+    if not text.strip() or not path.is_file():
+        raise WorkshopError(f"There is no file {path} to upload: check the path.")
+    # What a log says must not choose a file of the machine's for the run's page.
+    if not path.resolve().is_relative_to(step.place.work.resolve()):
+        raise WorkshopError(f"{path} is not in the job's own folder: copy it there, then upload it.")
+    return path
+
+
+def _set_variable(step: "StepAtWork", properties: Properties, text: str) -> None:
+    name, secret = _wanted(properties, "variable"), _is_true(properties, "issecret")
+    if secret:
+        step.place.mask.add(text)
+    if _is_true(properties, "isoutput"):
+        if step.step.name:
+            name = f"{step.step.name}.{name}"
+        step.place.outputs[name] = text
+    step.place.variables.put(Variable(name, text, secret=secret, read_only=_is_true(properties, "isreadonly")))
+
+
+def _set_secret(step: "StepAtWork", _: Properties, text: str) -> None:
+    step.place.mask.add(text)
+
+
+def _log_issue(step: "StepAtWork", properties: Properties, text: str) -> None:
+    kind = _wanted(properties, "type").lower()
+    if kind not in {"warning", "error"}:
+        raise WorkshopError(f"task.logissue knows the types warning and error, not {kind}: use one of them.")
+    place = ":".join(filter(None, map(properties.get, ("sourcepath", "linenumber", "columnnumber"))))
+    step.issue(cast(Literal["warning", "error"], kind), f"{place}: {text}" if place else text)
+
+
+def _complete(step: "StepAtWork", properties: Properties, text: str) -> None:
+    result = _RESULTS.get(_wanted(properties, "result").lower())
+    if result is None:
+        raise WorkshopError(
+            "task.complete knows the results Succeeded, SucceededWithIssues and Failed: use one of them."
+        )
+    step.worsen(result)
+    if result == "failed":
+        step.issue("error", text or "The step says itself that it failed.")
+
+
+def _prepend_path(step: "StepAtWork", _: Properties, text: str) -> None:
+    step.place.paths.insert(0, text)
+
+
+def _upload_summary(step: "StepAtWork", _: Properties, text: str) -> None:
+    source, run = _file(step, text), step.place.run
+    name = f"summaries/{len(run.summaries) + 1}-{source.name}"
+    target = step.place.folder / name
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(step.place.mask(source.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+    run.summaries.append(name)
+    step.place.save()
+
+
+def _upload_log(step: "StepAtWork", _: Properties, text: str) -> None:
+    source = _file(step, text)
+    logs = step.place.folder / "logs"
+    target = logs / f"{len(list(logs.iterdir())) + 1}-uploaded-{source.name}"
+    shown = step.place.mask(source.read_text(encoding="utf-8", errors="replace"))
+    target.write_text(shown, encoding="utf-8")
+
+
+def _upload_artifact(step: "StepAtWork", properties: Properties, text: str) -> None:
+    below = properties.get("containerfolder", "")
+    step.place.keep_artifact(step.place.sources / text.strip(), _wanted(properties, "artifactname"), below)
+
+
+def _add_tag(step: "StepAtWork", _: Properties, text: str) -> None:
+    if (tag := step.place.mask(text)) not in step.place.run.tags:
+        step.place.run.tags.append(tag)
+        step.place.save()
+
+
+def _set_build_number(step: "StepAtWork", _: Properties, text: str) -> None:
+    step.place.notice(f"A step gave this run the build number {text}; here it goes on by its number.")
+
+
+def _nothing(_step: "StepAtWork", _: Properties, _text: str) -> None:
+    """How far a step has come stands in its log."""
+
+
+_COMMANDS: dict[str, Callable[["StepAtWork", Properties, str], None]] = {
+    "task.setvariable": _set_variable,
+    "task.setsecret": _set_secret,
+    "task.logissue": _log_issue,
+    "task.complete": _complete,
+    "task.prependpath": _prepend_path,
+    "task.uploadsummary": _upload_summary,
+    "task.setprogress": _nothing,
+    "artifact.upload": _upload_artifact,
+    "build.uploadlog": _upload_log,
+    "build.addbuildtag": _add_tag,
+    "build.updatebuildnumber": _set_build_number,
+}

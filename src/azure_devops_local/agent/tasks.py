@@ -1,0 +1,161 @@
+"""The tasks that this agent knows, done as Azure's own do them, or said to be left out."""
+
+import glob
+import platform
+import re
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from azure_devops_local.agent.steps import StepAtWork
+from workshop.core.errors import WorkshopError
+
+Inputs = Mapping[str, str]
+
+
+def perform(step: StepAtWork) -> None:
+    """Do what a task or a `publish:` asks for.
+
+    Raises:
+        WorkshopError: it can't be done, or this agent does not know the task.
+        OutOfTimeError: it took too long.
+    """
+    written = {name.lower(): value for name, value in step.step.inputs.items()}
+    # A script is expanded where it is run, and a second time would be once too often.
+    scripts = {"script", "inlinescript"}
+    expand = step.place.variables.expand
+    inputs = {name: value if name in scripts else expand(value) for name, value in written.items()}
+    if step.step.kind == "publish":
+        _publish(step, {"targetpath": inputs["publish"], "artifact": inputs.get("artifact", "")})
+        return
+    task = _TASKS.get(step.step.task.partition("@")[0].lower())
+    if task is None:
+        raise WorkshopError(f"{step.step.place}: the task {step.step.task} is not done here: use one of {known()}.")
+    task(step, inputs)
+
+
+def known() -> str:
+    """The tasks, for a sentence."""
+    return "Bash@3, AzureCLI@2, UsePythonVersion@0, Cache@2, PublishTestResults@2 and PublishPipelineArtifact@1"
+
+
+def _bash(step: StepAtWork, inputs: Inputs) -> None:
+    if inputs.get("targettype", "inline").lower() != "inline":
+        raise WorkshopError("Bash@3 runs only inline scripts here: set `targetType: inline`.")
+    step.bash(inputs.get("script", ""), inputs.get("workingdirectory", ""), _is_true(inputs, "failonstderr"))
+
+
+def _azure_cli(step: StepAtWork, inputs: Inputs) -> None:
+    if inputs.get("scriptlocation", "inlineScript").lower() != "inlinescript":
+        raise WorkshopError("AzureCLI@2 runs only inline scripts here: set `scriptLocation: inlineScript`.")
+    connection = inputs.get("azuresubscription", "")
+    sentence = f"{step.entry.name}: the script ran without signing in to Azure as {connection or 'anybody'}."
+    step.say(f"##[warning]{sentence}")
+    step.place.notice(sentence)
+    step.bash(
+        inputs.get("inlinescript", ""), inputs.get("workingdirectory", ""), _is_true(inputs, "failonstandarderror")
+    )
+
+
+def _use_python_version(step: StepAtWork, inputs: Inputs) -> None:
+    asked, version = inputs.get("versionspec", "3.x"), platform.python_version()
+    spec = re.sub(r"\.[xX*]\b", "", asked.strip())
+    try:
+        specifiers = SpecifierSet(f"=={spec}.*" if re.fullmatch(r"\d+(\.\d+)*", spec) else ",".join(spec.split()))
+    except InvalidSpecifier as error:
+        raise WorkshopError(f"{asked!r} is no Python version: write 3.11, 3.x or >=3.11.") from error
+    if not specifiers.contains(version, prereleases=True):
+        raise WorkshopError(f"Python {asked} is asked for, and this agent runs on {version}: start it with that one.")
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    step.say(f"Python {version}, the one that this agent runs on: {python}")
+    if inputs.get("addtopath", "true").lower() == "true" and python.is_file():
+        folder = step.place.work / "python"
+        folder.mkdir(exist_ok=True)
+        for name in ("python", "python3", python.name):
+            # No link: an environment that is made with one doesn't find its standard library.
+            (folder / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} "$@"\n', encoding="utf-8")
+            (folder / name).chmod(0o755)
+        step.place.paths.insert(0, str(folder))
+
+
+def _cache(step: StepAtWork, inputs: Inputs) -> None:
+    sentence = (
+        f"{step.entry.name}: nothing is brought from a cache or put into one, {inputs.get('path', '')} stays here."
+    )
+    step.say(sentence)
+    step.place.notice(sentence)
+    if hit := inputs.get("cachehitvar"):
+        step.place.variables.add({hit: "false"})
+
+
+def _publish_test_results(step: StepAtWork, inputs: Inputs) -> None:
+    if inputs.get("testresultsformat", "JUnit").lower() != "junit":
+        raise WorkshopError("PublishTestResults@2 reads only JUnit here: set `testResultsFormat: JUnit`.")
+    folder = step.place.sources / inputs.get("searchfolder", "")
+    patterns = inputs.get("testresultsfiles", "**/TEST-*.xml").split("\n")
+    found = {
+        folder / path
+        for pattern in filter(None, map(str.strip, patterns))
+        for path in glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # patterns may be absolute
+    }
+    if not found:
+        sentence = f"No test results match {' '.join(patterns).strip()} in {folder}."
+        if _is_true(inputs, "failtaskonmissingresultsfile"):
+            raise WorkshopError(sentence)
+        step.say(f"##[warning]{sentence}")
+        step.issue("warning", sentence)
+        return
+    cases = [case for path in sorted(found) for case in _cases(path)]
+    counts = Counter(result for result, _ in cases)
+    for result in ("passed", "failed", "skipped"):
+        step.place.run.tests[result] = step.place.run.tests.get(result, 0) + counts[result]
+    step.say(f"{inputs.get('testruntitle', 'Tests')}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    for result, name in cases:
+        if result == "failed":
+            step.say(f"##[error]The test {name} failed.")
+            step.issue("error", f"The test {name} failed.")
+    step.place.save()
+    if counts["failed"] and _is_true(inputs, "failtaskonfailedtests"):
+        step.fail(f"{counts['failed']} of {len(cases)} tests failed.")
+
+
+def _cases(path: Path) -> list[tuple[str, str]]:
+    """The result and the name of each test in a file of JUnit's."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, OSError, ValueError) as error:
+        raise WorkshopError(f"{path} can't be read as JUnit test results ({error}): look at what wrote it.") from error
+    found = []
+    for case in root.iter("testcase"):
+        children = {child.tag for child in case}
+        result = "failed" if children & {"failure", "error"} else "skipped" if "skipped" in children else "passed"
+        found.append((result, ".".join(filter(None, (case.get("classname"), case.get("name"))))))
+    return found
+
+
+def _publish(step: StepAtWork, inputs: Inputs) -> None:
+    name = inputs.get("artifact") or inputs.get("artifactname") or "artifact"
+    if name in step.place.run.artifacts:
+        raise WorkshopError(f"This run has an artifact {name} already: choose another name.")
+    source = step.place.sources / inputs.get("targetpath", str(step.place.work))
+    step.place.keep_artifact(source, name)
+    step.say(f"Published {source} as the artifact {name}.")
+
+
+def _is_true(inputs: Inputs, name: str) -> bool:
+    return inputs.get(name, "").lower() == "true"
+
+
+_TASKS: dict[str, Callable[[StepAtWork, Inputs], None]] = {
+    "bash": _bash,
+    "azurecli": _azure_cli,
+    "usepythonversion": _use_python_version,
+    "cache": _cache,
+    "publishtestresults": _publish_test_results,
+    "publishpipelineartifact": _publish,
+}

@@ -1,0 +1,1 @@
+"""The pipeline language: reads YAML files, templates, expressions and triggers."""

@@ -1,0 +1,167 @@
+"""The parameters that a pipeline or a template declares, and the values that they get."""
+
+from collections.abc import Mapping as Values
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, parse, walk
+from workshop.core.errors import WorkshopError
+
+_TYPES = {
+    "string": (str, "text"),
+    "number": (str, "a number"),
+    "boolean": (str, "true or false"),
+    "object": (object, "anything"),
+    "step": (Mapping, "a step"),
+    "stepList": (Sequence, "a list of steps"),
+    "job": (Mapping, "a job"),
+    "jobList": (Sequence, "a list of jobs"),
+    "deployment": (Mapping, "a deployment job"),
+    "deploymentList": (Sequence, "a list of deployment jobs"),
+    "stage": (Mapping, "a stage"),
+    "stageList": (Sequence, "a list of stages"),
+}
+_KEYS = ("name", "type", "default", "values", "displayName")
+
+
+class RequestError(WorkshopError):
+    """The parameters that a run was asked for do not fit its pipeline."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter."""
+
+    name: str
+    place: Place
+    type: str = "string"
+    required: bool = True
+    default: Any = None
+    choices: list[Any] = field(default_factory=list)
+    """Empty: any value of the type."""
+
+    def value(self, written: Any) -> Any:
+        """What stands in a file or on the command line, as a value of the type.
+
+        Raises:
+            ValueError: it is none; the text goes on from "the parameter x ".
+        """
+        kind, meaning = _TYPES[self.type]
+        value = written
+        if self.type == "boolean":
+            value = {"true": True, "false": False}.get(str(written).lower())
+        elif self.type == "number":
+            try:
+                value = float(str(written))
+                value = int(value) if value.is_integer() else value if isfinite(value) else None
+            except ValueError:
+                value = None
+        elif not isinstance(written, kind):
+            value = None
+        if value is None:
+            shown = f", not `{written}`" if isinstance(written, str) else ""
+            raise ValueError(f"must be {meaning}{shown}")
+        if self.choices and value not in self.choices:
+            raise ValueError(f"must be one of {', '.join(map(str, self.choices))}, not `{written}`")
+        return value
+
+
+def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
+    """The parameters that a file declares below `parameters:`; the short form `name: default` is for templates only.
+
+    Raises:
+        PipelineError: a declaration is not as it should be.
+    """
+    listed = tree.get("parameters") or Sequence(tree.place)
+    for text, place in walk(listed, tree.places.get("parameters", tree.place)):
+        if isinstance(text, str) and "${{" in text:
+            raise PipelineError(place, "a parameter's declaration can't have `${{ }}` in it: write the value itself.")
+    if isinstance(listed, Mapping) and not root:
+        return {
+            name: Parameter(name, listed.places[name], "object", required=False, default=value)
+            for name, value in listed.items()
+        }
+    if not isinstance(listed, Sequence):
+        raise PipelineError(tree.places["parameters"], "`parameters` is a list: begin each with `- name: …`.")
+    found: dict[str, Parameter] = {}
+    for item, place in zip(listed, listed.places, strict=True):
+        parameter = _declaration(item, place)
+        if parameter.name in found:
+            raise PipelineError(place, f"the parameter {parameter.name} is declared a second time.")
+        found[parameter.name] = parameter
+    return found
+
+
+def of_run(declared: Values[str, Parameter], given: Values[str, str], path: str) -> dict[str, Any]:
+    """The values for a run, for which some are given on the command line.
+
+    Raises:
+        RequestError: one that is given is not declared or can't have that value, or one that must be given is not.
+    """
+    values: dict[str, Any] = {}
+    for name in given:
+        if name not in declared:
+            known = f"it has {', '.join(declared)}" if declared else "it has none"
+            raise RequestError(f"{path} has no parameter {name}: {known}.")
+    for name, parameter in declared.items():
+        if name not in given:
+            if parameter.required:
+                raise RequestError(f"{path} needs a value for its parameter {name}: add --param {name}=VALUE.")
+            values[name] = parameter.default
+            continue
+        try:
+            plain = _TYPES[parameter.type][0] is str
+            values[name] = parameter.value(given[name] if plain else parse(given[name], f"--param {name}"))
+        except ValueError as error:
+            raise RequestError(f"The parameter {name} of {path} {error}.") from error
+        except PipelineError as error:
+            raise RequestError(str(error)) from error
+    return values
+
+
+def of_template(declared: Values[str, Parameter], given: Any, place: Place, path: str) -> dict[str, Any]:
+    """The values for a template that is included at `place`.
+
+    Raises:
+        PipelineError: as of_run, at the place where it stands.
+    """
+    if not isinstance(given, Mapping):
+        raise PipelineError(place, f"the parameters for {path} are a mapping: `name: value`.")
+    for name, at in given.places.items():
+        if name not in declared:
+            known = f"it has {', '.join(declared)}" if declared else "it has none"
+            raise PipelineError(at, f"{path} has no parameter {name}: {known}.")
+    values: dict[str, Any] = {}
+    for name, parameter in declared.items():
+        if name not in given and parameter.required:
+            raise PipelineError(place, f"{path} needs a value for its parameter {name}: give it below `parameters:`.")
+        try:
+            values[name] = parameter.value(given[name]) if name in given else parameter.default
+        except ValueError as error:
+            raise PipelineError(given.places[name], f"the parameter {name} of {path} {error}.") from error
+    return values
+
+
+def _declaration(item: Any, place: Place) -> Parameter:
+    if not isinstance(item, Mapping) or not isinstance(item.get("name"), str) or not item["name"]:
+        raise PipelineError(place, "a parameter is declared as `- name: …`, with `type:` and `default:` below.")
+    for key in item:
+        if key not in _KEYS:
+            raise PipelineError(item.places[key], f"`{key}` is nothing that a parameter has: {', '.join(_KEYS)}.")
+    if not isinstance(item.get("values", Sequence(place)), Sequence):
+        raise PipelineError(item.places["values"], "`values` is a list of the values that are allowed.")
+    kind = item.get("type", "string")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise PipelineError(item.places["type"], f"the type `{kind}` is not implemented: {', '.join(_TYPES)} are.")
+    free = Parameter(item["name"], place, kind)
+    key = "values"
+    try:
+        choices = [free.value(choice) for choice in item.get("values", [])]
+        key = "default"
+        if "default" not in item:
+            return Parameter(free.name, place, kind, choices=choices)
+        default = Parameter(free.name, place, kind, choices=choices).value(item["default"])
+    except ValueError as error:
+        raise PipelineError(item.places[key], f"the parameter {free.name} {error}.") from error
+    return Parameter(free.name, place, kind, required=False, default=default, choices=choices)

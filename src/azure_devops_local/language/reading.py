@@ -1,0 +1,192 @@
+"""From a pipeline's file to a pipeline that can be run; whatever would not be understood then is refused here."""
+
+import re
+from collections.abc import Mapping as Values
+from collections.abc import Sequence as Ordered
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from azure_devops_local.language import fields, undefined_variables
+from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence
+from azure_devops_local.language.pipeline import Job, Pipeline, Stage, Step
+from azure_devops_local.language.reading_steps import step
+from azure_devops_local.language.templates import expand
+
+_ROOT = ("name", "trigger", "pr", "pool", "variables", "stages", "jobs", "steps", "lockBehavior")
+_STAGE = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
+_JOB = ("displayName", "dependsOn", "condition", "continueOnError", "timeoutInMinutes", "variables", "pool")
+_AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
+
+
+def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: Values[str, str]) -> Pipeline:
+    """Read a pipeline's file with all that it includes.
+
+    Args:
+        files: one state of the repository.
+        path: the file, from the repository's root.
+        given: the parameters of this run; the others have their defaults.
+        predefined: the variables that are known before a run begins: `Build.SourceBranch`, …
+
+    Raises:
+        RequestError: the parameters that are given don't fit the pipeline.
+        PipelineError: something in the files is wrong or not implemented, at its place.
+    """
+    tree, parameters = expand(files, path, given, predefined)
+    fields.only(tree, _ROOT)
+    if tree.get("pr", "none") != "none":
+        problem = (
+            "Azure Repos ignores `pr:`: take it out, and set a build-validation policy on the target branch instead."
+        )
+        raise PipelineError(tree.places["pr"], problem)
+    _pool_and_lock(tree)
+    groups: list[str] = []
+    variables = _variables(tree, groups)
+    stages = _stages(_with_stages(tree), groups)
+    run_name = fields.text(tree, "name")
+    pipeline = Pipeline(path, stages, parameters, variables, tuple(dict.fromkeys(groups)), run_name)
+    undefined_variables.refuse(tree, bool(groups))
+    return pipeline
+
+
+def _with_stages(tree: Mapping) -> Mapping:
+    """The pipeline with the stage, and the job, written out that Azure Pipelines adds in thought."""
+    work = [key for key in ("stages", "jobs", "steps") if key in tree]
+    if len(work) != 1:
+        place = tree.places[work[1]] if work else tree.place
+        raise PipelineError(place, "a pipeline has exactly one of `stages`, `jobs` and `steps`.")
+    place = tree.places[work[0]]
+    for inner, outer, kind, name in (("steps", "jobs", "job", "Job"), ("jobs", "stages", "stage", "__default")):
+        if inner in tree:
+            holder, listed = Mapping(place), Sequence(place)
+            holder.put(kind, name, place)
+            holder.put(inner, tree[inner], place)
+            listed.put(holder, place)
+            tree = Mapping(tree.place)
+            tree.put(outer, listed, place)
+    return tree
+
+
+def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
+    stages: list[Stage] = []
+    for item in fields.mappings(tree, "stages"):
+        fields.only(item, _STAGE)
+        _pool_and_lock(item)
+        name = fields.name(item, "stage", "Stage", [stage.name for stage in stages])
+        before = tuple(stage.name for stage in stages[-1:])
+        depends_on = fields.names(item, "dependsOn") if "dependsOn" in item else before
+        jobs: list[Job] = []
+        for job in fields.mappings(item, "jobs"):
+            jobs.append(_job(job, [other.name for other in jobs], groups))
+        _order(jobs, fields.mappings(item, "jobs"))
+        stages.append(
+            Stage(
+                place=item.place,
+                name=name,
+                display_name=fields.text(item, "displayName") or name,
+                jobs=tuple(jobs),
+                depends_on=depends_on,
+                condition=fields.condition(item, {"dependencies": depends_on}),
+                variables=_variables(item, groups),
+            )
+        )
+    _order(stages, fields.mappings(tree, "stages"))
+    return tuple(stages)
+
+
+def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
+    deploys = "deployment" in item
+    fields.only(item, (*_JOB, "deployment", "environment", "strategy") if deploys else (*_JOB, "job", "steps"))
+    _pool_and_lock(item)
+    name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
+    steps: list[Step] = []
+    for one in fields.mappings(_deployed(item) if deploys else item, "steps"):
+        steps.append(step(one, [other.name for other in steps if other.name]))
+    if not deploys and not any(one.kind == "checkout" for one in steps):
+        steps.insert(0, Step(item.place, "checkout", "Checkout", inputs={"checkout": "self"}))
+    depends_on = fields.names(item, "dependsOn")
+    return Job(
+        place=item.place,
+        name=name,
+        display_name=fields.text(item, "displayName") or name,
+        steps=tuple(one for one in steps if one.inputs.get("checkout") != "none"),
+        depends_on=depends_on,
+        condition=fields.condition(item, {"dependencies": depends_on, "stageDependencies": None}),
+        variables=_variables(item, groups),
+        timeout_minutes=fields.minutes(item, 60),
+        continue_on_error=fields.flag(item, "continueOnError"),
+        environment=_environment(item) if deploys else "",
+    )
+
+
+def _deployed(item: Mapping) -> Mapping:
+    for key, inner in (("strategy", "runOnce"), ("runOnce", "deploy"), ("deploy", "steps")):
+        item = fields.mapping(item, key)
+        fields.only(item, (inner,))
+    return item
+
+
+def _environment(item: Mapping) -> str:
+    given = item.get("environment")
+    if isinstance(given, Mapping):
+        fields.only(given, ("name",))
+        given = fields.text(given, "name")
+    if not isinstance(given, str) or not given:
+        raise PipelineError(item.places.get("environment", item.place), "a deployment job needs `environment: NAME`.")
+    return given
+
+
+def _pool_and_lock(tree: Mapping) -> None:
+    if isinstance(tree.get("pool"), Mapping):
+        fields.only(tree["pool"], ("vmImage", "name", "demands"))
+    elif "pool" in tree:
+        fields.text(tree, "pool")
+    fields.one_of(tree, "lockBehavior", ("sequential",))
+
+
+def _variables(tree: Mapping, groups: list[str]) -> dict[str, str]:
+    """The variables of a pipeline, stage or job; their groups are added to `groups`."""
+    given: Any = tree.get("variables", "")
+    found: dict[str, str] = {}
+    if isinstance(given, Mapping):
+        found = fields.texts(tree, "variables")
+        places = given.places
+    else:
+        places = {}
+        for item in fields.mappings(tree, "variables") if given else []:
+            if "group" in item:
+                fields.only(item, ("group",))
+                groups.append(fields.text(item, "group"))
+                continue
+            fields.only(item, ("name", "value", "readonly"))
+            name = fields.text(item, "name")
+            if not name or "value" not in item:
+                raise PipelineError(item.place, "a variable has a `name` and a `value`.")
+            found[name], places[name] = fields.text(item, "value"), item.place
+    for name, value in found.items():
+        _at_run_time(value, places[name])
+    return found
+
+
+def _at_run_time(value: str, place: Place) -> None:
+    if "$[" not in value:
+        return
+    whole = _AT_RUN_TIME.fullmatch(value.strip())
+    if whole is None:
+        raise PipelineError(place, "`$[ ]` has to be the whole value: use format() inside it to put text around.")
+    fields.expression(whole[1], place, {"dependencies": None, "stageDependencies": None})
+
+
+def _order(ones: Ordered[Stage | Job], items: list[Mapping]) -> None:
+    """Refuse what depends on nobody or in a circle."""
+    known = {one.name.lower(): one.name for one in ones}
+    places = {one.name: item.places.get("dependsOn", item.place) for one, item in zip(ones, items, strict=True)}
+    for one in ones:
+        for other in one.depends_on:
+            if other.lower() not in known:
+                problem = f"`dependsOn` names `{other}`, which is not there{fields.hint(other, list(known.values()))}"
+                raise PipelineError(places[one.name], problem)
+    try:
+        TopologicalSorter({one.name: [known[other.lower()] for other in one.depends_on] for one in ones}).prepare()
+    except CycleError as error:
+        circle = list(error.args[1])
+        raise PipelineError(places[circle[0]], f"`dependsOn` goes in a circle: {' → '.join(circle)}.") from error

@@ -1,0 +1,121 @@
+"""Steps, from the tree of a pipeline file."""
+
+from typing import Literal
+
+from azure_devops_local.language import fields
+from azure_devops_local.language.documents import Mapping, PipelineError
+from azure_devops_local.language.pipeline import Step
+
+TASKS: dict[str, dict[str, str]] = {
+    "Bash@3": {"targetType!": "inline", "script!": "", "workingDirectory": "", "failOnStderr": ""},
+    "AzureCLI@2": {
+        "azureSubscription!": "",
+        "scriptType!": "bash",
+        "scriptLocation!": "inlineScript",
+        "inlineScript!": "",
+        "addSpnToEnvironment": "",
+        "workingDirectory": "",
+        "failOnStandardError": "",
+        "useGlobalConfig": "",
+        "visibleAzLogin": "",
+        "keepAzSessionActive": "",
+    },
+    "UsePythonVersion@0": {"versionSpec!": "", "addToPath": "true", "architecture": "x64"},
+    "Cache@2": {"key!": "", "path!": "", "restoreKeys": "", "cacheHitVar": ""},
+    "PublishTestResults@2": {
+        "testResultsFormat": "JUnit",
+        "testResultsFiles!": "",
+        "searchFolder": "",
+        "mergeTestResults": "",
+        "failTaskOnFailedTests": "",
+        "failTaskOnFailureToPublishResults": "",
+        "failTaskOnMissingResultsFile": "",
+        "testRunTitle": "",
+    },
+    "PublishPipelineArtifact@1": {"targetPath!": "", "artifact!": "", "publishLocation": "pipeline"},
+}
+"""The inputs of each task that there is; `!`: it must be given; with a value: only that one is implemented."""
+
+_EVERY = ("displayName", "name", "condition", "continueOnError", "enabled", "env", "timeoutInMinutes")
+_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tuple[str, ...]]] = {
+    "script": ("script", ("workingDirectory", "failOnStderr")),
+    "bash": ("script", ("workingDirectory", "failOnStderr")),
+    "task": ("task", ("inputs",)),
+    "checkout": ("checkout", ("clean", "fetchDepth", "persistCredentials", "fetchTags", "lfs", "submodules")),
+    "publish": ("publish", ("artifact",)),
+}
+
+
+def step(item: Mapping, taken: list[str]) -> Step:
+    """One step, whose name must be none of those that are taken."""
+    keys = [key for key in _KINDS if key in item]
+    fields.only(item, [*(keys or _KINDS), *_EVERY, *(key for kind in keys or _KINDS for key in _KINDS[kind][1])])
+    if len(keys) != 1:
+        raise PipelineError(item.place, f"a step has exactly one of {', '.join(_KINDS)}.")
+    kind = _KINDS[keys[0]][0]
+    what = fields.text(item, keys[0])
+    if not what.strip():
+        raise PipelineError(item.places[keys[0]], f"`{keys[0]}` is empty: write there what is to be done.")
+    inputs, shown = _inputs(item, kind, what)
+    name = fields.name(item, "name", "", taken) if "name" in item else ""
+    return Step(
+        place=item.place,
+        kind=kind,
+        display_name=fields.text(item, "displayName") or name or shown,
+        name=name,
+        condition=fields.condition(item, {}),
+        continue_on_error=fields.flag(item, "continueOnError"),
+        enabled=fields.flag(item, "enabled", True),
+        env=fields.texts(item, "env"),
+        timeout_minutes=fields.minutes(item, 0),
+        script=what if kind == "script" else "",
+        working_directory=fields.text(item, "workingDirectory"),
+        fail_on_stderr=fields.flag(item, "failOnStderr"),
+        task=what if kind == "task" else "",
+        inputs=inputs,
+    )
+
+
+def _inputs(item: Mapping, kind: str, what: str) -> tuple[dict[str, str], str]:
+    """A step's inputs, and how it is called where it has no name."""
+    if kind == "task":
+        return _task(item, what), what.partition("@")[0]
+    if kind == "checkout":
+        _checkout(item)
+        return {key: fields.text(item, key) for key in ("checkout", *_KINDS["checkout"][1]) if key in item}, "Checkout"
+    if kind == "publish":
+        artifact = fields.text(item, "artifact")
+        return {"publish": what, "artifact": artifact}, f"Publish {artifact or what}"
+    lines = [line.strip() for line in what.splitlines()]
+    return {}, next((line for line in lines if line and not line.startswith(("#", "set "))), "Bash")
+
+
+def _task(item: Mapping, task: str) -> dict[str, str]:
+    if task not in TASKS:
+        problem = f"the task `{task}` is not implemented by this agent{fields.hint(task, TASKS)}"
+        raise PipelineError(item.places["task"], problem)
+    known = {name.rstrip("!"): value for name, value in TASKS[task].items()}
+    tree, inputs = fields.mapping(item, "inputs"), fields.texts(item, "inputs")
+    for name, value in inputs.items():
+        if name not in known:
+            problem = f"`{name}` is no input of {task} that this agent implements{fields.hint(name, known)}"
+            raise PipelineError(tree.places[name], problem)
+        if known[name] and value.lower() != known[name].lower():
+            problem = f"`{name}: {value}` is not implemented by this agent: it can only be {known[name]}."
+            raise PipelineError(tree.places[name], problem)
+    for name in TASKS[task]:
+        if name.endswith("!") and not inputs.get(name[:-1]):
+            raise PipelineError(item.places["task"], f"{task} needs the input `{name[:-1]}`: add it below `inputs:`.")
+    return inputs
+
+
+def _checkout(item: Mapping) -> None:
+    fields.one_of(item, "checkout", ("self", "none"))
+    for key in ("persistCredentials", "lfs", "submodules"):
+        if fields.text(item, key).lower() not in {"", "false"}:
+            why = (
+                "the kit shares no Git credentials"
+                if key == "persistCredentials"
+                else "this agent implements nothing else"
+            )
+            raise PipelineError(item.places[key], f"`{key}` can only be false here: {why}.")

@@ -1,0 +1,1 @@
+"""The server: the repository, its policies and pull requests, and the queue of runs."""

@@ -1,0 +1,230 @@
+"""The team's repository on this machine: how it is made, what it refuses, and what a push to it sets off."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from azure_devops_local import git
+from azure_devops_local.language import triggers
+from azure_devops_local.language.documents import Commit
+from azure_devops_local.run_store import Run, now
+from azure_devops_local.server import changes, run_queue
+from workshop.core.errors import WorkshopError
+from workshop.core.files import write_whole
+from workshop.core.git import top_level
+from workshop.core.settings import current_settings
+
+REMOTE = "workshop"
+_NOTHING = "0" * 40
+# In the repository itself, where a push by any person finds them before that person's own.
+_SETTINGS = {
+    "core.hooksPath": "hooks",
+    "receive.advertisePushOptions": "true",  # a person's push.pushOption needs it
+    "receive.autogc": "false",  # a run's commit stays, whatever is pushed over it
+    "receive.denyDeletes": "false",
+    "receive.denyNonFastForwards": "false",
+    "receive.maxInputSize": "0",
+    "receive.shallowUpdate": "true",  # a clone made with --depth will do
+}
+
+_RECEIVE = """#!/bin/sh
+# What `git push` was given for this repository is not meant for the commands that follow.
+unset $(git rev-parse --local-env-vars)
+{exports}
+exec {python} -m workshop devops received
+"""
+_REFUSE = """#!/bin/sh
+while read -r old new ref; do
+  case "$ref" in
+  refs/heads/main | refs/heads/integration)
+    branch="${ref#refs/heads/}"
+    case "$new" in
+    *[!0]*) [ "$(git config --local --type=bool --get workshop.directPush)" = true ] && continue ;;
+    *) echo "$branch can't be deleted: every pull request ends in it." >&2; exit 1 ;;
+    esac
+    echo "$branch takes pull requests only: \\`workshop devops pr create --source YOUR_BRANCH --target $branch\\`." >&2
+    exit 1 ;;
+  refs/pull/*)
+    echo "refs/pull/ belongs to the pull requests: push a branch." >&2
+    exit 1 ;;
+  esac
+done
+"""
+
+
+class Rules(BaseModel):
+    """What `workshop devops start` was told, in `settings.json`."""
+
+    approvals: bool = True
+    """Whether a deployment job waits for a person's approval."""
+
+
+def folder() -> Path:
+    """Where everything about the team's Azure DevOps lies."""
+    return current_settings().home / "devops"
+
+
+def repository() -> Path:
+    """The team's repository.
+
+    Raises:
+        WorkshopError: there is none yet.
+    """
+    path = folder() / "repository.git"
+    if not path.is_dir():
+        raise WorkshopError("There is no team repository yet: `workshop devops start`, in your clone, makes it.")
+    return path
+
+
+def rules() -> Rules:
+    """The rules in force."""
+    path = folder() / "settings.json"
+    return Rules.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else Rules()
+
+
+def person(place: Path, name: str) -> str:
+    """Who acts: whoever is named, or the `user.name` that Git knows there.
+
+    Raises:
+        WorkshopError: neither.
+    """
+    with suppress(WorkshopError):
+        name = name.strip() or git.ask(place, "config", "user.name")
+    if not name:
+        raise WorkshopError(
+            "Nobody knows who you are: say `--as NAME`, or `git config user.name NAME` once and for all."
+        )
+    return name
+
+
+def start(place: Path, approvals: bool = True, direct_push: bool = False) -> bool:
+    """Make the team's repository from the checkout around `place`, or see that the one there works; whether it is new.
+
+    Raises:
+        WorkshopError: no checkout, no commit, or a remote `workshop` that leads elsewhere.
+    """
+    checkout = _checkout(place)
+    target = folder() / "repository.git"
+    remotes = git.ask(checkout, "remote").splitlines()
+    url = git.ask(checkout, "remote", "get-url", REMOTE) if REMOTE in remotes else ""
+    if url and url != str(target):
+        raise WorkshopError(
+            f"This clone has a remote `{REMOTE}` already, which leads to {url}: "
+            f"rename it with `git remote rename {REMOTE} other`, then start again."
+        )
+    new = not target.is_dir()
+    if new:
+        _make(checkout, target)
+    _set_up(target, direct_push)
+    write_whole(folder() / "settings.json", Rules(approvals=approvals).model_dump_json(indent=1))
+    if not url:
+        git.ask(checkout, "remote", "add", REMOTE, str(target))
+    git.ask(checkout, "fetch", "--quiet", REMOTE)
+    return new
+
+
+def _checkout(place: Path) -> Path:
+    top = top_level(place)
+    if top is None:
+        raise WorkshopError(f"{place} is no clone of the workshop's repository: go into yours, then start.")
+    try:
+        git.ask(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except WorkshopError as error:
+        raise WorkshopError(f"{top} has no commit yet: commit something, then start.") from error
+    return top
+
+
+def _make(checkout: Path, target: Path) -> None:
+    partial = target.with_name("repository.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    names = f"--object-format={git.ask(checkout, 'rev-parse', '--show-object-format')}"
+    git.ask(partial, "init", "--quiet", "--bare", "--template=", "--initial-branch=main", names)
+    _configure(partial)
+    git.ask(checkout, "push", "--quiet", "--no-follow-tags", str(partial), "HEAD:refs/heads/main")
+    git.ask(partial, "branch", "integration", "main")
+    partial.rename(target)
+
+
+def _configure(repository: Path) -> None:
+    for key, value in _SETTINGS.items():
+        git.ask(repository, "config", "--replace-all", key, value)
+
+
+def _set_up(target: Path, direct_push: bool) -> None:
+    _configure(target)
+    if direct_push:
+        git.ask(target, "config", "workshop.directPush", "true")
+    elif "workshop.directpush=true" in git.ask(target, "config", "--local", "--list").splitlines():
+        git.ask(target, "config", "--unset-all", "workshop.directPush")
+    kept = {"WORKSHOP_HOME": str(current_settings().home), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in kept.items() if value)
+    for name, text in {
+        "pre-receive": _REFUSE,
+        "post-receive": _RECEIVE.format(exports=exports, python=shlex.quote(sys.executable)),
+    }.items():
+        hook = target / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(text, encoding="utf-8", newline="\n")
+        hook.chmod(0o755)
+
+
+def received(updates: Iterable[str], requested_for: str = "") -> list[str]:
+    """Start what a push starts, given Git's lines `old new ref`; one sentence on each pipeline.
+
+    Args:
+        updates: as Git hands them to a `post-receive` hook.
+        requested_for: for whom; the pushed head commit's author if empty.
+    """
+    said = []
+    for update in updates:
+        old, new, ref = update.split()
+        name = ref.removeprefix("refs/heads/")
+        if new.strip("0") == "":
+            said.append(f"{name} was deleted: nothing starts.")
+        elif ref.startswith(("refs/heads/", "refs/tags/")):
+            said += _start_runs(old, new, name, ref, requested_for)
+        else:
+            said.append(f"{ref} is neither a branch nor a tag: nothing starts.")
+    run_queue.ensure_working()
+    return said
+
+
+def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> list[str]:
+    place = repository()
+    try:
+        commit = git.ask(
+            place, "rev-parse", "--verify", "--quiet", f"{new}^{{commit}}"
+        )  # a tag may be an object of its own
+    except WorkshopError:
+        return [f"{ref} names no commit: nothing starts."]
+    author = git.ask(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
+    message = changes.head_message(place, commit)
+    push = triggers.Push(ref, changes.changed_files(place, old, commit, ref), message)
+    said = []
+    for pipeline, verdict in triggers.decide(Commit(place, commit), push).items():
+        run = Run(
+            number=0,
+            pipeline=pipeline,
+            branch=name,
+            commit=commit,
+            message=message.partition("\n")[0],
+            reason="individualCI",
+            requested_for=requested_for or author,
+            created=now(),
+        )
+        if verdict.broken:
+            run.state, run.result, run.problem, run.finished = "completed", "failed", verdict.rule, run.created
+            said.append(f"{pipeline} can't be run ({run_queue.add(run).title}): {verdict.rule}")
+        elif verdict.triggered:
+            run = run_queue.add(run, batch=verdict.batch)
+            said.append(f"{pipeline} starts ({run.title}): {verdict.rule}.")
+        else:
+            said.append(f"{pipeline} does not start: {verdict.rule}.")
+    return said or [f"There are no pipelines on {name}: nothing starts."]

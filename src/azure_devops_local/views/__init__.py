@@ -1,0 +1,1 @@
+"""Views of runs: the terminal, HTML pages and the web server."""

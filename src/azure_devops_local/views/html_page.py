@@ -1,0 +1,140 @@
+"""The page of a run: one HTML file that needs no network, and in which nothing that a log says comes alive."""
+
+import os
+import posixpath
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from azure_devops_local import sanitize
+from azure_devops_local.run_store import Job, Run, Runs, Stage, Step, now
+from workshop.core.errors import WorkshopError
+
+_MOST_FILES = 50
+_REASONS = {
+    "manual": "started by hand",
+    "individualCI": "a push",
+    "batchedCI": "pushes, taken together",
+    "pullRequest": "a pull request",
+}
+
+
+def write(run: Run, path: Path) -> None:
+    """Write the page of a run; its links to logs and artifacts are relative to the page.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    folder = Runs().folder_of(run.number)
+    way = Path(os.path.relpath(folder, path.parent)).as_posix()
+    body = content(run, folder, "" if way == "." else f"{way}/")
+    path.write_text(whole(title(run), body), encoding="utf-8")
+
+
+def title(run: Run) -> str:
+    """What a browser's tab says of a run."""
+    return f"{run.pipeline} #{run.number}: {status(run)}"
+
+
+def whole(title: str, body: str, nonce: str = "") -> str:
+    """A whole page around its content; with a nonce, one that refreshes itself while its content is `live`."""
+    return render("page.html.j2", title=title, body=Markup(body), nonce=nonce)
+
+
+def content(run: Run, folder: Path, way: str) -> str:
+    """What the page of a run says, now; `way` leads from the page to the run's folder and is empty or ends in `/`."""
+    return render(
+        "run.html.j2",
+        run=run,
+        way=way,
+        live=run.state != "completed",
+        summaries=[text for text in (_summary(folder, name) for name in run.summaries) if text],
+        issues=[issue for stage in run.stages for job in stage.jobs for issue in _issues(job)],
+        artifacts={name: _files(folder, name) for name in run.artifacts},
+        log=lambda step: sanitize.log(folder, step.log) if step.log else None,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """One of the templates beside this module, filled in."""
+    return _templates().get_template(template).render(**values)
+
+
+def newest(runs: Runs, most: int) -> list[Run]:
+    """The newest runs, newest first; one whose folder is taken away meanwhile is none."""
+    found = []
+    for number in reversed(runs.numbers()[-most:]):
+        try:
+            found.append(runs.load(number))
+        except (WorkshopError, OSError):
+            continue
+    return found
+
+
+def status(item: Run | Stage | Job | Step) -> str:
+    """In a word or two, how far it has come or how it ended."""
+    if item.result:
+        return item.result
+    if isinstance(item, Run):
+        return item.state
+    if isinstance(item, Stage):
+        return "running" if any(job.started or job.result for job in item.jobs) else "not started"
+    return "running" if item.started else "not started"
+
+
+def duration(item: Run | Stage | Job | Step) -> str:
+    """How long it took, or has taken so far; empty before it starts."""
+    parts = item.jobs if isinstance(item, Stage) else [item]
+    begun = [part.started for part in parts if part.started]
+    ended = [part.finished for part in parts if part.finished] if item.result else []
+    if not begun or (item.result and not ended):
+        return ""
+    seconds = max(0.0, (max(ended, default=now()) - min(begun)).total_seconds())
+    if seconds < 60:
+        return f"{seconds:.1f} s" if item.result else f"{int(seconds)} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("azure_devops_local.views", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    templates.filters.update(
+        status=status, duration=duration, plain=sanitize.plain, markdown=sanitize.markdown, moment=_moment
+    )
+    templates.globals.update(reasons=_REASONS)
+    return templates
+
+
+def _moment(time: datetime) -> Markup:
+    here = time.astimezone()
+    return Markup('<time datetime="{}">{}</time>').format(here.isoformat(), here.strftime("%d %b %Y, %H:%M:%S"))
+
+
+def _issues(job: Job) -> list[tuple[Job | Step, str, str]]:
+    """Whose it is, of what kind, and what it says."""
+    items: list[Job | Step] = [job, *job.steps]
+    return [(item, issue.kind, issue.text) for item in items for issue in item.issues]
+
+
+def _summary(folder: Path, name: str) -> Markup:
+    file = sanitize.inside(folder, name)
+    text = file.read_text(encoding="utf-8", errors="replace") if file else ""
+    return sanitize.markdown(text, folder, posixpath.dirname(name))
+
+
+def _files(folder: Path, artifact: str) -> tuple[list[str], int]:
+    """The first files of an artifact, by their paths from the run's folder, and how many it has."""
+    root = folder / "artifacts" / artifact
+    found = sorted(path for path in [root, *root.rglob("*")] if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in found[:_MOST_FILES]], len(found)

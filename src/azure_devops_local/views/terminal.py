@@ -1,0 +1,235 @@
+"""A run that a person starts by hand: what it is a run of, and how it looks on the terminal while it goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from filelock import Timeout
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+
+from azure_devops_local import git
+from azure_devops_local.agent import agent, variables
+from azure_devops_local.language import documents, reading
+from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now
+from azure_devops_local.sanitize import plain
+from azure_devops_local.server import changes, repos_api, repository, run_queue
+from azure_devops_local.server.changes import RequestError
+from azure_devops_local.views import html_page
+from workshop.core import provenance
+
+_MARKS: dict[Result, str] = {
+    "succeeded": "[green]✓[/]",
+    "succeeded with issues": "[yellow]![/]",
+    "failed": "[red]✗[/]",
+    "canceled": "[yellow]■[/]",
+    "skipped": "[dim]–[/]",
+}
+_LAST_LINES = 15
+
+
+def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path) -> Run:
+    """The run of a pipeline on the head of a branch, not stored yet.
+
+    Args:
+        pipeline: its file, `cd.yml`, or the path of it.
+        branch: the branch; the one that is checked out if empty.
+        parameters: those of the run.
+        repository: the checkout's root.
+
+    Raises:
+        RequestError: the branch, the file or a parameter is not there.
+    """
+    try:
+        "".join([pipeline, branch, *parameters, *parameters.values()]).encode()
+    except UnicodeEncodeError as error:
+        raise RequestError("The command line has bytes in it that are no UTF-8 text: correct it.") from error
+    current = _git(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
+    if not (branch or current):
+        raise RequestError("No branch is checked out here: say which one with --branch.")
+    branch = changes.check_branch(branch or current)
+    commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/heads/{branch}^{{commit}}")
+    if not commit:
+        raise RequestError(f"There is no branch {branch} with a commit here: `git branch` lists those that there are.")
+    files = documents.Commit(repository, commit)
+    known = {path.rpartition("/")[2]: path for path in files.pipelines()}
+    name = Path(pipeline).name
+    if name not in known or pipeline not in {name, known[name], f"./{known[name]}"}:
+        there = f"there are {', '.join(known)}" if known else "there are none; commit one"
+        raise RequestError(f"The branch {branch} has no pipeline {pipeline} in {documents.FOLDER}: {there}.")
+    run = Run(
+        number=0,
+        pipeline=name,
+        branch=branch,
+        commit=commit,
+        message=_git(repository, "log", "-1", "--format=%s", "--end-of-options", commit),
+        requested_for=_git(repository, "config", "user.name") or provenance.who(),
+        parameters=parameters,
+        created=now(),
+    )
+    changed = _git(repository, "status", "--porcelain").splitlines() if branch == current else []
+    if changed:
+        files_are = "1 changed file is" if len(changed) == 1 else f"{len(changed)} changed files are"
+        run.notices.append(f"{files_are} not part of this run: commit to have it all.")
+    try:
+        reading.read_pipeline(files, known[name], parameters, variables.predefined(run))
+    except documents.PipelineError:
+        return run  # a run that fails at once and says why, as in Azure DevOps
+    return run
+
+
+def execute(run: Run, repository: Path, console: Console, approves: bool) -> Run:
+    """Store the run, run it when no other one is at work, show how it goes, and write its page."""
+    timeline = Timeline(console, approves)
+    with _stored(run) as stored:
+        timeline.begin(stored)
+        try:
+            with (
+                _turn(timeline),
+                timeline.shown(),
+                repos_api.serving(stored) if _has_team() else nullcontext() as service,
+            ):
+                agent.execute(stored, repository, timeline.approve, timeline.changed, service)
+        except KeyboardInterrupt:  # while it waited for its turn
+            run_queue.finish(stored, "canceled")
+    path = Runs().folder_of(stored.number) / "page.html"
+    html_page.write(stored, path)
+    timeline.end(stored, path)
+    return stored
+
+
+class Timeline:
+    """A run on a terminal: a line for each step that is over, and the one at work below them."""
+
+    def __init__(self, console: Console, approves: bool) -> None:
+        self._console, self._approves = console, approves
+        self._said: set[int] = set()
+        self._status = console.status("") if console.is_terminal else None
+
+    def begin(self, run: Run) -> None:
+        """Say what is run."""
+        title = f"{run.title[0].upper()}{run.title[1:]}"
+        self._print(f"[bold]{escape(title)}[/] on {escape(run.branch)}, {run.commit[:8]} {escape(run.message)}")
+
+    def wait(self) -> None:
+        """Say why nothing happens."""
+        self._print("Another run is at work: this one waits for its turn.")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show what is at work until the end of the block."""
+        with self._status or nullcontext():
+            yield
+
+    def changed(self, run: Run) -> None:
+        """Show what is new."""
+        several = sum(len(stage.jobs) for stage in run.stages) > 1
+        for stage in run.stages:
+            for job in stage.jobs:
+                if several and (job.started or job.result) and self._is_new(job):
+                    self._print(f"[bold]{escape(job.name)}[/]{' (skipped)' if job.result == 'skipped' else ''}")
+                for step in job.steps if job.started else ():
+                    if step.result is None and step.started and self._status:
+                        self._status.update(escape(step.name))
+                    if step.result is not None and self._is_new(step):
+                        self._print(f"{_MARKS[step.result]} {escape(step.name)}{_seconds(step)}")
+
+    def approve(self, run: Run, job: Job) -> str | None:
+        """Ask whoever sits here."""
+        question = f"May {run.title} deploy to {job.environment}?"
+        if self._approves:
+            self._print(f"{escape(question)} Yes, says --approve.")
+            return run.requested_for
+        if not self._console.is_terminal:
+            self._print(f"{escape(question)} Nobody can be asked here: add --approve to approve it.")
+            return None
+        if self._status:
+            self._status.stop()
+        try:
+            answer = self._console.input(f"{escape(question)} \\[y/N] ").strip().lower()
+        except EOFError:
+            answer = "n"
+        if self._status:
+            self._status.start()
+        return run.requested_for if answer in {"y", "yes"} else None
+
+    def end(self, run: Run, path: Path) -> None:
+        """Say how it ended, why, and where to look."""
+        folder = Runs().folder_of(run.number)
+        for job in (job for stage in run.stages for job in stage.jobs):
+            for issue in job.issues:
+                self._print(f"[red]{escape(job.name)}: {escape(issue.text)}[/]")
+            for step in job.steps:
+                for issue in step.issues:
+                    self._print(
+                        f"[{'red' if issue.kind == 'error' else 'yellow'}]{escape(step.name)}: {escape(issue.text)}[/]"
+                    )
+                if step.result == "failed" and step.log:
+                    lines = (folder / step.log).read_text(encoding="utf-8").splitlines()[-_LAST_LINES:]
+                    self._print(f"\n[bold]The last lines of {escape(step.name)}:[/]")
+                    self._console.print(plain("\n".join(lines)), markup=False, highlight=False, soft_wrap=True)
+        for summary in run.summaries:
+            text = (folder / summary).read_text(encoding="utf-8", errors="replace")
+            self._console.print(Markdown(plain(text), hyperlinks=False))
+        for notice in run.notices:
+            self._print(f"[dim]Note: {escape(notice)}[/]")
+        if run.problem:
+            self._print(f"[red]✗[/] {escape(run.problem)}")
+        self._print(f"[bold]{escape(run.title)}: {run.result}[/]")
+        self._print(f"Page: {escape(str(path))}")
+        self._print(f"Logs: {escape(str(folder / 'logs'))}")
+
+    def _is_new(self, part: Job | Step) -> bool:
+        new = id(part) not in self._said
+        self._said.add(id(part))
+        return new
+
+    def _print(self, markup: str) -> None:
+        self._console.print(plain(markup), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _stored(run: Run) -> Iterator[Run]:
+    """Store a run as one at work that has a sign of life, so that the listener of the queue leaves it alone."""
+    with run_queue.lock("queue"):
+        run = Runs().add(run)
+        alive = run_queue.sign_of_life(run.number)
+        alive.acquire()
+        run.state, run.started = "running", now()
+        Runs().save(run)
+    try:
+        yield run
+    finally:
+        alive.release()
+
+
+@contextmanager
+def _turn(timeline: Timeline) -> Iterator[None]:
+    """Wait until no other run is at work."""
+    busy = run_queue.lock("busy")
+    try:
+        busy.acquire(timeout=0)
+    except Timeout:
+        timeline.wait()
+        busy.acquire()
+    try:
+        yield
+    finally:
+        busy.release()
+
+
+def _has_team() -> bool:
+    return (repository.folder() / "repository.git").is_dir()
+
+
+def _seconds(step: Step) -> str:
+    if step.started is None or step.finished is None:
+        return ""
+    return f" {(step.finished - step.started).total_seconds():.1f} s"
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    """What Git says, without the last line end; empty where it says no."""
+    done = git.run(repository, *arguments)
+    return done.stdout.decode("utf-8", "replace").removesuffix("\n") if done.returncode == 0 else ""

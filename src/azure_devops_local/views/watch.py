@@ -1,0 +1,137 @@
+"""`workshop devops watch`: the runs and the pull requests on a terminal, as they go on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+from rich.tree import Tree
+
+from azure_devops_local.run_store import Run, Runs
+from azure_devops_local.sanitize import plain
+from azure_devops_local.server import pull_requests, run_queue
+from azure_devops_local.server.policies import PullRequest
+from azure_devops_local.views.html_page import duration, newest, status
+
+_PAUSE_SECONDS = 0.3
+_LOOKED_AT = 50
+_FINISHED_SHOWN = 3
+_MARKS = {
+    "succeeded": ("✓", "green"),
+    "succeeded with issues": ("!", "yellow"),
+    "failed": ("✗", "red"),
+    "canceled": ("■", "yellow"),
+    "skipped": ("–", "dim"),
+    "running": ("▸", "cyan"),
+    "queued": ("…", "dim"),
+    "waiting for approval": ("?", "yellow"),
+    "not started": ("·", "dim"),
+}
+_GOOD = {"succeeded", "succeeded with issues"}
+_NOTHING_TO_SEE = {"succeeded", "skipped"}
+
+
+def follow(console: Console, until_idle: bool = False, stop: threading.Event | None = None) -> int:
+    """Show the runs until Ctrl-C, or until none is left to do; the exit code.
+
+    Args:
+        console: where; one that is no terminal gets a line for each change.
+        until_idle: end when no run is queued or running; one that waits for an approval, or behind one that does, may.
+        stop: ends it when set.
+
+    Returns:
+        1 if it ends by itself and a run that it saw going on has ended badly, otherwise 0.
+    """
+    run_queue.ensure_working()
+    stop = stop or threading.Event()
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    said: dict[str, str] = {}
+    old = {run.number for run in newest(Runs(), _LOOKED_AT) if run.state == "completed"}
+    try:
+        with live or nullcontext():
+            while True:
+                requests = pull_requests.every()
+                runs = [run for run in newest(Runs(), _LOOKED_AT) if live or run.number not in old]
+                if live:
+                    live.update(_picture(runs, requests), refresh=True)
+                else:
+                    _tell(console, said, runs, requests)
+                if until_idle and not _busy(runs):
+                    ended = [run for run in runs if run.number not in old and run.state == "completed"]
+                    return 0 if all(run.result in _GOOD for run in ended) else 1
+                if stop.wait(_PAUSE_SECONDS):
+                    return 0
+    except KeyboardInterrupt:
+        return 0
+
+
+def _busy(runs: list[Run]) -> bool:
+    """Whether anything will go on without a person; behind a run that waits for one, its pipeline's next runs wait."""
+    held_up = {run.pipeline for run in runs if run.state == "waiting for approval"}
+    return any(run.state == "running" or (run.state == "queued" and run.pipeline not in held_up) for run in runs)
+
+
+def _tell(console: Console, said: dict[str, str], runs: list[Run], requests: list[PullRequest]) -> None:
+    lines = [(f"pull {request.id}", f"{request.name}: {request.status}") for request in requests]
+    for run in reversed(runs):
+        lines += _lines(run)
+    first = not said
+    for key, line in lines:
+        if said.get(key) != line and not (first and key.startswith("pull") and not line.endswith("active")):
+            console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+        said[key] = line
+    said["looked"] = "yes"
+
+
+def _lines(run: Run) -> Iterator[tuple[str, str]]:
+    """What there is to say of a run, each with a key that stays the same while the line changes."""
+    whole = (f"run {run.number}", f"{run.title} ({run.branch}, {run.commit[:8]}): {_said_of(run)}")
+    if run.state != "completed":
+        yield whole
+    for s, stage in enumerate(run.stages):
+        for j, job in enumerate(stage.jobs):
+            for at, step in enumerate(job.steps):
+                if step.result and step.result != "skipped":
+                    line = f"  run {run.number}, {stage.name} / {job.name} / {step.name}: {step.result}"
+                    yield f"step {run.number} {s} {j} {at}", f"{line}, {duration(step)}"
+    if run.state == "completed":
+        yield whole
+
+
+def _said_of(run: Run) -> str:
+    if run.state == "waiting for approval":
+        return f"waiting for approval: `workshop devops approve {run.number}`"
+    took = f", {duration(run)}" if run.result else ""
+    return f"{status(run)}{took}{'. ' + run.problem if run.problem else ''}"
+
+
+def _picture(runs: list[Run], requests: list[PullRequest]) -> Group:
+    """What is going on at the top, with every step; then what has ended, with what went wrong in it."""
+    going = [run for run in reversed(runs) if run.state != "completed"]
+    ended = [run for run in runs if run.state == "completed"][:_FINISHED_SHOWN]
+    active = [Text(f"◦ {plain(each.name)}: {plain(each.title)}") for each in requests if each.status == "active"]
+    quiet = [] if going else [Text("Nothing is running. Ctrl-C ends this.", style="dim")]
+    return Group(*map(_tree, going), *quiet, *active, *map(_tree, ended))
+
+
+def _tree(run: Run) -> Tree:
+    message = plain(f"{run.title} · {run.branch} · {run.message}")
+    tree = Tree(_label(status(run), message, duration(run) if run.result or run.started else ""), guide_style="dim")
+    if run.state == "waiting for approval":
+        tree.add(Text(f"to go on: workshop devops approve {run.number}", style="bold yellow"))
+    if run.problem:
+        tree.add(Text(plain(run.problem), style="red"))
+    for stage in run.stages:
+        under_stage = tree.add(_label(status(stage), stage.name, duration(stage)))
+        for job in stage.jobs if stage.result not in _NOTHING_TO_SEE else []:
+            under_job = under_stage.add(_label(status(job), job.name, duration(job)))
+            for step in job.steps if job.result not in _NOTHING_TO_SEE else []:
+                under_job.add(_label(status(step), step.name, duration(step)))
+    return tree
+
+
+def _label(word: str, text: str, took: str) -> Text:
+    mark, style = _MARKS[word]
+    return Text.assemble((f"{mark} ", style), plain(text), (f"  {word}" + (f", {took}" if took else ""), style))

@@ -1,0 +1,133 @@
+"""`workshop devops web`: the runs and the pull requests in a browser, on this machine only and only to be looked at."""
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.exceptions import HTTPException as Refusal
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from azure_devops_local import sanitize
+from azure_devops_local.run_store import Runs
+from azure_devops_local.server import pull_requests
+from azure_devops_local.server.policies import POLICIES, Policy, PullRequest
+from azure_devops_local.views import html_page
+from workshop.core.errors import WorkshopError
+from workshop.core.listening import listen
+
+HOST = "127.0.0.1"
+_MOST_RUNS = 50
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# An artifact is a team's file, not ours: it is shown as if it came from nowhere, and nothing in it runs.
+_SANDBOX = (
+    "sandbox allow-popups; default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src data:"
+)
+
+
+_Number = Annotated[int, Path(ge=1, le=10**9)]
+
+
+def serve(port: int, tell: Callable[[str], None] = print) -> None:
+    """Show the pages in this process until Ctrl-C.
+
+    Args:
+        port: where to listen on 127.0.0.1; 0 for a port that is free.
+        tell: given one sentence with the address once a browser can connect.
+
+    Raises:
+        WorkshopError: the port is taken.
+    """
+    listener = listen(HOST, port)
+    server = uvicorn.Server(
+        uvicorn.Config(build(), log_config=None, log_level="error", access_log=False, server_header=False)
+    )
+    with listener, suppress(KeyboardInterrupt):  # uvicorn raises it again when it is done
+        tell(f"Runs and pull requests on http://{HOST}:{listener.getsockname()[1]} (Ctrl-C ends it)")
+        server.run(sockets=[listener])
+
+
+def build() -> FastAPI:
+    """The pages as an app; each answer says what is known at that moment."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    # A page elsewhere whose name was made to lead to this machine would read these with its visitor's browser.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
+    app.add_api_route("/", _front, methods=["GET"], response_model=None)
+    app.add_api_route("/runs/{number}", _run, methods=["GET"], response_model=None)
+    app.add_api_route("/runs/{number}/{kind}/{name:path}", _file, methods=["GET"], response_model=None)
+    app.add_api_route("/pull-requests/{number}", _pull_request, methods=["GET"], response_model=None)
+    for problem in (Refusal, RequestValidationError, WorkshopError, FileNotFoundError):
+        app.add_exception_handler(problem, _refused)
+    return app
+
+
+def _front() -> HTMLResponse:
+    requests = sorted(pull_requests.every(), key=lambda request: (request.status != "active", -request.id))
+    return _answer("Runs and pull requests", _filled_in(runs=html_page.newest(Runs(), _MOST_RUNS), requests=requests))
+
+
+def _run(number: _Number) -> HTMLResponse:
+    runs = Runs()
+    run = runs.load(number)
+    return _answer(html_page.title(run), html_page.content(run, runs.folder_of(number), f"/runs/{number}/"))
+
+
+def _file(number: _Number, kind: str, name: str) -> FileResponse:
+    file = sanitize.inside(Runs().folder_of(number) / kind, name) if kind in {"logs", "artifacts"} else None
+    if file is None:
+        raise HTTPException(404)
+    if kind == "logs":
+        return FileResponse(file, media_type="text/plain; charset=utf-8", headers=_HEADERS)
+    return FileResponse(file, headers={**_HEADERS, "Content-Security-Policy": _SANDBOX})
+
+
+def _pull_request(number: _Number) -> HTMLResponse:
+    request = pull_requests.load(number)
+    return _answer(f"Pull request {number}: {request.title}", _filled_in(one=request))
+
+
+def _refused(_: Request, error: Exception) -> HTMLResponse:
+    code = error.status_code if isinstance(error, Refusal) else 404
+    known = {404: "There is nothing at this address.", 405: "These pages can only be looked at."}
+    sentence = str(error) if isinstance(error, WorkshopError) else known[code]
+    return _answer("Not here", _filled_in(sentence=sentence), code)
+
+
+def _policies(request: PullRequest) -> list[tuple[str, str, int]]:
+    """How far each policy of the target branch is, what it asks for, and by which run that is seen."""
+    policy = POLICIES.get(request.target, Policy())
+    found = []
+    if policy.build:
+        found.append(_build(policy.build, request.validation_run))
+    if policy.reviewers and request.completed_by:
+        found.append(("succeeded", f"completed by {request.completed_by}", 0))
+    elif policy.reviewers:
+        found.append(("waiting for approval", f"somebody else than {request.author} completes it", 0))
+    return found
+
+
+def _build(pipeline: str, number: int) -> tuple[str, str, int]:
+    if not number:
+        return "skipped", f"{pipeline} on the merge, which changes nothing it watches", 0
+    try:
+        return html_page.status(Runs().load(number)), f"{pipeline} on the merge", number
+    except WorkshopError:
+        return "not started", f"{pipeline} on the merge; the run is no longer there", 0
+
+
+def _filled_in(**values: Any) -> str:
+    return html_page.render("web.html.j2", **{"one": None, "sentence": "", "policies": _policies, **values})
+
+
+def _answer(title: str, body: str, code: int = 200) -> HTMLResponse:
+    nonce = secrets.token_urlsafe(16)
+    headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(nonce=nonce)}
+    return HTMLResponse(html_page.whole(title, body, nonce), code, headers)

@@ -1,0 +1,63 @@
+"""The workspace's clusters, and how often one had to be started.
+
+A cluster that is not there is 400 INVALID_PARAMETER_VALUE "Cluster … does not exist" (source: the SDK,
+`errors/overrides.py`). That one which the caller may not use is 403 PERMISSION_DENIED, and the words of it, are our
+reading. What counts as a start: serverless compute once in a run, a job cluster once in a run for each key that is
+used, a new cluster once for each task that asks for one, an existing cluster only where it was terminated (our
+reading of how the service shares compute).
+"""
+
+from typing import Any
+
+from databricks_local import bodies
+from databricks_local.answers import Refused, Request, Route, invalid
+
+
+class ClusterList:
+    """The clusters, by their ids: {"state": …, "permitted": …, "spark_version": …, "node_type_id": …}."""
+
+    def __init__(self, clusters: dict[str, dict[str, Any]]) -> None:
+        self.clusters = clusters
+        self.starts = 0
+
+    def routes(self) -> list[Route]:
+        return [("GET", r"/api/2\.[01]/clusters/get", lambda request, match: self._get(request))]
+
+    def require(self, cluster_id: str) -> dict[str, Any]:
+        """The cluster, if the caller may use it."""
+        if cluster_id not in self.clusters:
+            raise invalid(f"Cluster {cluster_id} does not exist")
+        cluster = self.clusters[cluster_id]
+        if not cluster.get("permitted", True):
+            raise Refused(
+                403, "PERMISSION_DENIED", f"You do not have permission to attach to or restart cluster {cluster_id}."
+            )
+        return cluster
+
+    def start_for(self, task: bodies.Task, started: set[str]) -> None:
+        """Have the compute of this task running; `started` is what its run has started already."""
+        if task.existing_cluster_id is not None:
+            cluster = self.clusters[task.existing_cluster_id]
+            if cluster.get("state") != "RUNNING":
+                cluster["state"] = "RUNNING"
+                self.starts += 1
+            return
+        if task.new_cluster is not None:
+            self.starts += 1
+            return
+        key = (task.job_cluster_key if isinstance(task, bodies.JobTask) else None) or ""
+        if key not in started:
+            started.add(key)
+            self.starts += 1
+
+    def _get(self, request: Request) -> dict[str, Any]:
+        cluster_id = request.query.get("cluster_id", "")
+        cluster = self.require(cluster_id)
+        return {
+            "cluster_id": cluster_id,
+            "cluster_name": cluster.get("cluster_name", cluster_id),
+            "state": cluster.get("state", "RUNNING"),
+            "spark_version": cluster.get("spark_version", "16.4.x-scala2.13"),
+            "node_type_id": cluster.get("node_type_id", "Standard_D4ds_v5"),
+            "data_security_mode": cluster.get("data_security_mode", "SINGLE_USER"),
+        }

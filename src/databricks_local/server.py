@@ -1,0 +1,225 @@
+"""The stand-in's HTTP server: routes a request to who answers it, and fails as it has been told to.
+
+An endpoint that isn't there is 404 ENDPOINT_NOT_FOUND (source: the service's answer, seen in public). Calls of MLflow
+and of Unity Catalog's models go to the registry, which is a real `mlflow server` with the differences between the
+two.
+"""
+
+import re
+import socket
+import threading
+import time
+import traceback
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from databricks_local.answers import Answer, Refused, Request, Route, as_json
+from databricks_local.identity import Identity
+
+_FOR_MLFLOW = re.compile(r"/api/[23]\.\d/(mlflow|mlflow-artifacts|fs/(files|directories)/Models)(/|$)")
+AZURE_PREFIX = "/.azuredatabricks.net"
+"""Before a path where the host was to end as the address of a workspace on Azure does; see `Workspace.azure_host`."""
+_REASONS = {
+    401: (401, "Credential was not sent or was of an unsupported type for this API."),
+    403: ("PERMISSION_DENIED", "User does not have permission."),
+    404: ("RESOURCE_DOES_NOT_EXIST", "It does not exist."),
+    429: ("REQUEST_LIMIT_EXCEEDED", "Too many requests; please try again later."),
+    500: ("INTERNAL_ERROR", "The service has failed."),
+    503: ("TEMPORARILY_UNAVAILABLE", "The service is temporarily unavailable."),
+}
+
+
+# Answers what belongs to MLflow, or None for what it does not know.
+AnswerMlflow = Callable[[Request], Answer | None]
+
+
+@dataclass
+class Fault:
+    """How the next requests like this one go wrong."""
+
+    pattern: "re.Pattern[str]"
+    answer: Answer
+    times: int
+    drop: bool
+    processed: bool
+
+
+@dataclass
+class Faults:
+    """What the server was told to fail."""
+
+    pending: list[Fault] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def fail_next(
+        self,
+        pattern: str,
+        *,
+        status: int = 500,
+        error_code: str | int | None = None,
+        message: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        drop: bool = False,
+        processed: bool = False,
+    ) -> None:
+        """Answer the next requests whose "METHOD /path?query" has this regular expression in it with an error.
+
+        Args:
+            drop: close the connection without any answer instead.
+            processed: do what the request asks for first, so that only the answer is lost.
+        """
+        usual_code, usual_message = _REASONS.get(status, ("UNKNOWN", "The service has failed."))
+        content = {"error_code": error_code or usual_code, "message": message or usual_message}
+        with self._lock:
+            answer = as_json(content, status, headers)
+            self.pending.append(Fault(re.compile(pattern), answer, times, drop, processed))
+
+    def take(self, line: str) -> Fault | None:
+        """The fault that this request meets, if any."""
+        with self._lock:
+            for fault in self.pending:
+                if fault.pattern.search(line):
+                    fault.times -= 1
+                    if not fault.times:
+                        self.pending.remove(fault)
+                    return fault
+        return None
+
+
+class Site:
+    """Everything that the server answers with."""
+
+    def __init__(self, identity: Identity, routes: Iterable[Route], mlflow: AnswerMlflow) -> None:
+        self._identity = identity
+        self._routes = [(method, re.compile(pattern), handler) for method, pattern, handler in routes]
+        self._mlflow = mlflow
+        self.faults = Faults()
+        self.requests: list[str] = []
+        """Each request's method and path, in order."""
+        self.unknown: list[str] = []
+        """Those that no endpoint is there for."""
+        self.crashes: list[str] = []
+        """The stand-in's own mistakes; a test should find none."""
+        self.clock_ahead = 0.0
+        """Seconds by which the Date of the answers is ahead of this machine's clock."""
+
+    def answer(self, request: Request) -> Answer | None:
+        """The answer, or None where the connection is to be dropped."""
+        line = f"{request.method} {request.target}"
+        self.requests.append(f"{request.method} {request.path}")
+        fault = self.faults.take(line)
+        if fault is None or fault.processed:
+            answer = self._answer(request)
+        if fault is not None:
+            return None if fault.drop else fault.answer
+        return answer
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            if not self._identity.is_open(request.path):
+                request = replace(request, caller=self._identity.caller(request.headers))
+            return self._route(request)
+        except Refused as refused:
+            return refused.answer()
+        except Exception:  # noqa: BLE001  # a server answers whatever has happened; `running` lets the test fail
+            self.crashes.append(f"{request.method} {request.target}\n{traceback.format_exc()}")
+            return as_json({"error_code": "INTERNAL_ERROR", "message": traceback.format_exc()}, 500)
+
+    def _route(self, request: Request) -> Answer:
+        if _FOR_MLFLOW.match(request.path) and (told := self._mlflow(request)) is not None:
+            return told
+        for method, pattern, handler in self._routes:
+            if method == request.method and (match := pattern.fullmatch(request.path)) is not None:
+                answer = handler(request, match)
+                return answer if isinstance(answer, Answer) else as_json(answer)
+        self.unknown.append(f"{request.method} {request.path}")
+        raise Refused(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path.lstrip('/')}'")
+
+
+@contextmanager
+def serving(make_site: Callable[[str], Site]) -> Iterator[Site]:
+    """Serve on a port of this machine; `make_site` is told the server's address."""
+
+    class Handler(_Handler):
+        pass
+
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        site = make_site(f"http://127.0.0.1:{server.server_address[1]}")
+        Handler.site = site
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield site
+        finally:
+            server.shutdown()
+            thread.join()
+            server.hang_up()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: set[socket.socket] = set()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request_thread(request, client_address)
+        self._connections.discard(request)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep alive: who is not there any more answers nothing."""
+        for connection in list(self._connections):
+            with suppress(OSError):  # it has ended meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    site: Site
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # one packet per answer
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        # A client that takes this server for its proxy names the host as well.
+        target = re.sub(r"^http://[^/]+", "", self.path).removeprefix(AZURE_PREFIX)
+        parts = urllib.parse.urlsplit(target)
+        request = Request(
+            method=self.command,
+            path=urllib.parse.unquote(parts.path),
+            target=target,
+            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(length),
+        )
+        answer = self.site.answer(request)
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+        self.wfile.flush()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815  # http.server's names
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.site.clock_ahead)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: `Site.requests` knows."""

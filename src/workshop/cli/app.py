@@ -1,0 +1,200 @@
+"""`workshop …`: what a person and a pipeline type. Thin: each command says what it is and calls who does it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from enum import StrEnum
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from workshop.cli import databricks, devops, doctor, last_resort, pipelines, registry, run
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.settings import PACKAGE, current_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account, or in a "
+    "Databricks workspace.",
+)
+app.add_typer(run.app)
+app.add_typer(registry.app)
+app.add_typer(doctor.app)
+app.add_typer(databricks.app, name="databricks")
+app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(devops.app, name="devops")
+out = Console()
+err = Console(stderr=True)
+_INTERRUPTED = 130
+"""What typer ends with, without a word, where a command was interrupted."""
+
+
+class Served(StrEnum):
+    """The slots that a consumer may follow."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
+    """Remove everything that runs have left behind: tables, models, runs, reports."""
+    home = current_settings().home
+    if not home.exists():
+        out.print(f"Nothing to remove: there is no {home}.", soft_wrap=True)
+        return
+    holds_more = any(place.is_relative_to(home.resolve()) for place in (Path("~").expanduser(), PACKAGE))
+    content = {each.name for each in home.iterdir()}
+    is_ours = (home / "data").is_dir() or (home / "mlflow.db").is_file() or content <= {"errors"}
+    if holds_more or not is_ours:
+        raise WorkshopError(
+            f"{home} does not look like a home of the workshop, so it is left alone: remove it by hand."
+        )
+    if not yes:
+        typer.confirm(f"Remove {home} with all tables, models and runs in it?", abort=True)
+    try:
+        removed = _remove(home)
+    except OSError as error:
+        raise WorkshopError(
+            f"Could not remove all of {home} ({error.strerror or error}): remove the rest by hand."
+        ) from error
+    out.print(f"Removed {removed}.", soft_wrap=True)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the notebooks; further arguments are JupyterLab's."""
+    _become([sys.executable, "-m", "jupyterlab", str(PACKAGE / "notebooks"), *context.args])
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, on this machine only.")] = 5000,
+) -> None:
+    """Open MLflow's own pages on the kit's store: experiments, runs, models."""
+    from workshop.core import listening
+    from workshop.core.registry import mlflow_store
+    from workshop.core.registry.store_faults import without_credentials
+
+    settings = current_settings()
+    if not mlflow_store.is_embedded(settings):
+        address = without_credentials(mlflow_store.tracking_uri())
+        raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
+    mlflow_store.connect()
+    # MLflow logs a port that is taken as an error of its own, after the address was announced, and ends with 0.
+    listening.listen("127.0.0.1", port).close()
+    # MLflow's job runners (for the evaluation of generative models) take longer to start than all the rest.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
+    _become(
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "ui",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--backend-store-uri",
+            mlflow_store.embedded_uri(settings),
+            "--default-artifact-root",
+            (settings.home / "artifacts").as_uri(),
+        ]
+    )
+
+
+@app.command()
+def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for any port that is free.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; as it stands, only this machine can connect.")
+    ] = "127.0.0.1",
+    model: Annotated[str, typer.Option(help="The registered model.")] = "wine_quality",
+    slot: Annotated[Served, typer.Option(help="The slot to follow.", case_sensitive=False)] = Served.PRODUCTION,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look who holds the slot.")
+    ] = 5.0,
+    max_body: Annotated[int, typer.Option(min=1, metavar="MIB", help="The largest request.")] = 16,
+) -> None:
+    """Answer over HTTP with whatever holds the slot, and follow it from version to version without a restart.
+
+    Speaks the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
+    /model says what is held, and /metrics says it to Prometheus.
+    """
+    from workshop.core.registry.slots import Slot
+    from workshop.serving.app import MEBIBYTE
+    from workshop.serving.command import serve_slot
+
+    def tell(sentence: str) -> None:
+        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    serve_slot(model, Slot(slot.value), host, port, every, max_body * MEBIBYTE, tell)
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one sentence, one that no command expected with its traceback in a log."""
+    # An editor's backend may exist in the editor only, and matplotlib reads the variable on import.
+    os.environ["MPLBACKEND"] = "agg"
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A letter that the terminal's encoding lacks, as in a path, must not fail a run that has moved a slot.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        if sys.flags.optimize > 1:
+            raise WorkshopError(
+                "Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which libraries of the kit read: unset it."
+            )
+        app()
+    except WorkshopError as error:
+        err.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2 if type(error).__name__ == "RequestError" else 1)
+    except OSError as error:
+        err.print(f"[bold red]✗[/] {escape(str(explain_os_error(error)))}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _end_stopped()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _end_stopped()
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, a person gets one sentence
+        err.print(f"[bold red]✗[/] {escape(str(last_resort.explain(error)))}", soft_wrap=True)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _end_stopped() -> NoReturn:
+    err.print("[yellow]Stopped.[/]")
+    sys.exit(1)
+
+
+def _remove(home: Path) -> str:
+    """Remove a home, or only its content where the folder is a link or a mounted volume; return what was removed."""
+    for entry in home.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if home.is_symlink():
+        return f"the content of {home}, which is a link to {home.resolve()}"
+    if home.is_mount():
+        return f"the content of {home}, which is a mounted volume"
+    home.rmdir()
+    return str(home)
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Go on as another program, or, where an operating system has no such thing, wait for it."""
+    sys.stdout.flush()
+    os.environ.pop("MPLBACKEND", None)  # JupyterLab shows pictures, which the command line only writes
+    if sys.platform == "win32":
+        sys.exit(subprocess.run(command, check=False).returncode)
+    os.execv(command[0], command)

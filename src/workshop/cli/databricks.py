@@ -1,0 +1,57 @@
+"""`workshop databricks …`: what there is besides `workshop run --target databricks`."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, help="What there is besides `workshop run --target databricks`.")
+out = Console()
+
+
+def _checked(model: str) -> str:
+    from workshop.core.parameters import check_parameter  # as the other commands do
+
+    return str(check_parameter("model_name", model, str)) if model else ""
+
+
+@app.command()
+def bundle(
+    model: Annotated[
+        str, typer.Option(help="The registered model; main.workshop.wine_quality unless you say.", callback=_checked)
+    ] = "",
+    scoring: Annotated[
+        bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; end with 1 if these options and settings make another file.")
+    ] = False,
+) -> None:
+    """Write databricks.yml, by which the Databricks CLI deploys the same job that `workshop run` submits.
+
+    The settings are those of `workshop run --target databricks`: WORKSHOP_DATABRICKS_COMPUTE says on what it runs.
+
+    For example: `workshop databricks bundle --model main.workshop.wine_quality`, then `databricks bundle deploy`.
+    """
+    from workshop.databricks import bundle as bundles  # the SDK takes a second to import
+    from workshop.databricks.settings import databricks_settings
+
+    content = bundles.text(databricks_settings(), model or bundles.MODEL, scoring=scoring)
+    path, done = (bundles.check(content), "is up to date") if check else (bundles.write(content), "is written")
+    out.print(f"{path} {done}.", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def cancel() -> None:
+    """Cancel what this machine has started on Databricks and nobody follows any more.
+
+    That is what a `workshop run` could not end any more that was killed, or had lost the connection. A cancelled
+    pipeline ends its run so where the signal did not reach it. A run that some process follows is left alone.
+    """
+    from workshop.databricks import abandoned
+    from workshop.runner.progress import shown_on
+
+    with shown_on(out) as progress:
+        count = abandoned.cancel(progress)
+    if not count:
+        out.print("This home has left nothing on Databricks that nobody follows.")

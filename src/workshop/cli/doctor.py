@@ -1,0 +1,89 @@
+"""`workshop doctor`: whether a set-up holds, before anything runs on it."""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+app = typer.Typer()
+out = Console()
+
+_COLOURS = {"holds": "green", "fails": "bold red", "note": "yellow", "not checked": "dim"}
+
+
+def _checked(model: str) -> str:
+    from workshop.core.parameters import check_parameter  # as the other commands do
+
+    return str(check_parameter("model_name", model, str))
+
+
+class Examined(StrEnum):
+    """What the doctor looks at."""
+
+    LOCAL = "local"
+    DATABRICKS = "databricks"
+
+
+@app.command()
+def doctor(
+    target: Annotated[
+        Examined | None,
+        typer.Option(
+            help="Where notebooks are to run; databricks where DATABRICKS_HOST or DATABRICKS_CONFIG_PROFILE is set.",
+            case_sensitive=False,
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The registered model.", callback=_checked)] = "wine_quality",
+    federation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORGANIZATION/PROJECT/NAME",
+            help="Print what to create so that this pipeline, or this service connection, signs in without a secret.",
+        ),
+    ] = None,
+    organization_id: Annotated[
+        str, typer.Option(metavar="ID", help="The organization's id, for --federation: $(System.CollectionId).")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look at this set-up and say, line by line, what holds (✓), what does not and what to do about it (✗).
+
+    Nothing is run or submitted. In a workspace, the folders for code and experiments are made where they are missing.
+    Ends with 1 when something does not hold, else with 0.
+
+    For example: `workshop doctor --target databricks --model main.workshop.wine_quality`.
+    """
+    from workshop.doctor import federation as trust
+    from workshop.doctor import report as reports
+
+    if federation is not None:
+        where = trust.place(federation, organization_id)
+        print(json.dumps(trust.as_json(where), indent=2) if as_json else trust.explain(where))
+        return
+    chosen = target or _where_it_runs()
+    report = reports.Report()
+    if chosen is Examined.LOCAL:
+        from workshop.doctor import laptop
+
+        laptop.examine(report)
+    elif report.check("databricks-sdk", reports.require_sdk):
+        from workshop.doctor import workspace
+
+        workspace.examine(report, model)
+    if as_json:
+        print(json.dumps(report.as_json(chosen.value), indent=2))
+    for finding in report.findings if not as_json else ():
+        colour = _COLOURS[finding.mark]
+        sign, rest = finding.line[0], finding.line[1:]
+        out.print(f"[{colour}]{sign}[/]{escape(rest)}", soft_wrap=True, highlight=False, emoji=False)
+    sys.exit(report.exit_code)
+
+
+def _where_it_runs() -> Examined:
+    named = os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    return Examined.DATABRICKS if named else Examined.LOCAL

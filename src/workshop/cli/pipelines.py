@@ -1,0 +1,177 @@
+"""`workshop pipelines …`: the team's pipeline files, checked, explained and run on this machine."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+app = typer.Typer(no_args_is_help=True, help="Check, explain and run the files in `.azure_pipelines` on this machine.")
+out = Console()
+
+
+class NotBetter(StrEnum):
+    """What a pipeline makes of a new model that is not better."""
+
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.command()
+def triggered(
+    branch: Annotated[str, typer.Option(metavar="NAME", help="The branch that the push goes to.")],
+    changed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="A changed file, from the repository's root; - reads one a line from stdin."),
+    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Further changed files.")] = None,
+    message: Annotated[str, typer.Option(metavar="TEXT", help="The message of the newest commit.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say which pipelines a push would start, and for each that it would not, which rule says no.
+
+    The pipeline files are those of the checkout that you are in, as they lie there now. Ends with 1 when one of them
+    can't be understood: its line says why.
+
+    For example: `workshop pipelines triggered --branch main --changed docs/index.md databricks.yml`.
+    """
+    from azure_devops_local.language import documents, triggers
+    from azure_devops_local.server import changes
+
+    ref = f"refs/heads/{changes.check_branch(branch)}"
+    paths = [*(changed or []), *(more or [])]
+    if "-" in paths:
+        piped = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
+        paths = [path for path in paths if path != "-"] + [line for line in piped if line]
+    files = documents.WorkTree(changes.top_level(Path.cwd()))
+    verdicts = triggers.decide(files, triggers.Push(ref, paths, message))
+    if as_json:
+        started = [name for name, verdict in verdicts.items() if verdict.triggered]
+        refused = {name: verdict.rule for name, verdict in verdicts.items() if not verdict.triggered}
+        print(json.dumps({"triggered": started, "not": refused}, indent=2))
+    elif not verdicts:
+        out.print(f"There are no pipelines in {documents.FOLDER}, so a push starts none.")
+    for name, verdict in verdicts.items() if not as_json else ():
+        mark = "[green]✓[/]" if verdict.triggered else "[red]✗[/]"
+        out.print(f"{mark} {escape(name)}: {escape(verdict.rule)}", soft_wrap=True, highlight=False, emoji=False)
+    if any(verdict.broken for verdict in verdicts.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Fail as long as a value that they need holds a placeholder.")
+    ] = False,
+) -> None:
+    """Check the pipeline files for what a schema can't see, and list the values that have still to be filled in.
+
+    Ends with 1 when something is wrong, and with `--ready` also as long as `variables.yml` holds a placeholder that its
+    `target` and its `signIn` need: the target `local` needs none.
+    """
+    from azure_devops_local.check import VARIABLES, problems, unfilled
+    from azure_devops_local.language import documents
+    from azure_devops_local.server import changes
+
+    tree = documents.WorkTree(changes.top_level(Path.cwd()))
+    found = problems(tree)
+    for problem in found:
+        out.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True, highlight=False)
+    unset = unfilled(tree)
+    for setting in unset:
+        out.print(
+            f"[yellow]![/] {escape(f'{setting.place}: {setting.name} still holds {setting.value}. {setting.where}')}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if not found:
+        left = (
+            f"{len(unset)} values in {VARIABLES} have still to be filled in"
+            if unset
+            else "every value that they need is filled in"
+        )
+        out.print(f"[green]✓[/] The pipelines are in order; {left}.", soft_wrap=True, highlight=False)
+    if found or (ready and unset):
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE", help="The pipeline's file, as in cd.yml.")],
+    branch: Annotated[str, typer.Option(metavar="NAME", help="The branch; the one that you are on if left out.")] = "",
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of the pipeline; repeat for more."),
+    ] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve each deployment instead of being asked.")] = False,
+) -> None:
+    """Run a pipeline on this machine: the last commit of a branch, in a folder of its own, as Azure DevOps would.
+
+    Ends with 0 when it succeeded, with or without issues, 1 when it failed or was stopped, 2 when the command line was
+    wrong.
+
+    For example: `workshop pipelines run cd.yml --approve`, or `workshop pipelines run cd.yml --param scoring=true`.
+    """
+    import signal
+
+    from azure_devops_local.server import changes
+    from azure_devops_local.views import terminal
+
+    parameters = {}
+    for pair in param or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE.", param_hint="--param")
+        parameters[name] = value
+    repository = changes.top_level(Path.cwd())
+    planned = terminal.plan(pipeline, branch, parameters, repository)
+    # Who ends this process politely means what Ctrl-C means.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    done = terminal.execute(planned, repository, out, approve)
+    if done.result in {"failed", "canceled"}:
+        raise typer.Exit(1)
+
+
+@app.command()
+def announce(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `workshop run --publish FOLDER` left.")],
+    not_better: Annotated[
+        NotBetter,
+        typer.Option(help="What it is if the new model is not better: a warning ends with 0, an error with 3."),
+    ] = NotBetter.ERROR,
+) -> None:
+    """Tell Azure DevOps what came of a run: its summary page, a tag, and a warning or an error.
+
+    Ends as the run did: with 0, 1 or 3.
+    """
+    from workshop.azure import logging_commands as announcement
+
+    lines, code = announcement.announce(folder, not_better.value)
+    for line in lines:
+        print(line)
+    raise typer.Exit(code)
+
+
+@app.command()
+def open_pull_request(
+    source: Annotated[str, typer.Option(metavar="BRANCH", help="What is to be merged.")],
+    target: Annotated[str, typer.Option(metavar="BRANCH", help="Into what.")],
+    published: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="What `workshop run --publish FOLDER` left: it is the description.")
+    ],
+) -> None:
+    """Open a pull request in Azure Repos from within a pipeline, or give the one that is open the new description."""
+    import os
+
+    from workshop.azure import logging_commands as announcement
+    from workshop.azure import pull_requests
+
+    title, description = announcement.for_pull_request(published, source, target)
+    request = pull_requests.open_or_find(source, target, title, description)
+    # The address of the stand-in on a laptop is gone when the run is over.
+    where = f"`workshop devops pr show {request.id}`" if "WORKSHOP_DEVOPS_RUN" in os.environ else request.url
+    print(f"Pull request {request.id} is open{'' if request.created else ' already'}: {where}")

@@ -1,0 +1,182 @@
+"""`workshop run`: the one command that pipelines and people type."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from workshop.cli.output import output_may_fail
+from workshop.core.errors import WorkshopError
+
+app = typer.Typer()
+out = Console()
+
+
+class Action(StrEnum):
+    """The actions that a run can be for."""
+
+    INTEGRATION = "integration"
+    DEPLOYMENT = "deployment"
+
+
+class Target(StrEnum):
+    """Where a run's notebooks can be executed."""
+
+    LOCAL = "local"
+    DATABRICKS = "databricks"
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    context: typer.Context,
+    action: Annotated[
+        Action,
+        typer.Option(
+            help="integration: compare on held-out test wines, a better candidate takes Staging. "
+            "deployment: compare on production wines, a better candidate takes Production.",
+            case_sensitive=False,
+        ),
+    ] = Action.INTEGRATION,
+    run_name: Annotated[
+        str,
+        typer.Option(
+            help="Keeps this run's files, experiment and candidate apart from others'; a branch name will do."
+        ),
+    ] = "",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter of the notebooks; repeat for more."),
+    ] = None,
+    notebooks: Annotated[
+        list[str] | None,
+        typer.Option(help="Run only these, in this order, as in 1_1 or 1_2,1_3; repeat for more."),
+    ] = None,
+    scoring: Annotated[
+        bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
+    ] = False,
+    compare_only: Annotated[
+        bool, typer.Option("--compare-only", help="Compare and report, and leave every slot as it is.")
+    ] = False,
+    publish: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also put the notebooks, the report, summary.json and what a pipeline's page takes into this folder.",
+        ),
+    ] = None,
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="Where the notebooks run; docs/databricks.md says what databricks takes.", case_sensitive=False
+        ),
+    ] = Target.LOCAL,
+    follow: Annotated[
+        int | None,
+        typer.Option(metavar="RUN_ID", help="Start nothing: follow a run on Databricks that was started before."),
+    ] = None,
+    cell_timeout: Annotated[
+        int | None, typer.Option(min=1, metavar="SECONDS", help="How long one cell may run.")
+    ] = None,
+) -> None:
+    """Run the notebooks 1_1, 1_2 and 1_3 in order, each in a kernel of its own.
+
+    Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
+
+    Ends with 0 when the new model was better (or none holds Production yet), 3 when everything ran but the new model is
+    not better or a guard of the verdict says no, 1 when something failed or callers could not use the new model, and 2
+    when the command line was wrong. Production changes hands in 1_3 or not at all, and the last lines say which.
+
+    For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
+    """
+    context.with_resource(output_may_fail())
+    parameters = _named_values(parameter or [])
+    if follow is not None:
+        _require_nothing_besides(context, "follow", "publish", *(["target"] if target is Target.DATABRICKS else []))
+    from workshop.runner import interruption
+
+    interruption.listen()
+    try:
+        if target is Target.LOCAL and follow is None:
+            # Whatever kernels need is imported in another process while this one imports what it needs itself.
+            from workshop.runner import kernels
+
+            kernels.begin_warming()
+        from workshop.core.parameters import DevopsAction
+        from workshop.runner import plan, publication
+        from workshop.runner import run as runner
+        from workshop.runner.progress import shown_on
+    finally:  # during an import it gets lost, or compiled code turns it into an error of its own
+        interruption.check()
+    if publish is not None:
+        publication.check_folder(publish)
+    request = plan.Request(
+        action=DevopsAction(action.value),
+        run_name=run_name,
+        parameters=parameters,
+        notebooks=tuple(name for each in notebooks or [] for name in each.replace(",", " ").split()),
+        scoring=scoring,
+        compare_only=compare_only,
+        target=target.value,
+        cell_timeout=cell_timeout,
+    )
+    try:
+        with shown_on(out) as progress:
+            summary = _followed(follow, progress) if follow is not None else runner.run(request, progress)
+    except KeyboardInterrupt:
+        raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
+    if publish is not None:
+        publication.publish(summary, publish)
+    _print_summary(summary)
+    raise typer.Exit(summary.exit_code)
+
+
+def _followed(run_id: int, progress: Any) -> Any:
+    from workshop.databricks.follow_up import follow_run
+
+    return follow_run(run_id, progress)
+
+
+def _require_nothing_besides(context: typer.Context, *allowed: str) -> None:
+    """Refuse options that a run which was started before can't be told any more."""
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if option.name not in allowed and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"that run was told everything when it was started: leave {option.opts[-1]} out.",
+                param_hint="--follow",
+            )
+
+
+def _named_values(pairs: list[str]) -> dict[str, str]:
+    named = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE.", param_hint="-p")
+        named[name] = value
+    return named
+
+
+def _print_summary(summary: Any) -> None:
+    for result in summary.notebooks:
+        if result.error is not None and result.error.cell:
+            out.print(f"\n[bold]{result.error.notebook}, {result.error.place}:[/]")
+            source = "\n".join(f"    {line}" for line in result.error.source.splitlines())
+            out.print(source, markup=False, highlight=False, soft_wrap=True)
+    colour = {0: "green", 3: "yellow"}.get(summary.exit_code, "red")
+    out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
+    if summary.outcome is not None and summary.status != "failed":
+        for said in (summary.outcome["decision"]["reason"], *summary.outcome["decision"]["notes"]):
+            out.print(escape(said), soft_wrap=True, highlight=False)
+    out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
+    if summary.run_page and summary.outcome is not None:
+        stages = "" if summary.model.count(".") == 2 else "WORKSHOP_SLOTS=stage "
+        command = f"MLFLOW_TRACKING_URI=databricks {stages}workshop status --model {summary.model}"
+        out.print(f"Who holds what now: {command}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,1 @@
+"""The wines: originals, schemas, and the versioned tables that hold them."""

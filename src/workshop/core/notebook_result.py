@@ -1,0 +1,150 @@
+"""What a notebook hands over to whatever runs it."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
+from pydantic import BaseModel, TypeAdapter
+
+from workshop.core import databricks_task
+from workshop.core.data.tables import development_table, production_table
+from workshop.core.errors import WorkshopError, printable, shortened
+from workshop.core.parameters import last_read
+from workshop.core.promotion.outcome import Outcome
+from workshop.core.settings import current_settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PNG = b"\x89PNG"
+_LONGEST_SENTENCE = 1_000
+_COMPARED = ("auc_champion", "difference", "standard_error", "lower_bound", "upper_bound", "p_value")
+_FIGURES = ("auc_candidate", "confidence", "min_improvement", "rows", "positives")
+_LARGEST = 1e12
+
+
+MIME_TYPE = "application/vnd.workshop.handover+json"
+"""The form of an output in which a notebook hands its result to a run on this machine."""
+
+
+class HandedOver(BaseModel):
+    """The result of a notebook, as it travels to the run."""
+
+    outcome: dict[str, Any] | None
+    """The decision of 1_3 and what was done about it."""
+    said: dict[str, str]
+    """What else the notebook says of its work, as in `{"candidate": "3"}`."""
+    data_version: dict[str, int]
+    """The version of each table."""
+    parameters: dict[str, Any] = {}
+    """The parameters that the notebook has read."""
+    picture: str = ""
+    """The decision, drawn: a PNG in base64."""
+
+
+def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, **said: object) -> None:
+    """Show the outcome, if there is one, and give it to the run that executes this notebook, with `said`.
+
+    A run on this machine reads the result from an output of the notebook, and the picture from the cell that shows it.
+    A Databricks job keeps nothing of a notebook but a text of up to 5 MB, with which the notebook ends. In Jupyter
+    there is no run.
+
+    Args:
+        outcome: the decision of 1_3 and what was done about it.
+        picture: the decision, drawn.
+        said: what else the notebook returns, as in `candidate="3"`.
+    """
+    if outcome is not None:
+        display(outcome)  # type: ignore[no-untyped-call]
+    in_a_job = databricks_task.is_running()
+    if not in_a_job and not current_settings().run_id:
+        return
+    handed_over = HandedOver(
+        outcome=json.loads(json.dumps(outcome.as_dict())) if outcome is not None else None,
+        said={name: str(value) for name, value in said.items()},
+        data_version=data_version(),
+        parameters=last_read(),
+        picture=_as_png(picture) if picture is not None and in_a_job else "",
+    )
+    # Not by pydantic, which makes null of a figure that is none, and refuses half of a surrogate pair.
+    text = json.dumps(handed_over.model_dump())
+    if in_a_job:
+        databricks_task.end_with(text)
+    else:
+        shown = ", ".join(f"{name} {value}" for name, value in handed_over.said.items()) or "the decision"
+        display({MIME_TYPE: text, "text/plain": f"handed over: {shown}"}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOver:
+    """Read what a notebook has handed over, whoever has written it.
+
+    Args:
+        text: what the notebook has ended with.
+        harmless: is what each text of it, name or value, goes through, so that it can be shown.
+
+    Raises:
+        WorkshopError: it is something else.
+    """
+    try:
+        read = json.loads(text)
+        picture = read.pop("picture", "")
+        read = _each_text(read, harmless)
+        got = HandedOver.model_validate_json(json.dumps({**read, "picture": picture}), strict=True)
+        if got.outcome is not None:
+            _check_outcome(got.outcome)
+            got.outcome["sentence"] = shortened(got.outcome["sentence"], _LONGEST_SENTENCE)
+        if got.picture and not base64.b64decode(got.picture, validate=True).startswith(_PNG):
+            raise ValueError("its picture is none")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise WorkshopError(
+            "what it ended with is not what the workshop's notebooks hand over: leave the call of hand_over in its "
+            "last cell, and no dbutils.notebook.exit before it."
+        ) from error
+    return got.model_copy(update={"said": {name: shortened(value) for name, value in got.said.items()}})
+
+
+def _check_outcome(read: dict[str, Any]) -> None:
+    """Make sure that there is all of an Outcome, each figure of the right type.
+
+    Raises:
+        ValueError: there is not.
+    """
+    from workshop.core.promotion.gate import Decision  # noqa: PLC0415  # takes seconds
+    from workshop.core.registry.slots import Slot  # noqa: PLC0415  # MLflow does too
+
+    whole = TypeAdapter(Outcome)
+    whole.rebuild(_types_namespace={"Decision": Decision})
+    whole.validate_json(json.dumps(read), strict=True)
+    if set(read["slots_before"]) != set(Slot) or set(read["slots_after"]) != set(Slot):
+        raise ValueError("it does not say who holds which slot")
+    decision = read["decision"]
+    if decision["difference"] is not None and any(decision[name] is None for name in _COMPARED):
+        raise ValueError("it compares by halves")
+    figures = [decision[name] for name in (*_COMPARED, *_FIGURES) if decision[name] is not None]
+    if not all(abs(figure) < _LARGEST for figure in figures):
+        raise ValueError("its figures are none")
+
+
+def _each_text(read: Any, harmless: Callable[[str], str]) -> Any:
+    if isinstance(read, str):
+        return harmless(read)
+    if isinstance(read, list):
+        return [_each_text(each, harmless) for each in read]
+    if isinstance(read, dict):
+        return {harmless(name): _each_text(value, harmless) for name, value in read.items()}
+    return read
+
+
+def data_version() -> dict[str, int]:
+    """The version of each table that runs start from; those that are not there yet are left out."""
+    known = (development_table(), production_table())
+    return {table.name: int(table.open().version()) for table in known if table.exists()}
+
+
+def _as_png(picture: "Figure") -> str:
+    content = io.BytesIO()
+    picture.savefig(content, format="png", bbox_inches="tight")
+    return base64.b64encode(content.getvalue()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Promotion: comparing a candidate with the champion, and moving a slot."""

@@ -1,0 +1,213 @@
+"""The history of a registered model: what was promoted, rejected, rolled back or overridden, by whom and why.
+
+Each event is a run of the MLflow experiment `<model>/history`, written by one call and never changed afterwards but for
+its state. A swap is written down before it happens, as intended, so that a run after a crash knows of it.
+
+The order is the order of recording, since the clocks of machines disagree: the start time of an event's run is later
+than that of every event before it. What the clock of the recording machine showed is in the event.
+"""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count, takewhile
+from typing import Any, Literal
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
+from mlflow.entities.run_tag import RunTag
+
+from workshop.core.provenance import git_commit, who
+from workshop.core.registry.mlflow_store import ensure_experiment, experiment_name, explained
+from workshop.core.settings import current_settings
+
+Kind = Literal["promotion", "staging", "comparison", "rejection", "refusal", "rollback", "override"]
+"""`comparison`: the candidate would have taken the slot, had the run not been one that only compares."""
+State = Literal["intended", "done", "dropped", "returned"]
+"""`dropped`: a crash came before the swap. `returned`: the new holder did not answer, and the slot went back."""
+
+_STATES: list[State] = ["done", "returned", "dropped", "intended"]
+"""The more final first."""
+
+STATE_TAG = "workshop.state"
+EVENT_TAG = "workshop.event"
+ROWS_TAG = "workshop.compared_on"
+RECORD_TAG = "workshop.record"
+PROBLEM_TAG = "workshop.problem"
+_DESCRIPTION_TAG = "mlflow.note.content"
+_USER_TAG = "mlflow.user"
+_LONGEST_TAG = 8000
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that was decided or done about a version."""
+
+    kind: Kind
+    version: str
+    champion: str | None
+    """The version that held Production."""
+    reason: str
+    rows: str = ""
+    """The snapshot that was compared on, as in `production@0`; empty where nothing was compared."""
+    rows_digest: str = ""
+    """Of the rows themselves: labels of other homes, or of tables written anew, say nothing about them."""
+    run_name: str = ""
+    terms: dict[str, Any] | None = None
+    decision: dict[str, Any] | None = None
+    run_id: str = field(default_factory=lambda: current_settings().run_id)
+    who: str = field(default_factory=who)
+    git_commit: str = field(default_factory=git_commit)
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    state: State = "done"
+    problem: str = ""
+    """What went wrong where the slot went back."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Tells one event from another: where an answer of the registry is lost, its client asks again, and the same event
+    is recorded twice."""
+    id: str = ""
+    """The MLflow run that it is recorded as; empty before that."""
+
+    @property
+    def title(self) -> str:
+        """What happened, in a few words."""
+        over = f" over {self.champion}" if self.champion else ""
+        match self.kind:
+            case "promotion" | "override":
+                return f"{self.kind} of version {self.version}{over}"
+            case "rollback":
+                return (
+                    f"rollback from version {self.champion} to {self.version}"
+                    if self.champion
+                    else f"rollback to version {self.version}"
+                )
+            case _:
+                return f"{self.kind} of version {self.version}"
+
+
+class History:
+    """The events of one registered model."""
+
+    def __init__(self, client: MlflowClient, model_name: str) -> None:
+        self.client = client
+        self.model_name = model_name
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment that keeps the events."""
+        return experiment_name(f"{self.model_name}/history")
+
+    def append(self, event: Event) -> Event:
+        """Write an event down, in one call; returns it with its id."""
+        self._found()
+        experiment_id = ensure_experiment(self.client, self.experiment)
+        tags = {
+            EVENT_TAG: event.kind,
+            STATE_TAG: event.state,
+            "workshop.version": event.version,
+            "workshop.champion": event.champion or "",
+            ROWS_TAG: event.rows_digest if _compared(event) else "",
+            **_record(event),
+            _DESCRIPTION_TAG: _description(event),
+            _USER_TAG: event.who,
+        }
+        with explained(f"record the {event.kind} of version {event.version}"):
+            shown = int(datetime.fromisoformat(event.at).timestamp() * 1000)
+            start = max(shown, self._latest_start(experiment_id) + 1)
+            run = self.client.create_run(experiment_id, start_time=start, tags=tags, run_name=event.title)
+            event = replace(event, id=run.info.run_id)
+            if event.state != "intended":
+                self.client.set_terminated(event.id)
+        return event
+
+    def conclude(self, event: Event, state: State, problem: str = "") -> Event:
+        """Write down what came of an intended swap."""
+        with explained(f"record the {event.kind} of version {event.version}"):
+            tags = [RunTag(STATE_TAG, state), *([RunTag(PROBLEM_TAG, problem[:_LONGEST_TAG])] if problem else [])]
+            self.client.log_batch(event.id, tags=tags)
+            self.client.set_terminated(event.id, "FINISHED" if state == "done" else "FAILED")
+        return replace(event, state=state, problem=problem)
+
+    def pending(self) -> list[Event]:
+        """The swaps that were intended and of which nothing more is known, oldest first."""
+        return [_event(run) for run in self._runs(f"tags.`{STATE_TAG}` = 'intended'")]
+
+    def events(self) -> list[Event]:
+        """All events, oldest first, each once."""
+        known: dict[str, Event] = {}
+        for event in (_event(run) for run in self._runs("")):
+            twin = known.get(event.token, event)
+            known[event.token] = min(twin, event, key=lambda each: _STATES.index(each.state))
+        return list(known.values())
+
+    def looks_at(self, rows_digest: str) -> int:
+        """How many comparisons have been made on those rows."""
+        return len({_event(run).token for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'")})
+
+    def suspect(self, event: Event, problem: str) -> None:
+        """Write down why an intended swap is about to be taken back."""
+        with explained(f"record the {event.kind} of version {event.version}"):
+            self.client.set_tag(event.id, PROBLEM_TAG, problem[:_LONGEST_TAG])
+
+    def _found(self) -> Experiment | None:
+        """The experiment, if there is one; a history only grows, so one that somebody has deleted is restored."""
+        with explained(f"read the history of {self.model_name}"):
+            experiment = self.client.get_experiment_by_name(self.experiment)
+            if experiment is not None and experiment.lifecycle_stage == LifecycleStage.DELETED:
+                self.client.restore_experiment(experiment.experiment_id)
+        return experiment
+
+    def _latest_start(self, experiment_id: str) -> int:
+        latest = self.client.search_runs(
+            [experiment_id], run_view_type=ViewType.ALL, order_by=["attributes.start_time DESC"], max_results=1
+        )
+        return max((run.info.start_time or 0 for run in latest), default=0)
+
+    def _runs(self, filter_string: str) -> list[Run]:
+        found: list[Run] = []
+        with explained(f"read the history of {self.model_name}"):
+            experiment = self._found()
+            token = None
+            while experiment is not None:
+                page = self.client.search_runs(
+                    [experiment.experiment_id],
+                    filter_string,
+                    order_by=["attributes.start_time ASC"],
+                    max_results=1000,
+                    page_token=token,
+                )
+                found += [run for run in page if RECORD_TAG in run.data.tags]
+                token = page.token
+                if not token:
+                    break
+        return found
+
+
+def _compared(event: Event) -> bool:
+    return event.decision is not None and event.decision["difference"] is not None
+
+
+def _description(event: Event) -> str:
+    notes = (event.decision or {}).get("notes", [])
+    text = "\n\n".join([f"**{event.title}**, {event.at}, {event.who}", event.reason, *notes])
+    return text[:_LONGEST_TAG]
+
+
+def _record(event: Event) -> dict[str, str]:
+    """The event as JSON, in as many tags as it takes."""
+    record = {name: value for name, value in asdict(event).items() if name not in ("id", "state", "problem")}
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    parts = [text[start : start + _LONGEST_TAG] for start in range(0, len(text), _LONGEST_TAG)]
+    return {_part(number): part for number, part in enumerate(parts)}
+
+
+def _part(number: int) -> str:
+    return f"{RECORD_TAG}.{number}" if number else RECORD_TAG
+
+
+def _event(run: Run) -> Event:
+    tags = run.data.tags
+    what_came_of_it = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, ""), "id": run.info.run_id}
+    parts = takewhile(lambda part: part is not None, (tags.get(_part(number)) for number in count()))
+    return Event(**json.loads("".join(str(part) for part in parts)), **what_came_of_it)

@@ -1,0 +1,221 @@
+"""The pictures that more than one reader needs: in a notebook, in the report, on an MLflow run."""
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import roc_curve
+
+from workshop.core.promotion.auc import percent
+from workshop.core.promotion.drift import LARGE, MODERATE
+from workshop.core.promotion.gate import Decision
+from workshop.core.promotion.judgement import Judgement
+
+if TYPE_CHECKING:
+    from workshop.core.promotion.history import Event
+
+CANDIDATE = "#8a1c4a"
+CHAMPION = "#3b6ea5"
+BETTER = "#1b6e3c"
+NEUTRAL = "#6b7280"
+_MARKS = {
+    "promotion": ("^", BETTER),
+    "override": ("*", "#c99a2e"),
+    "rollback": ("<", CHAMPION),
+    "staging": ("o", NEUTRAL),
+    "comparison": ("D", NEUTRAL),
+    "rejection": ("X", CANDIDATE),
+    "refusal": ("s", "#a3262a"),
+}
+"""How each kind of event is drawn."""
+
+
+def use_workshop_style() -> None:
+    """Give every plot of a notebook the kit's look."""
+    sns.set_theme(style="whitegrid", palette=[CANDIDATE, CHAMPION, "#c99a2e", "#4d7c5b"])
+    plt.rcParams.update({"figure.dpi": 110, "axes.titleweight": "bold", "axes.titlelocation": "left"})
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, as its suffix says, and let it go.
+
+    Raises:
+        OSError: it can't be written there.
+    """
+    try:
+        figure.savefig(path)
+    finally:
+        plt.close(figure)
+
+
+def decision_picture(judgement: Judgement) -> Figure:
+    """Both ROC curves, and the AUC difference with its confidence bounds against the threshold."""
+    if judgement.decision.auc_candidate is None:
+        return _no_comparison(judgement.decision)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1, 1.15])
+    _draw_roc_curves(left, judgement)
+    _draw_difference(right, judgement.decision)
+    figure.tight_layout()
+    return figure
+
+
+def drift_picture(drift: dict[str, float]) -> Figure:
+    """How far each feature of the compared wines has moved from the training wines, furthest first.
+
+    Args:
+        drift: the population stability index of each feature.
+    """
+    indices = pd.Series(drift).sort_values()
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    colours = [CANDIDATE if index > LARGE else "#c99a2e" if index > MODERATE else CHAMPION for index in indices]
+    axes.barh([str(name).replace("_", " ") for name in indices.index], indices.to_numpy(), color=colours)
+    for limit, word in ((MODERATE, "moderate"), (LARGE, "large")):
+        axes.axvline(limit, color=NEUTRAL, linestyle="--", linewidth=1.2)
+        axes.text(limit, -0.4, f" {word}", color=NEUTRAL, fontsize=9, va="center")
+    axes.set(
+        title="Drift since training", xlabel="population stability index", xlim=(0, max(0.3, 1.05 * indices.max()))
+    )
+    figure.tight_layout()
+    return figure
+
+
+def history_picture(events: "list[Event]") -> Figure:
+    """Who held Production over time, what else happened, and how each comparison came out."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 6.4), sharex=True, height_ratios=[1.3, 1])
+    champions: list[int | None] = []
+    champion = int(events[0].champion) if events[0].champion else None
+    for event in events:
+        if event.state == "done" and event.kind in ("promotion", "rollback", "override"):
+            champion = int(event.version)
+        champions.append(champion)
+    numbers = np.arange(1, len(events) + 1)
+    held = np.array([np.nan if each is None else each for each in champions], dtype="float64")
+    top.step([*numbers, len(events) + 0.6], [*held, held[-1]], where="post", color=CHAMPION, linewidth=2.5, zorder=1)
+    for kind, (marker, colour) in _MARKS.items():
+        for came_to_nothing in (False, True):
+            at = [
+                number
+                for number, event in zip(numbers, events, strict=True)
+                if event.kind == kind and (event.state != "done") == came_to_nothing
+            ]
+            versions = [int(events[number - 1].version) for number in at]
+            if at:
+                faces = {"facecolors": "none", "edgecolors": colour} if came_to_nothing else {"color": colour}
+                label = f"{kind}, came to nothing" if came_to_nothing else kind
+                top.scatter(at, versions, marker=marker, s=110, zorder=2, label=label, **faces)
+    top.set(title="Who held Production", ylabel="version")
+    top.yaxis.set_major_locator(MaxNLocator(integer=True))
+    top.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    for number, event in zip(numbers, events, strict=True):
+        decision = event.decision or {}
+        if decision.get("difference") is not None:
+            colour = _MARKS[event.kind][1]
+            bottom.plot([number] * 2, [decision["lower_bound"], decision["upper_bound"]], color=colour, linewidth=3)
+            bottom.plot(number, decision["difference"], "o", color=colour, markersize=8)
+    bottom.axhline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
+    bottom.set(title="Candidate against champion", ylabel="AUC difference", xlim=(0.5, len(events) + 0.6))
+    shown = numbers[:: max(1, len(events) // 12)]
+    days = [f"{number}\n{events[number - 1].at[5:10]}\n{events[number - 1].at[11:16]}" for number in shown]
+    bottom.set_xticks(shown, days, fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def feature_importances(classifier: Any, names: list[str]) -> Figure:
+    """How much the classifier says that each feature contributes, largest first."""
+    importances = pd.Series(classifier.feature_importances_, index=names).sort_values()
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    axes.barh([name.replace("_", " ") for name in importances.index], importances.to_numpy(), color=CANDIDATE)
+    axes.set(title="What the model looks at", xlabel="importance")
+    figure.tight_layout()
+    return figure
+
+
+def score_distributions(
+    latest: np.ndarray, latest_label: str, earlier: np.ndarray | None, earlier_label: str
+) -> Figure:
+    """The share of predictions in each part of [0, 1], for the latest batch and the one before it.
+
+    Args:
+        latest: counts per bin, bins of equal width.
+        latest_label: what the legend calls it.
+        earlier: the same for the batch before, or None for the first batch.
+        earlier_label: what the legend calls that.
+    """
+    edges = np.linspace(0, 1, len(latest) + 1)
+    figure, axes = plt.subplots(figsize=(8, 4))
+    axes.stairs(latest / latest.sum(), edges, fill=True, color=CANDIDATE, alpha=0.55, label=latest_label)
+    if earlier is not None:
+        axes.stairs(earlier / earlier.sum(), edges, color=CHAMPION, linewidth=2, label=earlier_label)
+    axes.set(
+        title="How good the model thinks the wines are",
+        xlabel="predicted probability of high quality",
+        ylabel="share of wines",
+    )
+    axes.legend()
+    figure.tight_layout()
+    return figure
+
+
+def _no_comparison(decision: Decision) -> Figure:
+    figure, axes = plt.subplots(figsize=(11, 1.6 + 0.6 * len(decision.vetoes)))
+    axes.set_axis_off()
+    axes.set_title("Nothing was compared", color=CANDIDATE)
+    said = "\n\n".join(textwrap.fill(f"✗ {guard.name}: {guard.finding}", 110) for guard in decision.vetoes)
+    axes.text(0, 0.95, said, va="top", fontsize=10)
+    figure.tight_layout()
+    return figure
+
+
+def _draw_roc_curves(axes: Axes, judgement: Judgement) -> None:
+    decision = judgement.decision
+    if judgement.candidate is None or decision.auc_candidate is None:
+        return
+    _draw_roc_curve(
+        axes, judgement.target, judgement.candidate, f"candidate: AUC {decision.auc_candidate:.4f}", CANDIDATE
+    )
+    if judgement.champion is not None and decision.auc_champion is not None:
+        label = f"champion (version {judgement.champion_version}): AUC {decision.auc_champion:.4f}"
+        _draw_roc_curve(axes, judgement.target, judgement.champion, label, CHAMPION)
+    axes.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", linewidth=1)
+    axes.set(title="ROC on the same wines", xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    axes.legend(loc="lower right", fontsize=9)
+
+
+def _draw_roc_curve(axes: Axes, target: np.ndarray, scores: np.ndarray, label: str, colour: str) -> None:
+    false_positives, true_positives, _ = roc_curve(target, scores)
+    axes.plot(false_positives, true_positives, color=colour, linewidth=2, label=label)
+
+
+def _draw_difference(axes: Axes, decision: Decision) -> None:
+    axes.set(
+        title="Is it better?", xlabel="AUC of the candidate minus AUC of the champion", yticks=[], ylim=(-0.6, 0.6)
+    )
+    if decision.difference is None or decision.lower_bound is None or decision.upper_bound is None:
+        axes.set(xticks=[], xlim=(-1, 1))
+        _label(axes, 0, 0, "No model holds Production yet:\nnothing to compare with", NEUTRAL)
+        return
+    lower, upper, threshold = decision.lower_bound, decision.upper_bound, decision.min_improvement
+    margin = 0.02 + 0.1 * (upper - lower)
+    left, right = min(lower, threshold) - margin, max(upper, threshold) + margin
+    colour = BETTER if decision.passed else CANDIDATE
+    axes.set(xlim=(left, right))
+    axes.axvspan(threshold, right, color=BETTER, alpha=0.08)
+    axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1.5)
+    axes.plot([lower, upper], [0, 0], color=colour, linewidth=3, solid_capstyle="butt")
+    axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
+    axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
+    _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
+    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({percent(decision.confidence)} sure)", colour)
+    _label(axes, threshold, 0.53, f" must exceed {threshold:g}", NEUTRAL, ha="left")
+
+
+def _label(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any) -> None:
+    axes.text(x, y, text, color=colour, **{"ha": "center", "va": "center", "fontsize": 9.5, **style})

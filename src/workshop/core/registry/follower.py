@@ -1,0 +1,186 @@
+"""Following a slot: a handle that always answers with a loaded model while the slot changes hands.
+
+Whoever loads a model by its slot's URI keeps that version until a restart. A follower looks again every few seconds
+instead. The next version is loaded and has answered its own input example before it takes over, and it takes over by
+the assignment of one reference; so nobody waits for it, and nobody gets an answer that two versions made. Whatever goes
+wrong with the registry or with the next version, the one that is held goes on answering, and the state says why.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from workshop.core.errors import WorkshopError, first_sentence
+from workshop.core.registry.model import LoadedModel, load_version
+from workshop.core.registry.slots import Slot, Slots
+
+SECONDS_BETWEEN_LOOKS = 5.0
+_LONGEST_PAUSE = 64
+_SECONDS_TO_STOP = 2.0
+
+
+@dataclass(frozen=True)
+class Following:
+    """What a follower holds, and how it stands with the registry; times are UTC."""
+
+    model: LoadedModel
+    """What answers: its `version` and its `pyfunc` belong together."""
+    since: datetime
+    """When it took over."""
+    looked: datetime
+    """When the last look ended, whatever it found."""
+    in_step: datetime
+    """When a look last succeeded: the slot was held by the version that is held here."""
+    problem: str | None = None
+    """One sentence on why the last look did not succeed; None if it did."""
+    swaps: int = 0
+    """How often a version has taken over from another."""
+    failed_loads: int = 0
+    """How often a version could not be loaded, or did not answer its own input example."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A version that could not take over, and how many looks go by before it is tried again."""
+
+    version: str
+    attempts: int
+    looks_left: int
+    sentence: str
+
+
+class Follower:
+    """A loaded model that is replaced when another version takes the slot.
+
+    To answer from one version, take `model` once and use what it gives; the next `model` may be another. May be used
+    by any number of threads.
+    """
+
+    def __init__(self, slots: Slots, slot: Slot = Slot.PRODUCTION, every: float = SECONDS_BETWEEN_LOOKS) -> None:
+        """Load the version that holds the slot now.
+
+        Args:
+            slots: the slots of the registered model.
+            slot: the one to follow.
+            every: seconds between two looks.
+
+        Raises:
+            WorkshopError: nothing holds the slot, its version can't be loaded, or the registry does not answer.
+        """
+        if not 0 < every <= threading.TIMEOUT_MAX:
+            raise WorkshopError(f"A slot can't be looked at every {every} seconds: choose a number above 0.")
+        self.slots = slots
+        self.slot = slot
+        version = self._holder()
+        if version is None:
+            raise WorkshopError(
+                f"Nothing holds {slot} of {slots.model_name}, so there is nothing to answer with: "
+                "promote a version first, with `workshop run`."
+            )
+        model = self._loaded(version)
+        now = datetime.now(UTC)
+        self._state = Following(model, since=now, looked=now, in_step=now)
+        self._failure: _Failure | None = None
+        self._every = every
+        self._one_look = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._keep_looking, name=f"follow-{slot}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def model(self) -> LoadedModel:
+        """The version that is held at this moment."""
+        return self._state.model
+
+    @property
+    def state(self) -> Following:
+        """The version that is held at this moment, and what the last look found."""
+        return self._state
+
+    def close(self) -> None:
+        """Look no more; the model that is held can still answer.
+
+        A look that hangs in the registry is not waited for: it ends with the process.
+        """
+        self._closed.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(_SECONDS_TO_STOP)
+
+    def look(self) -> Following:
+        """Look once at who holds the slot, let that version take over if it is another, and return what came out."""
+        with self._one_look:
+            held = self._state.model
+            try:
+                model = self._model_to_hold(held)
+            except WorkshopError as error:
+                problem = f"{str(error).removesuffix('.')}; version {held.version} goes on answering."
+                self._state = replace(self._state, looked=datetime.now(UTC), problem=problem)
+            else:
+                now = datetime.now(UTC)
+                state = replace(self._state, looked=now, in_step=now, problem=None)
+                swapped = model is not held
+                self._state = replace(state, model=model, since=now, swaps=state.swaps + 1) if swapped else state
+            return self._state
+
+    def _keep_looking(self) -> None:
+        while not self._closed.wait(self._every):
+            self.look()
+
+    def _model_to_hold(self, held: LoadedModel) -> LoadedModel:
+        version = self._holder()
+        if version is None:
+            raise WorkshopError(f"Nothing holds {self.slot} of {self.slots.model_name} any more: promote a version.")
+        if version == held.version:
+            self._failure = None
+            return held
+        failed_before = self._failure if self._failure is not None and self._failure.version == version else None
+        if failed_before is not None and failed_before.looks_left > 0:
+            self._failure = replace(failed_before, looks_left=failed_before.looks_left - 1)
+            raise WorkshopError(failed_before.sentence)
+        try:
+            model = self._loaded(version)
+        except WorkshopError as error:
+            attempts = failed_before.attempts + 1 if failed_before is not None else 1
+            self._failure = _Failure(version, attempts, min(2 ** (attempts - 1), _LONGEST_PAUSE), str(error))
+            self._state = replace(self._state, failed_loads=self._state.failed_loads + 1)
+            raise
+        self._failure = None
+        return model
+
+    def _holder(self) -> str | None:
+        with _in_one_sentence(f"look up who holds {self.slot} of {self.slots.model_name}", "look at the registry"):
+            return self.slots.holder(self.slot)
+
+    def _loaded(self, version: str) -> LoadedModel:
+        name = f"{self.slots.model_name} version {version}"
+        with _in_one_sentence(f"load {name}", "look at how it was logged"):
+            model = load_version(self.slots.client, self.slots.model_name, version)
+        with _in_one_sentence(f"let {name} answer its own input example", "look at its training code"):
+            if model.pyfunc.input_example is not None:
+                model.pyfunc.predict(model.pyfunc.input_example)
+        return model
+
+
+@contextmanager
+def _in_one_sentence(doing: str, advice: str) -> Iterator[None]:
+    """Whatever is raised inside comes out as a sentence, so that the thread that looks never dies of it."""
+    try:
+        yield
+    except WorkshopError:
+        raise
+    except (Exception, SystemExit) as error:  # a registry's answers and a model's code are anybody's
+        raise WorkshopError(
+            f"Could not {doing} ({type(error).__name__}: {first_sentence(error)}): {advice}."
+        ) from error

@@ -1,0 +1,298 @@
+"""The MLflow store: the embedded one of a laptop, or the server that the environment names."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+
+import mlflow
+import requests
+import urllib3
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.registry import store_faults
+from workshop.core.registry.backends import is_databricks, open_client, registry_beside
+from workshop.core.registry.databricks_errors import (
+    REFUSED_BY_DATABRICKS,
+    known_refusal,
+    require_folder,
+    require_workspace,
+)
+from workshop.core.settings import Settings, current_settings
+
+# A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
+# a value that a team has set itself stays.
+_HTTP_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "60",
+}
+_SECONDS_TO_ANSWER = 10
+_SQLITE = re.compile(r"sqlite(\+\w+)?:")
+_REFUSED: dict[int | None, str] = {
+    HTTPStatus.UNAUTHORIZED: "its server does not know you: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+    "to what whoever runs it has given you",
+    HTTPStatus.FORBIDDEN: "its server does not let you: ask whoever runs it for the right to do that",
+}
+_QUIET_LOGGERS = ("mlflow", "alembic")
+
+# MLflow writes the URI that it is given into the environment: without knowing our own we would take it for the team's.
+_written_by_us: set[str] = set()
+_registry_written_last = {"uri": ""}
+
+
+def tracking_uri(settings: Settings | None = None) -> str:
+    """Where runs and models are recorded: `MLFLOW_TRACKING_URI`, or else the embedded SQLite file in the kit's home.
+
+    In a notebook on Databricks it is the workspace where nothing else is named: a file is not kept there.
+    """
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    if named and named not in _written_by_us:
+        return absolute_uri("MLFLOW_TRACKING_URI", named)
+    return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else embedded_uri(settings or current_settings())
+
+
+def absolute_uri(variable: str, uri: str) -> str:
+    """Return the URI of a store, relative to the current folder no more if it is that of an SQLite file.
+
+    A run's kernels have another current folder: they would each take a relative path for another file.
+
+    Args:
+        variable: the environment variable that has the URI.
+        uri: its value.
+
+    Raises:
+        WorkshopError: the store is in memory, so no other process could read it, or the address has no scheme.
+    """
+    store_faults.require_scheme(variable, uri)
+    if not _SQLITE.match(uri):
+        return uri
+    try:
+        parsed = make_url(uri)
+    except ArgumentError as error:
+        raise WorkshopError(
+            f"{variable} is {uri!r}, which is no address of an SQLite file: write sqlite:///PATH."
+        ) from error
+    if parsed.database in (None, "", ":memory:") or parsed.query.get("mode") == "memory":
+        raise WorkshopError(
+            f"{variable} is {uri!r}, a store in memory, which ends with the process: name a file, sqlite:///PATH."
+        )
+    if str(parsed.database).startswith("file:"):
+        return uri
+    return parsed.set(database=Path(str(parsed.database)).absolute().as_posix()).render_as_string(hide_password=False)
+
+
+def _artifacts(settings: Settings) -> str | None:
+    """Return where the artifacts of a new experiment go; None leaves that to the server.
+
+    Without it MLflow writes them below the current folder of whichever process logs first.
+    """
+    uri = tracking_uri(settings)
+    if is_embedded(settings):
+        return (settings.home / "artifacts").as_uri()
+    if _SQLITE.match(uri) and not (database := str(make_url(uri).database)).startswith("file:"):
+        return Path(database).with_name("mlruns").as_uri()
+    return None
+
+
+def experiment_name(name: str) -> str:
+    """The full name of an experiment: on Databricks a path in the workspace, which `WORKSHOP_EXPERIMENTS` begins."""
+    if not is_databricks(tracking_uri()):
+        return name
+    # MLflow on Databricks creates an experiment at /Workspace/… and does not find it there again (mlflow#11077).
+    folder = PurePosixPath("/", current_settings().experiments.strip("/").removeprefix("Workspace/"))
+    return str(folder / name)
+
+
+def embedded_uri(settings: Settings) -> str:
+    """The URI of the embedded store; a second writer waits for the first for up to a minute."""
+    return f"sqlite:///{(settings.home / 'mlflow.db').as_posix()}?timeout=60"
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether runs and models are recorded in the kit's own home."""
+    return tracking_uri(settings) == embedded_uri(settings)
+
+
+def registry_is_embedded(settings: Settings) -> bool:
+    """Whether models are recorded in the kit's own home, whatever is true of runs."""
+    named = os.environ.get("MLFLOW_REGISTRY_URI")
+    return not named or named in (embedded_uri(settings), _registry_written_last["uri"])
+
+
+def connect() -> MlflowClient:
+    """Point MLflow at the store and make sure that it answers; the embedded one is created on first use.
+
+    Raises:
+        WorkshopError: the store can't be reached, read or created.
+    """
+    settings = current_settings()
+    for variable, value in _HTTP_DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    uri = tracking_uri(settings)
+    if is_embedded(settings):
+        _written_by_us.add(uri)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(_registry_uri(uri))
+    if uri != store_faults.without_credentials(uri):
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
+    if MLFLOW_TRACKING_INSECURE_TLS.get():  # type: ignore[no-untyped-call]  # urllib3 would warn at each request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    if uri.startswith(("http://", "https://")):
+        _require_answer(uri)
+    if is_databricks(uri):
+        require_workspace(_SECONDS_TO_ANSWER)
+    if is_embedded(settings):
+        advice = f"restore {settings.home / 'mlflow.db'} from a copy, or set WORKSHOP_HOME to a new folder"
+    elif is_databricks(uri):
+        advice = "run it again in some minutes, and look at the workspace with `workshop doctor`"
+    else:
+        advice = "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
+    registry = mlflow.get_registry_uri()
+    models_elsewhere = registry != uri and not registry.startswith(("http", "databricks"))
+    # Two processes that both find no tables would both create them.
+    with FileLock(settings.lock_file("mlflow-store")):
+        with explained("open its store", advice), store_faults.database_explained("MLFLOW_TRACKING_URI", uri):
+            store_faults.require_database("MLFLOW_TRACKING_URI", uri)
+            client = MlflowClient(registry_uri=uri) if models_elsewhere else open_client()
+            client.search_experiments(max_results=1)
+        return _open_client_of_two_databases(registry) if models_elsewhere else client
+
+
+def _open_client_of_two_databases(registry: str) -> MlflowClient:
+    """Return the client where `MLFLOW_REGISTRY_URI` names another database than the one with the runs."""
+    advice = "correct MLFLOW_REGISTRY_URI, or unset it to keep models where runs are"
+    with explained("open its registry", advice), store_faults.database_explained("MLFLOW_REGISTRY_URI", registry):
+        store_faults.require_database("MLFLOW_REGISTRY_URI", registry)
+        client = open_client()
+        client.search_registered_models(max_results=1)
+    return client
+
+
+def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
+    """Make the run name's experiment the current one, creating it if need be; returns its id."""
+    name = experiment_name(f"{model_name}/{run_name}")
+    ensure_experiment(client, name)
+    os.environ.pop("MLFLOW_RUN_ID", None)  # left in a shell, it would send the next run into that one
+    with explained(f"use the experiment {name}"):
+        return str(mlflow.set_experiment(name).experiment_id)
+
+
+def ensure_experiment(client: MlflowClient, name: str) -> str:
+    """The id of the experiment of that name, which is created if need be."""
+    settings = current_settings()
+    with explained(f"use the experiment {name}"):
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name, artifact_location=_artifacts(settings)))
+            except MlflowException as error:
+                if _on_databricks():
+                    require_folder(name, error)
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = client.get_experiment_by_name(name)
+        if found is None:
+            raise WorkshopError(f"Somebody else makes and removes the experiment {name} right now: run it again.")
+        return str(found.experiment_id)
+
+
+@contextmanager
+def explained(doing: str, advice: str = "") -> Iterator[None]:
+    """Turn what MLflow, its database or the network raise inside into one sentence.
+
+    Args:
+        doing: what was being done, as in `load wine_quality version 3`.
+        advice: what to do about it, where the error itself does not say.
+
+    Raises:
+        WorkshopError: instead of MLflow's, SQLAlchemy's or requests' own error, or an OSError.
+    """
+    what_to_do = f"; {advice}" if advice else ""
+    try:
+        yield
+    except MlflowException as error:
+        raise WorkshopError(_in_one_sentence(error, doing, what_to_do)) from error
+    except SQLAlchemyError as error:
+        said = first_sentence(error).split(" [SQL:")[0]
+        raise WorkshopError(f"MLflow could not {doing}, its database says: {said}{what_to_do}.") from error
+    except requests.RequestException as error:
+        status = error.response.status_code if error.response is not None else None
+        said = store_faults.without_credentials(first_sentence(error))
+        raise WorkshopError(
+            f"MLflow could not {doing}: {_refused()[status]}."
+            if status in _REFUSED
+            else f"MLflow could not {doing}, its server does not answer: {said}{what_to_do}."
+        ) from error
+    except OSError as error:
+        if _on_databricks() and (known := known_refusal(error)):
+            raise WorkshopError(f"MLflow could not {doing}{known}.") from error
+        raise explain_os_error(error) from error
+
+
+def _registry_uri(tracking_uri: str) -> str:
+    """Where models are recorded: `MLFLOW_REGISTRY_URI`, or where runs are."""
+    named = os.environ.get("MLFLOW_REGISTRY_URI")
+    if named and named != _registry_written_last["uri"]:
+        return absolute_uri("MLFLOW_REGISTRY_URI", named)
+    _registry_written_last["uri"] = registry_beside(tracking_uri)
+    return _registry_written_last["uri"]
+
+
+def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str:
+    said = store_faults.without_credentials(first_sentence(error).split(" [SQL:")[0])
+    if _on_databricks() and (known := known_refusal(error)):
+        return f"MLflow could not {doing}{known}."
+    if found := re.search(r"failed with error code (\d{3})", said):
+        status = int(found[1])
+        if status in _REFUSED:
+            return f"MLflow could not {doing}: {_refused()[status]}."
+        if status == HTTPStatus.NOT_FOUND:
+            return (
+                f"MLflow could not {doing}: its server does not know that request, so it is of an older MLflow: update "
+                "it to 2.9 or later, or set WORKSHOP_SLOTS=stage if it has no aliases."
+            )
+    return f"MLflow could not {doing}: {said}{what_to_do}."
+
+
+def _on_databricks() -> bool:
+    return is_databricks(tracking_uri())
+
+
+def _refused() -> dict[int | None, str]:
+    return REFUSED_BY_DATABRICKS if _on_databricks() else _REFUSED
+
+
+def _require_answer(uri: str) -> None:
+    """Look whether an MLflow server answers, with MLflow's own credentials, certificates and proxies."""
+    store_faults.require_server_address("MLFLOW_TRACKING_URI", uri)
+    shown = store_faults.without_credentials(uri)
+    advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"
+    try:
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=_SECONDS_TO_ANSWER,
+            raise_on_status=False,
+        )
+    except (MlflowException, OSError) as error:
+        reason = error.__cause__ or error.__context__ or error
+        raise WorkshopError(store_faults.unreachable(reason, shown, advice, _SECONDS_TO_ANSWER)) from error
+    if answer.status_code >= 500:
+        raise WorkshopError(f"The MLflow server at {shown} answers with error {answer.status_code}: {advice}.")

@@ -1,0 +1,266 @@
+"""Models: logging a fitted classifier, registering it as this run's candidate, finding and loading it again."""
+
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import Schema
+
+from workshop.core.data.schemas import FEATURES
+from workshop.core.errors import WorkshopError, first_sentence
+from workshop.core.parameters import Parameters
+from workshop.core.provenance import git_commit
+from workshop.core.registry.backends import newest_first, open_client, require_fitting
+from workshop.core.registry.mlflow_store import explained
+from workshop.core.settings import TRAINING, current_settings
+
+TRUSTED_TYPES = ["sklearn.tree._tree.Tree", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
+"""The types beyond skops' own that a model of ours may hold; a new kind of model may need its types added here."""
+
+RUN_NAME_TAG = "workshop.run_name"
+RUN_ID_TAG = "workshop.run_id"
+DATA_TAG = "workshop.data_version"
+COMMIT_TAG = "workshop.git_commit"
+
+_LOADERS_WITHOUT_PICKLE = (
+    "mlflow.pyfunc.loaders.code_model",
+    "mlflow.pyfunc.model",
+    "mlflow.sklearn",
+    "mlflow.xgboost",
+    "mlflow.lightgbm",
+    "mlflow.catboost",
+    "mlflow.onnx",
+)
+"""Those that load a format of their own, unless the record of the model says that it was pickled."""
+
+_REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
+_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model version in memory, ready to answer."""
+
+    version: str
+    data_version: str
+    pyfunc: Any
+
+    @property
+    def signature(self) -> ModelSignature | None:
+        """The columns and types that it takes and gives; None where whoever logged it did not say."""
+        signature: ModelSignature | None = self.pyfunc.metadata.signature
+        return signature
+
+    @property
+    def inputs(self) -> Schema | None:
+        """The columns and types that it takes; None where whoever logged it did not say."""
+        return self.signature.inputs if self.signature is not None else None
+
+    @property
+    def example(self) -> pd.DataFrame | None:
+        """The example of its input that was logged with it, or None."""
+        example: pd.DataFrame | None = self.pyfunc.input_example
+        return example
+
+    @property
+    def input_columns(self) -> list[str]:
+        """The columns that it takes."""
+        return [str(name) for name in self.inputs.input_names()] if self.inputs is not None else FEATURES
+
+    def probabilities(self, wines: pd.DataFrame) -> np.ndarray:
+        """The probability of high quality, float64, one a row of `wines`, which has at least its input columns.
+
+        Raises:
+            WorkshopError: it does not answer.
+        """
+        if missing := [name for name in self.input_columns if name not in wines]:
+            raise WorkshopError(
+                f"The model, version {self.version}, needs the column {missing[0]}, which is not there: add it."
+            )
+        try:
+            return np.asarray(self.pyfunc.predict(wines[self.input_columns]), dtype="float64")
+        except Exception as error:  # a model is anybody's code
+            raise WorkshopError(
+                f"The model, version {self.version}, did not answer ({type(error).__name__}: {first_sentence(error)}): "
+                "look at its training code, or at the columns that it was given."
+            ) from error
+
+
+def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_version: str, parameters: Parameters) -> str:
+    """Log a fitted classifier to its MLflow run and register it as the candidate of this run.
+
+    Args:
+        classifier: fitted; has `predict_proba`.
+        run_id: the MLflow run that it was trained in.
+        train: wines that it was fitted on; the signature and the input example come from them.
+        data_version: the table versions that it has seen, as in `development@0`.
+        parameters: the notebook's; the registered model and the run name are read from them.
+
+    Returns:
+        The registered version.
+
+    Raises:
+        WorkshopError: it holds a type that is not trusted, or the registry refuses it.
+    """
+    example = train[FEATURES].head(_EXAMPLE_ROWS).reset_index(drop=True)
+    signature = infer_signature(example, classifier.predict_proba(example)[:, 1])
+    tags = {
+        RUN_NAME_TAG: parameters.run_name,
+        RUN_ID_TAG: current_settings().run_id,
+        DATA_TAG: data_version,
+        COMMIT_TAG: git_commit(),
+    }
+    client, model_name = open_client(), parameters.model_name
+    require_fitting(model_name)
+    with tempfile.TemporaryDirectory() as folder, explained(f"log and register {model_name}"):
+        for key, value in tags.items():
+            client.set_tag(run_id, key, value)
+        with _resumed(run_id):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                artifacts={"classifier": str(_dump(classifier, Path(folder)))},
+                model_config={"trusted_types": TRUSTED_TYPES},
+                signature=signature,
+                input_example=example,
+                pip_requirements=_pinned_requirements(classifier),
+                tags=tags,
+            )
+        _ensure_registered_model(client, model_name)
+        registered = client.create_model_version(
+            model_name, source=info.model_uri, run_id=run_id, tags=tags, model_id=info.model_id
+        )
+    return str(registered.version)
+
+
+def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> ModelVersion:
+    """Return the version that this run registered; if this run does not train, the newest of that run name.
+
+    Raises:
+        WorkshopError: this run trains and has registered none, or no run of that name has registered any.
+    """
+    settings = current_settings()
+    run_id = settings.run_id
+    newest = None
+    with explained(f"look for candidates of {model_name}"):
+        # A registry may be unable to search by tag, and then looks tags up one by one: the newest is mostly the one.
+        for version in newest_first(client, model_name):
+            if version.tags.get(RUN_NAME_TAG) == run_name:
+                if version.tags.get(RUN_ID_TAG, "") == run_id:
+                    return version
+                newest = newest or version
+    if settings.is_in_this_run(TRAINING):
+        raise WorkshopError(
+            f"{TRAINING} has registered no candidate of {model_name} in this run, and an earlier run's is not judged "
+            "instead: look at why that notebook ended without one."
+        )
+    if newest is None:
+        raise WorkshopError(
+            f"The run name {run_name} has no candidate of {model_name}: run the notebook part_1_2_training "
+            "with it first."
+        )
+    return newest
+
+
+def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedModel:
+    """Load a model version by its number.
+
+    Raises:
+        WorkshopError: it is not there, can't be loaded, or is stored as a pickle.
+    """
+    with explained(f"load {model_name} version {version}"):
+        entry = client.get_model_version(model_name, version)
+        data_version = entry.tags.get(DATA_TAG, "")
+        return LoadedModel(version, data_version, _load(f"models:/{model_name}/{version}"))
+
+
+def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
+    """Load whatever the URI of a slot leads to, as those who depend on the slot do.
+
+    Args:
+        uri: the slot's.
+        version: the version that should be found there.
+
+    Raises:
+        WorkshopError: nothing can be loaded.
+    """
+    with explained(f"load {uri}"):
+        return LoadedModel(version, "", _load(uri))
+
+
+def _load(uri: str) -> Any:
+    """Load a pyfunc model; whatever its artifacts do wrong comes out as MLflow's error."""
+    try:
+        _refuse_pickles(uri)
+        return mlflow.pyfunc.load_model(uri)
+    except MlflowException:
+        raise
+    except Exception as error:  # damaged artifacts fail in as many ways as there are bytes
+        reason = f"{type(error).__name__}: {first_sentence(error)}"
+        raise MlflowException(f"its artifacts are gone, damaged or not trusted ({reason})") from error
+
+
+def _refuse_pickles(uri: str) -> None:
+    """Loading a pickle runs whatever code its maker has put into it."""
+    flavors = mlflow.models.Model.load(uri).flavors
+    loader = flavors.get("python_function", {}).get("loader_module")
+    pickled = "python_model" in flavors.get("python_function", {}) or any(
+        "pickle" in str(flavor.get("serialization_format", "")) for flavor in flavors.values()
+    )
+    if loader not in _LOADERS_WITHOUT_PICKLE:
+        raise MlflowException(
+            f"what loads it, {loader}, may use pickle, and loading a pickle runs its code: log it with "
+            "workshop.core.registry.model.log_candidate, which uses skops"
+        )
+    if pickled:
+        raise MlflowException(
+            "it is stored as a pickle, and loading a pickle runs its code: log it with "
+            "workshop.core.registry.model.log_candidate, which uses skops"
+        )
+
+
+def _dump(classifier: Any, folder: Path) -> Path:
+    import skops.io  # noqa: PLC0415  # takes a second to import, and only who stores a model needs it
+
+    path = folder / "classifier.skops"
+    skops.io.dump(classifier, path)
+    if foreign := sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)):
+        raise WorkshopError(
+            f"The model holds the type {foreign[0]}, which nobody has said to trust: if it is from a library that you "
+            "know, add it to TRUSTED_TYPES in workshop/core/registry/model.py."
+        )
+    return path
+
+
+def _pinned_requirements(classifier: Any) -> list[str]:
+    packages = [*_REQUIRED, "xgboost-cpu"] if type(classifier).__module__.startswith("xgboost") else _REQUIRED
+    return [f"{package}=={installed_version(package)}" for package in packages]
+
+
+def _ensure_registered_model(client: MlflowClient, model_name: str) -> None:
+    """Who may register versions of a model need not have the right to make models, so it is looked for first."""
+    try:
+        client.get_registered_model(model_name)
+    except MlflowException as missing:
+        if missing.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        try:
+            client.create_registered_model(model_name)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+                raise
+
+
+def _resumed(run_id: str) -> Any:
+    """The run to log to: the one that a training cell may have left open, or that one opened again."""
+    active = mlflow.active_run()
+    return mlflow.start_run(run_id=run_id) if active is None else mlflow.start_run(run_id=run_id, nested=True)

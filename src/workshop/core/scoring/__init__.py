@@ -1,0 +1,1 @@
+"""Batch scoring with the model that holds a slot."""

@@ -1,0 +1,1 @@
+"""The remote target: runs the notebooks as a job on Databricks."""

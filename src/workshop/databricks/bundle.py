@@ -1,0 +1,233 @@
+"""The bundle: the same job as a file, for teams that deploy with the Databricks CLI.
+
+Everything about the job comes from `definition.job`; here are only the bundle's own parts: what differs from one
+deployment to the next, how the wheel is built, and the two targets.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.parameters import DevopsAction
+from workshop.core.settings import PACKAGE, current_settings
+from workshop.databricks import job, upload
+from workshop.databricks.job import Work
+from workshop.databricks.settings import DatabricksSettings
+from workshop.runner import notebooks
+
+FILE = "databricks.yml"
+MODEL = "main.workshop.wine_quality"
+"""The registered model of a bundle for which nobody has named one."""
+_CHECKOUT = PACKAGE.parents[1]
+_HOME = "A folder in a volume, as in /Volumes/catalog/schema/volume."
+_HEADER = """\
+# Made by `workshop databricks bundle` from the job that `workshop run --target databricks` submits: change the settings
+# and make it anew, since a change that is made here is lost (docs/databricks.md). `databricks bundle deploy` takes it.
+# {settings}
+"""
+_WHEEL = "dist/*.whl"
+_BUILD = "python -m hatchling build --target wheel --clean --directory dist"
+_ONLY_A_COMMIT = f"git diff --stat --exit-code HEAD && {_BUILD}"
+"""Prints the files that differ from the commit, if any do, and builds nothing then."""
+
+
+def text(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: bool = False) -> str:
+    """The file.
+
+    Args:
+        settings: the compute is built into the job; the rest becomes the variables' defaults.
+        model_name: the registered model; whether it is in Unity Catalog is built into the job.
+        scoring: whether the job ends with 1_4.
+    """
+    yaml = YAML()
+    yaml.width = 1000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    written = io.StringIO()
+    yaml.dump(document(settings, model_name, scoring=scoring), written)
+    how = f"--model {model_name}{' --scoring' if scoring else ''}, compute {settings.compute}"
+    return _HEADER.format(settings=f"It was made with {how}.") + written.getvalue()
+
+
+def write(content: str) -> Path:
+    """Write the file into the checkout.
+
+    Raises:
+        WorkshopError: this is no checkout, or it can't be written to.
+    """
+    path = place()
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise explain_os_error(error) from error
+    return path
+
+
+def check(content: str) -> Path:
+    """Make sure that the checkout's file is this one.
+
+    Raises:
+        WorkshopError: it is another, or there is none.
+    """
+    path = place()
+    if not path.is_file() or path.read_bytes() != content.encode("utf-8"):
+        raise WorkshopError(
+            f"{path} is not what these settings make: run `workshop databricks bundle` with the same options and "
+            "commit what it writes."
+        )
+    return path
+
+
+def place() -> Path:
+    """Where the file is.
+
+    Raises:
+        WorkshopError: this is no checkout.
+    """
+    if not (_CHECKOUT / "pyproject.toml").is_file():
+        raise WorkshopError("This is no checkout, and a bundle deploys one: clone the repository, and run it there.")
+    return _CHECKOUT / FILE
+
+
+def document(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: bool = False) -> dict[str, Any]:
+    """The file's content; see `text`."""
+    made = job.job(_work(settings, model_name, scoring), _with_references(settings))
+    return {
+        "bundle": {"name": "workshop"},
+        "variables": _variables(settings, model_name, scoring),
+        "artifacts": {"workshop": {"type": "whl", "path": ".", "build": _BUILD, "dynamic_version": True}},
+        "sync": {"paths": [upload.NOTEBOOKS]},
+        "resources": {"jobs": {"workshop": _with_files(_as_plain(made))}},
+        "targets": {
+            "dev": {
+                "default": True,
+                "mode": "development",
+                "variables": {
+                    "action": DevopsAction.INTEGRATION.value,
+                    "run_name": "${workspace.current_user.short_name}",
+                    "service_principal": "",
+                    **({"slot": ""} if scoring else {}),
+                },
+            },
+            "prod": {
+                "mode": "production",
+                "workspace": {"root_path": f"{settings.folder}/bundle/${{bundle.target}}"},
+                "run_as": {"service_principal_name": "${var.service_principal}"},
+                "variables": {
+                    "action": DevopsAction.DEPLOYMENT.value,
+                    "run_name": "main",
+                    **({"slot": "production"} if scoring else {}),
+                },
+                "artifacts": {"workshop": {"build": _ONLY_A_COMMIT}},
+            },
+        },
+    }
+
+
+def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
+    """What a run executes, with references where a run has values."""
+    of_the_run = {
+        "run_name": "${var.run_name}",
+        "model_name": "${var.model_name}",
+        "devops_action": "${var.action}",
+        "compare_only": "false",
+        "slot": "${var.slot}",
+    }
+    chosen = notebooks.select(scoring=scoring)
+    environment = {
+        **_environment(settings, model_name),
+        "WORKSHOP_RUN_NOTEBOOKS": ",".join(notebook.name for notebook in chosen),
+    }
+    return Work(
+        title="workshop ${var.action} ${var.model_name}",
+        base_parameters={
+            notebook.name: {
+                **environment,
+                **{name: value for name, value in of_the_run.items() if name in notebook.declared()},
+            }
+            for notebook in chosen
+        },
+        notebook_folder=f"./{upload.NOTEBOOKS}",
+        requirements=(f"./{_WHEEL}", *upload.pins(_CHECKOUT)),
+        commit="${bundle.git.commit}",
+    )
+
+
+def _needs_home(settings: DatabricksSettings) -> bool:
+    """Whether there are tables in a volume: those in Unity Catalog need none."""
+    return bool(settings.home) or not current_settings().tables
+
+
+def _environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]:
+    """The environment variables of the notebooks; what a team may want to change is a variable of the bundle."""
+    variables = {"WORKSHOP_HOME": "home", "WORKSHOP_TABLES": "tables", "WORKSHOP_EXPERIMENTS": "experiments"}
+    given = job.environment(settings, model_name)
+    if _needs_home(settings):
+        given = {"WORKSHOP_HOME": "", **given}
+    return {
+        **{name: f"${{var.{variables[name]}}}" if name in variables else value for name, value in given.items()},
+        "WORKSHOP_RUN_ID": "{{job.run_id}}",
+        "WORKSHOP_GIT_COMMIT": "${bundle.git.commit}",
+        "WORKSHOP_REQUESTED_FOR": "${workspace.current_user.userName}",
+    }
+
+
+def _variables(settings: DatabricksSettings, model_name: str, scoring: bool) -> dict[str, Any]:
+    tables = current_settings().tables
+    compute: dict[str, tuple[str, Any]] = {
+        "cluster_id": ("The existing cluster.", settings.cluster_id or None),
+        "node_type": ("The job cluster's machines.", settings.node_type),
+        "spark_version": ("The job cluster's runtime.", settings.spark_version),
+        "environment_version": ("The version of the serverless environment.", settings.environment_version),
+    }
+    wanted = {
+        "serverless": ["environment_version"],
+        "cluster": ["cluster_id"],
+        "job_cluster": ["node_type", "spark_version"],
+    }[settings.compute]
+    every: dict[str, tuple[str, Any]] = {
+        "action": ("What a run is for: Integration or Deployment.", None),
+        "run_name": ("Keeps one person's files, experiment and candidates apart from another's.", None),
+        "model_name": ("The registered model; make the file anew for one in the other registry.", model_name),
+        **({"home": (_HOME, None)} if _needs_home(settings) else {}),
+        **({"tables": ("The catalog and schema of the tables.", tables)} if tables else {}),
+        **({"slot": ("The slot that 1_4 scores with; empty for whichever there is.", None)} if scoring else {}),
+        "experiments": ("The workspace folder of MLflow's experiments.", current_settings().experiments),
+        "service_principal": ("The application id of the service principal that prod runs as.", None),
+        **{name: compute[name] for name in wanted},
+    }
+    return {
+        name: {"description": said, **({} if default is None else {"default": default})}
+        for name, (said, default) in every.items()
+    }
+
+
+def _with_references(settings: DatabricksSettings) -> DatabricksSettings:
+    """The settings with the variables in their places; a bundle brings its notebooks itself."""
+    return settings.model_copy(
+        update={
+            "code": "upload",
+            "cluster_id": "${var.cluster_id}",
+            "node_type": "${var.node_type}",
+            "spark_version": "${var.spark_version}",
+            "environment_version": "${var.environment_version}",
+        }
+    )
+
+
+def _with_files(job: dict[str, Any]) -> dict[str, Any]:
+    """A bundle names a notebook by its file, and the workspace knows it without the ending."""
+    for task in job["tasks"]:
+        task["notebook_task"]["notebook_path"] += ".ipynb"
+    return job
+
+
+def _as_plain(value: Any) -> Any:
+    """The SDK's objects as what a file can hold."""
+    if hasattr(value, "as_dict"):
+        return value.as_dict()
+    if isinstance(value, dict):
+        return {name: _as_plain(each) for name, each in value.items()}
+    return [_as_plain(each) for each in value] if isinstance(value, list) else value

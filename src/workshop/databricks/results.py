@@ -1,0 +1,225 @@
+"""What came of the tasks of a run, as the results of notebooks: how each ended, why, and what it handed over."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors.base import DatabricksError
+from databricks.sdk.service import jobs
+
+from workshop.core.errors import WorkshopError, shortened
+from workshop.core.notebook_result import HandedOver, received
+from workshop.databricks.errors import explained, harmless
+from workshop.databricks.retries import in_a_hurry, patiently
+from workshop.runner.report import DECISION_PICTURE, EVALUATION
+from workshop.runner.summary import Failure, NotebookResult
+
+DECIDES = EVALUATION
+_LONGEST_TEXT = 100_000
+"""Characters of an error or a traceback, which a notebook can make as long as it likes, that are looked at."""
+_LONGEST_SENTENCE = 1_000
+"""Characters; ours quote others."""
+_NAME_ALONE = re.compile(r"([\w.]+(?:Error|Exception|Interrupt|Exit)|[\w.]+(?=:)):?")
+_OURS = re.compile(r"^(?:[\w.]+\.)?WorkshopError: ")
+_NO_SUCH_WIDGET = re.compile(
+    r"(?:InputWidgetNotDefined|No input widget named)\D*?['\"]?(?:named )?['\"]?(\w+)['\"]? is"
+)
+_RAISED_AT = re.compile(r"File [\"']?([^\"',:\s]+)[\"']?(?:,? line |:)(\d+)(?:, in ([\w.<>]+))?")
+_RESULT = jobs.RunResultState
+_NOT_RUN = (_RESULT.UPSTREAM_FAILED, _RESULT.UPSTREAM_CANCELED, _RESULT.EXCLUDED, _RESULT.DISABLED)
+_WHY: Mapping[_RESULT | None, str] = {
+    _RESULT.TIMEDOUT: "it ran longer than it may: see its page for where it stood, and allow more with "
+    "WORKSHOP_DATABRICKS_TIMEOUT_MINUTES if it needs more",
+    _RESULT.CANCELED: "it was cancelled in the workspace",
+    _RESULT.MAXIMUM_CONCURRENT_RUNS_REACHED: "too many runs of it are active: wait for them to end, then run it again",
+    _RESULT.SUCCESS_WITH_FAILURES: "a part of it failed: see its page",
+}
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What came of one task."""
+
+    notebook: NotebookResult
+    state: str
+    """What the workspace calls it, as in `SUCCESS`."""
+    handed_over: HandedOver | None
+
+
+def of_task(
+    client: WorkspaceClient, task: jobs.RunTask, folder: Path, check: Callable[[str, HandedOver | None], None]
+) -> TaskResult:
+    """Fetch what there is of a task that has ended, and write its page, and the picture it has drawn, into the folder.
+
+    What can't be fetched of it is a failure of this task, and no error here: whoever follows the run goes on. A page or
+    a picture that can't be had is neither.
+
+    Args:
+        client: of the workspace.
+        task: the task.
+        folder: the run's, on this machine.
+        check: raises a WorkshopError where the notebook of that name has not returned what it owes.
+    """
+    status, problem, place = _status(task), "", ""
+    handed_over: HandedOver | None = None
+    if status != "not run":
+        try:
+            output = _output(client, task)
+            if status == "succeeded":
+                handed_over = _handed_over(output)
+                check(task.task_key, handed_over)
+            else:
+                problem, place = _why(task, output), where(output.error_trace if output else None)
+        except WorkshopError as error:
+            handed_over = None
+            status, problem = "failed" if status == "succeeded" else status, str(error)
+    if handed_over is not None and handed_over.picture:
+        _keep(folder / DECISION_PICTURE, base64.b64decode(handed_over.picture))
+    failure = Failure(notebook=task.task_key, cell=0, source=place, message=problem) if status == "failed" else None
+    return TaskResult(
+        NotebookResult(
+            name=task.task_key,
+            status=status,
+            seconds=_seconds(task),
+            output=_page(client, task, folder) if status != "not run" else None,
+            error=failure,
+        ),
+        _state_of(task),
+        handed_over,
+    )
+
+
+def in_one_sentence(error: str) -> str:
+    """What a notebook's error says: our own sentence where it ended in one, else the error's name and first line."""
+    lines = [line.strip() for line in harmless(error[:_LONGEST_TEXT]).splitlines() if line.strip()]
+    if not lines:
+        return "it does not say why"
+    first = lines[0]
+    if alone := _NAME_ALONE.fullmatch(first):
+        if len(lines) == 1:
+            return f"it was ended by {alone[1]}, which says nothing more: see its page"
+        first = f"{alone[1]}: {lines[1]}"
+    if found := _NO_SUCH_WIDGET.search(first[:_LONGEST_SENTENCE]):
+        return (
+            f"it asks for the widget {found[1]}, which nobody passes: declare {found[1]} in its parameters cell, and "
+            "read it with read_parameters"
+        )
+    ours = _OURS.match(first)
+    return shortened(first[ours.end() :], _LONGEST_SENTENCE) if ours else shortened(first)
+
+
+def where(trace: str | None) -> str:
+    """Where an error was raised, from its traceback, in one sentence; empty where it does not say."""
+    found = _RAISED_AT.findall(harmless((trace or "")[-_LONGEST_TEXT:]))
+    if not found:
+        return ""
+    path, line, function = found[-1]
+    if "/workshop/" in path:
+        path = f"workshop/{path.rpartition('/workshop/')[2]}"
+    return f"Raised in {shortened(function + ' of ' if function else '')}{shortened(path)}, line {line}."
+
+
+def has_ended(task: jobs.RunTask) -> bool:
+    """Whether nothing of it runs any more."""
+    return task.state is not None and task.state.life_cycle_state in (
+        jobs.RunLifeCycleState.TERMINATED,
+        jobs.RunLifeCycleState.SKIPPED,
+        jobs.RunLifeCycleState.INTERNAL_ERROR,
+    )
+
+
+def _state_of(task: jobs.RunTask) -> str:
+    state = task.state
+    if state is None:
+        return "unknown"
+    said = state.result_state or state.life_cycle_state
+    return said.value if said is not None else "unknown"
+
+
+def _status(task: jobs.RunTask) -> str:
+    """Only SUCCESS is success; whatever we don't know is not."""
+    state = task.state
+    result = state.result_state if state is not None else None
+    if result == _RESULT.SUCCESS:
+        return "succeeded"
+    if result in _NOT_RUN or (state is not None and state.life_cycle_state == jobs.RunLifeCycleState.SKIPPED):
+        return "not run"
+    if result == _RESULT.CANCELED and not task.execution_duration:
+        return "not run"
+    return "interrupted" if result == _RESULT.CANCELED else "failed"
+
+
+def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | None:
+    """What the workspace keeps of a task; nothing where it did not get as far as having any."""
+    run_id = task.run_id
+    if run_id is None:
+        return None
+    with explained(f"fetch what {task.task_key} ended with"):
+        try:
+            return patiently(client, lambda: client.jobs.get_run_output(run_id))
+        except DatabricksError as error:
+            if _status(task) == "succeeded" or error.error_code not in ("INVALID_PARAMETER_VALUE", "INVALID_STATE"):
+                raise
+            return None
+
+
+def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
+    """Return what a notebook has handed over that has succeeded, as the workspace says; None for nothing.
+
+    Raises:
+        WorkshopError: it is of another shape, or too long.
+    """
+    result = output.notebook_output if output is not None else None
+    if result is not None and result.truncated:
+        raise WorkshopError(
+            "it ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write what is "
+            "large into a table or a file."
+        )
+    return received(result.result, harmless) if result is not None and result.result else None
+
+
+def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:
+    if output is not None and output.error:
+        return in_one_sentence(output.error)
+    state = task.state
+    known = _WHY.get(state.result_state if state is not None else None, "")
+    message = (state.state_message if state is not None else None) or ""
+    details = task.status.termination_details if task.status is not None else None
+    said = harmless((message or (details.message if details is not None else None) or "")[:_LONGEST_TEXT]).strip()
+    first_line = shortened(said.splitlines()[0]).rstrip(" .") if said else ""
+    return known or f"{first_line or 'the workspace does not say why'}: see its page"
+
+
+def _seconds(task: jobs.RunTask) -> float | None:
+    if not task.start_time or not task.end_time or _status(task) == "not run":
+        return None
+    return round((task.end_time - task.start_time) / 1000, 2)
+
+
+def _page(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> str | None:
+    """The executed notebook as the workspace gives it, an HTML page, beside the report; None where it can't be had."""
+    run_id = task.run_id
+    if run_id is None:
+        return None
+    export = partial(client.jobs.export_run, run_id, views_to_export=jobs.ViewsToExport.CODE)
+    # It is not worth much waiting: the workspace keeps the page.
+    with suppress(WorkshopError), in_a_hurry(client), explained(f"fetch the executed {task.task_key}"):
+        views = patiently(client, export).views or []
+        content = views[0].content if views else None
+        if content:
+            return _keep(folder / f"{task.task_key}.html", content.encode("utf-8", "replace"))
+    return None
+
+
+def _keep(path: Path, content: bytes) -> str | None:
+    """Write a file, and say where it is; None where it can't be written, and then the report can't either."""
+    try:
+        path.write_bytes(content)
+    except OSError:
+        return None
+    return str(path)

@@ -1,0 +1,204 @@
+"""Signing in to a workspace: by the SDK's own unified authentication, and what a person must know where it fails."""
+
+import configparser
+import logging
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.config import Config
+from databricks.sdk.credentials_provider import CredentialsStrategy, DefaultCredentials
+from databricks.sdk.errors import platform
+from databricks.sdk.errors.base import DatabricksError
+
+from workshop.core.errors import WorkshopError
+from workshop.databricks import credentials
+from workshop.databricks.errors import explained, keep_secret, of_the_network, quoted
+from workshop.databricks.retries import PatientClock
+
+_SECONDS_TO_ANSWER = 20
+_SECONDS_PER_CALL = 60  # the SDK's own choice
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who is signed in."""
+
+    name: str
+    application_id: str
+    """A service principal's; empty for a person."""
+    is_service_principal: bool
+    email: str | None = None
+    groups: tuple[str, ...] = ()
+    """Whose rights it has besides its own, by their display names."""
+
+    @property
+    def principal(self) -> str:
+        """What grants are given to: the application id of a service principal, the e-mail address of a person."""
+        return self.application_id or self.email or self.name
+
+
+def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = None) -> WorkspaceClient:
+    """Sign in with whatever the SDK finds in the environment or in a profile, and make sure that it works.
+
+    Args:
+        retry_seconds: how long the client tries a call again where the service does not answer or asks to come back
+            later; that there is no workspace at all is known after 20 seconds, or twice as many.
+        say: is told that it begins, since it can take so long.
+
+    Raises:
+        WorkshopError: no host or no credentials, or they do not work; the sentence says what to do.
+    """
+    if logging.getLogger("databricks.sdk").level == logging.NOTSET:
+        logging.getLogger("databricks.sdk").setLevel(logging.ERROR)  # it warns of what we say in a sentence
+    host = os.environ.get("DATABRICKS_HOST", "")
+    check_host(host)
+    if say is not None:
+        say(f"Signing in to {host or 'Databricks'}.")
+    chain = _Chain()
+    try:
+        with explained("sign in"):
+            clock = PatientClock()
+            config = _config(chain, clock, min(retry_seconds, _SECONDS_TO_ANSWER))
+            # From here on there is somebody who answers, and worth being patient with.
+            config.retry_timeout_seconds = retry_seconds
+            clock.longest = retry_seconds
+            config.http_timeout_seconds = _SECONDS_PER_CALL
+            client = WorkspaceClient(config=config)
+            _try(client, chain)
+            return client
+    except configparser.Error:
+        place = os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")
+        # The error quotes the line, and there may be a token in it.
+        raise WorkshopError(f"The profiles in {place} can't be read: put that file right, or remove it.") from None
+
+
+def who(client: WorkspaceClient) -> Identity:
+    """Who is signed in.
+
+    Raises:
+        WorkshopError: the workspace does not say.
+    """
+    with explained("say who is signed in"):
+        me = client.current_user.me()
+    if not me.user_name:
+        raise WorkshopError("The workspace does not say who is signed in: correct DATABRICKS_HOST, or sign in again.")
+    user_name = me.user_name
+    application_id = user_name if _is_application_id(user_name) else ""
+    return Identity(
+        name=me.display_name or user_name,
+        application_id=application_id,
+        is_service_principal=bool(application_id),
+        email=None if application_id else user_name,
+        groups=tuple(group.display for group in me.groups or [] if group.display),
+    )
+
+
+def require_service_principal(identity: Identity) -> str:
+    """Refuse a person where a pipeline runs: what it does must not depend on who left the company.
+
+    Returns:
+        A note for a person at a terminal; nothing for a service principal.
+
+    Raises:
+        WorkshopError: a person is signed in, and this is a job of Azure Pipelines.
+    """
+    if identity.is_service_principal:
+        return ""
+    if os.environ.get("TF_BUILD"):
+        raise WorkshopError(
+            f"{identity.name} is a person, and a pipeline signs in as a service principal: make one, add it to the "
+            f"workspace, and let the pipeline sign in as it; {credentials.ASK_THE_DOCTOR}."
+        )
+    return f"{identity.name} is a person: that is fine at a terminal, and a pipeline needs a service principal"
+
+
+def check_host(host: str) -> None:
+    """Refuse what is no host, and one to which credentials would go in clear text, unless it is this machine itself.
+
+    Raises:
+        WorkshopError: it is one of these.
+    """
+    if "@" in host:
+        raise WorkshopError("DATABRICKS_HOST has a user name or a password in it: set it to the https address alone.")
+    if found := re.match(r"([^?#]*?)/*[?#]", host):
+        raise WorkshopError(f"DATABRICKS_HOST is {host}, with more than the host: set {found[1]}.")
+    if host.startswith("http://") and urlsplit(host).hostname not in _THIS_MACHINE:
+        secure = f"https://{host.removeprefix('http://')}"
+        raise WorkshopError(f"DATABRICKS_HOST is {host}, and credentials would go there in clear text: set {secure}.")
+
+
+class _Chain(DefaultCredentials, CredentialsStrategy):
+    """The SDK's own chain of credentials, with a look at the host before any of them goes there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config: Config | None = None
+
+    def __call__(self, cfg: Config) -> Callable[[], dict[str, str]]:
+        """See `DefaultCredentials`."""
+        self.config = cfg
+        keep_secret(str(value) for name, value in cfg.as_dict().items() if name in _sensitive() and value)
+        if not cfg.host and not cfg.azure_workspace_resource_id:
+            raise WorkshopError(credentials.no_host(cfg))
+        check_host(cfg.host or "")
+        if cfg.host and not cfg.discovery_url:  # the SDK has asked the host where to sign in, and got no answer
+            _require_answer(cfg.host)
+        return super().__call__(cfg)
+
+
+def _config(chain: _Chain, clock: PatientClock, seconds: int) -> Config:
+    clock.longest = seconds
+    try:
+        return Config(
+            credentials_strategy=chain,
+            clock=clock,
+            retry_timeout_seconds=seconds,
+            http_timeout_seconds=_SECONDS_TO_ANSWER,
+            product="workshop",
+            product_version=version("workshop"),
+        )
+    except ValueError as error:
+        raise WorkshopError(credentials.not_found(quoted(error), chain.config)) from error
+
+
+def _try(client: WorkspaceClient, chain: _Chain) -> None:
+    """Make the first call: it is here that the chain's choice gets its token, and that the workspace judges it."""
+    try:
+        client.current_user.me()
+    except requests.RequestException:
+        raise
+    except (platform.TooManyRequests, platform.InternalError, platform.TemporarilyUnavailable):
+        raise
+    except DatabricksError as error:
+        raise WorkshopError(credentials.not_accepted(error, client.config)) from error
+    except ValueError as error:
+        raise WorkshopError(credentials.refused(quoted(error), chain.config)) from error
+
+
+def _require_answer(host: str) -> None:
+    try:
+        answer = requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
+    except requests.exceptions.InvalidURL as error:
+        raise WorkshopError(
+            f"DATABRICKS_HOST is {host}, which is no address: set the workspace's https://…."
+        ) from error
+    except requests.RequestException as error:
+        raise WorkshopError(of_the_network(error, "sign in")) from error
+    if answer.status_code >= requests.codes.server_error:
+        raise WorkshopError(f"{host} answers with error {answer.status_code}: the service has failed; try again later.")
+
+
+def _sensitive() -> set[str]:
+    return {attribute.name for attribute in Config.attributes() if attribute.sensitive}
+
+
+def _is_application_id(user_name: str) -> bool:
+    """A service principal's user name is its application id, a person's an e-mail address."""
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", user_name) is not None

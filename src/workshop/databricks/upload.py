@@ -1,0 +1,183 @@
+"""The code that a run executes: the notebooks and the package of one commit, in a workspace folder of the run's own."""
+
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import BadRequest, NotFound, ResourceConflict
+from databricks.sdk.service.workspace import ImportFormat, Language
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from workshop.core import git
+from workshop.core.errors import WorkshopError
+from workshop.core.settings import PACKAGE
+from workshop.databricks.errors import explained
+from workshop.databricks.retries import patiently
+from workshop.databricks.settings import PREFIX, DatabricksSettings
+from workshop.runner import interruption
+
+_CHECKOUT = PACKAGE.parents[1]
+NOTEBOOKS = "src/workshop/notebooks"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PLACE = re.compile(r"(/[^/]+)+/code/[0-9a-f]{40}-[0-9a-f]{12}")
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+class OccupiedError(WorkshopError):
+    """Something of somebody else's stands where the code should go."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of one commit, ready to be put into a workspace."""
+
+    commit: str
+    wheel: Path
+    notebooks: dict[str, bytes]
+    """By name, those that a run may execute."""
+    pins: tuple[str, ...]
+    """What the package needs, with the versions that it was tested with."""
+
+
+def require_clean(commit: str) -> None:
+    """Make sure that what runs is a commit: on Databricks nothing else does.
+
+    Raises:
+        WorkshopError: this is no checkout, or files differ from the commit.
+    """
+    if commit.endswith("-dirty"):
+        raise WorkshopError(
+            f"Files differ from the commit {commit[:12]}, and on Databricks a commit runs, not what lies here: "
+            "commit them (`git commit -a`), or put them away (`git stash`)."
+        )
+    if not _COMMIT.fullmatch(commit):
+        raise WorkshopError(
+            "This is no Git checkout, so there is no commit to run on Databricks: clone the repository, and run it "
+            "there."
+        )
+
+
+def require_pushed(commit: str, git_url: str) -> None:
+    """Make sure that Databricks can find the commit: that a branch of the repository's remote holds it.
+
+    Raises:
+        WorkshopError: none does, as far as this checkout knows.
+    """
+    if not _git("branch", "--remotes", "--contains", commit).strip():
+        raise WorkshopError(
+            f"The commit {commit[:12]} is on no branch of the remote repository that this checkout knows, so "
+            f"Databricks would not find it at {git_url}: push it (`git push`), or set {PREFIX}CODE=upload."
+        )
+
+
+def of_commit(commit: str, folder: Path) -> Code:
+    """Take the commit out of Git and build the package's wheel from it, whatever lies in the checkout.
+
+    Args:
+        commit: its full name.
+        folder: an empty one, for the files.
+
+    Raises:
+        WorkshopError: it can't be taken out or built.
+    """
+    source, built = folder / "source", folder / "wheel"
+    with tarfile.open(fileobj=io.BytesIO(_git_bytes("archive", "--format=tar", commit))) as archive:
+        archive.extractall(source, filter="data")
+    _give_it_a_version_of_its_own(source / "pyproject.toml", commit)
+    if importlib.util.find_spec("hatchling") is None:
+        raise WorkshopError("hatchling, which builds the package's wheel, is not installed: run `make setup`.")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(built)]
+    done = subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
+    wheels = sorted(built.glob("*.whl"))
+    if done.returncode or not wheels:
+        said = (done.stderr.strip().splitlines() or ["no wheel came of it"])[-1]
+        raise WorkshopError(f"The package of the commit {commit[:12]} can't be built ({said}): run `make test` there.")
+    notebooks = {path.stem: path.read_bytes() for path in sorted((source / NOTEBOOKS).glob("*.ipynb"))}
+    return Code(commit, wheels[0], notebooks, pins(source))
+
+
+def place_of(settings: DatabricksSettings, commit: str, submission_id: str) -> str:
+    """The workspace folder for a run's code, named after the commit and, as two runs may run one, the submission."""
+    return f"{settings.folder}/code/{commit}-{submission_id[:12]}"
+
+
+def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) -> str:
+    """Put the wheel, and the notebooks if they are to come from there, into the workspace; returns the wheel's path.
+
+    Raises:
+        WorkshopError: there is no right to, or something else stands in the way.
+    """
+    wheel = f"{place}/{code.wheel.name}"
+    with explained(f"put the code into {place}"):
+        try:
+            with interruption.held():
+                client.workspace.mkdirs(f"{place}/notebooks" if notebooks else place)
+        except (BadRequest, ResourceConflict) as error:
+            if "ALREADY_EXISTS" not in str(error.error_code):
+                raise
+            raise OccupiedError(
+                f"Something that is no folder stands at {place} in the workspace: move it away, or set {PREFIX}FOLDER "
+                "to another folder."
+            ) from error
+        _put(client, wheel, code.wheel.read_bytes(), ImportFormat.AUTO)
+        for name, content in code.notebooks.items() if notebooks else ():
+            _put(client, f"{place}/notebooks/{name}", content, ImportFormat.JUPYTER)
+    return wheel
+
+
+def remove(client: WorkspaceClient, place: str) -> None:
+    """Remove a run's code from the workspace, if it is there.
+
+    Raises:
+        WorkshopError: that is no place for a run's code, there is no right to, or the service does not answer.
+    """
+    if not _PLACE.fullmatch(place):
+        raise WorkshopError(f"{place} is no folder that a run's code is put into, so it is left alone.")
+    with explained(f"remove {place} from the workspace"):
+        try:
+            patiently(client, lambda: client.workspace.delete(place, recursive=True))
+        except NotFound:
+            return
+
+
+def _give_it_a_version_of_its_own(project: Path, commit: str) -> None:
+    """A cluster that has one commit's package installed would take another's of the same version for installed too."""
+    text = project.read_text(encoding="utf-8")
+    project.write_text(re.sub(r'(?m)^(version = "[^"+]+)"', rf'\1+g{commit[:12]}"', text, count=1), encoding="utf-8")
+
+
+def _put(client: WorkspaceClient, path: str, content: bytes, kind: ImportFormat) -> None:
+    language = Language.PYTHON if kind is ImportFormat.JUPYTER else None
+    with interruption.held():
+        patiently(
+            client,
+            lambda: client.workspace.upload(path, io.BytesIO(content), format=kind, language=language, overwrite=True),
+        )
+
+
+def pins(source: Path) -> tuple[str, ...]:
+    """What the notebooks need, with the versions of the commit's own requirements.txt."""
+    project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = _PIN.findall((source / "requirements.txt").read_text("utf-8"))
+    versions = {canonicalize_name(name): version for name, version in known}
+    wanted = [canonicalize_name(Requirement(each).name) for each in project["dependencies"]]
+    return tuple(f"{name}=={versions[name]}" for name in wanted if name in versions)
+
+
+def _git(*arguments: str) -> str:
+    return _git_bytes(*arguments).decode("utf-8", "replace")
+
+
+def _git_bytes(*arguments: str) -> bytes:
+    done = git.run(_CHECKOUT, *arguments, timeout=120)
+    if done.returncode:
+        raise WorkshopError(f"Git can't give the commit that is to run: {git.reason(done)}.")
+    return done.stdout

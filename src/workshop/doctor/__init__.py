@@ -1,0 +1,1 @@
+"""Checks of a laptop and of a workspace before anything runs."""

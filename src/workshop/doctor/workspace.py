@@ -1,0 +1,217 @@
+"""What a workspace must grant before anything is submitted to it."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from email.utils import parsedate_to_datetime
+from functools import partial
+from importlib.metadata import version
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import PermissionDenied
+from databricks.sdk.service.compute import State
+
+from workshop.core.errors import WorkshopError
+from workshop.core.provenance import git_commit
+from workshop.core.settings import current_settings
+from workshop.databricks import upload
+from workshop.databricks.credentials import ASK_THE_DOCTOR
+from workshop.databricks.errors import explained, quoted
+from workshop.databricks.settings import PREFIX, DatabricksSettings, databricks_settings, misspelt_variables
+from workshop.databricks.sign_in import Identity, check_host, require_service_principal, sign_in, who
+from workshop.doctor import federation
+from workshop.doctor.catalog import Holdings, or_none
+from workshop.doctor.report import Note, Report
+
+_SECONDS_TO_RETRY = 20
+_SECONDS_TO_ANSWER = 20
+_MOST_SECONDS_OFF = 300
+
+
+def examine(report: Report, model: str) -> None:
+    """Look at everything that a run of the notebooks there needs, with the registered model of that name."""
+    visit = _Visit(model)
+    signed_in = ["settings", "sign-in"]
+
+    def check(name: str, look: Callable[[], str], needs: Iterable[str] = ()) -> None:
+        report.check(name, partial(_explained, name, look), needs=needs)
+
+    def of(look: Callable[[Holdings], str]) -> Callable[[], str]:
+        return lambda: look(visit.holdings)
+
+    check("versions", versions)
+    check("settings", visit.read_settings)
+    check("clock", visit.clock)
+    check("sign-in", visit.sign_in)
+    check("service principal", visit.service_principal, needs=["sign-in"])
+    check("compute", visit.compute, needs=signed_in)
+    check("code", visit.code, needs=signed_in)
+    check("workspace folder", visit.folder, needs=signed_in)
+    check("experiments", visit.experiments, needs=signed_in)
+    check("catalog", of(Holdings.catalog), needs=signed_in)
+    check("schema", of(Holdings.schema), needs=[*signed_in, "catalog"])
+    check("volume", of(Holdings.volume), needs=[*signed_in, "catalog", "schema"])
+    check("tables", of(Holdings.tables), needs=[*signed_in, "catalog", "schema"])
+    check("wines", of(Holdings.wines), needs=[*signed_in, "catalog", "schema", "volume", "tables"])
+    check("model", of(Holdings.registered_model), needs=signed_in)
+
+
+def _explained(name: str, look: Callable[[], str]) -> str:
+    """What a check says, and a sentence where the service, the network or an answer of another shape stops it."""
+    with explained(f"be asked about the {name}"):
+        return look()
+
+
+def versions() -> str:
+    """Which versions speak to the workspace."""
+    return ", ".join(f"{name} {version(name)}" for name in ("databricks-sdk", "mlflow", "workshop"))
+
+
+class _Visit:
+    """What one check has found out, for those after it."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._tables = ""
+        self._settings: DatabricksSettings | None = None
+        self._client: WorkspaceClient | None = None
+        self._identity: Identity | None = None
+
+    def read_settings(self) -> str:
+        settings, self._tables = databricks_settings(), current_settings().tables
+        if not settings.home and not self._tables:
+            raise WorkshopError(
+                f"nobody has said where the tables of wine are: set {PREFIX}HOME to a folder in a volume, as in "
+                "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
+            )
+        self._settings = settings
+        said = f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
+        misspelt = misspelt_variables()
+        return Note("; ".join([*misspelt, said])) if misspelt else said
+
+    def clock(self) -> str:
+        host = os.environ.get("DATABRICKS_HOST") or (self._here.config.host if self._client is not None else "")
+        if not host:
+            return Note("compared only where DATABRICKS_HOST is set")
+        check_host(host)
+        host = host if "://" in host else f"https://{host}"
+        try:
+            answer = requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
+        except requests.RequestException:
+            return Note("not compared: the workspace does not answer")  # the sign-in says why
+        if "Date" not in answer.headers:
+            return Note("the workspace does not say what time it is there")
+        off = _now() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        if abs(off) > _MOST_SECONDS_OFF:
+            raise WorkshopError(
+                f"this machine's clock is {abs(off) / 60:.0f} minutes {'fast' if off > 0 else 'slow'}, and tokens are "
+                "refused for less: set it, by NTP for one."
+            )
+        return f"right within {max(abs(off), 1):.0f} s"
+
+    def sign_in(self) -> str:
+        try:
+            self._client = sign_in(retry_seconds=_SECONDS_TO_RETRY)
+        except WorkshopError as error:
+            trust = federation.of_this_job() if os.environ.get("DATABRICKS_AUTH_TYPE") == "azure-devops-oidc" else None
+            if trust is None:
+                raise
+            refused = str(error).removesuffix(f"; {ASK_THE_DOCTOR}.")
+            raise WorkshopError(f"{refused}; {federation.explain_this_job(trust)}.") from error
+        self._identity = who(self._client)
+        config = self._client.config
+        return f"{self._identity.name} ({self._identity.principal}) at {config.host}, by {config.auth_type}"
+
+    def service_principal(self) -> str:
+        note = require_service_principal(self._me)
+        return Note(note) if note else f"{self._me.name} is one"
+
+    def compute(self) -> str:
+        settings = self._set
+        if settings.compute == "serverless":
+            return Note("serverless: there is no way to ask beforehand whether it is enabled; the first run shows it")
+        if settings.compute == "job_cluster":
+            wanted = f"{settings.node_type}, {settings.spark_version}, {settings.workers} workers"
+            return Note(f"a job cluster ({wanted}): whether it may be started, the first run shows")
+        return self._cluster(settings.cluster_id)
+
+    def _cluster(self, cluster_id: str) -> str:
+        with explained(f"use the cluster {cluster_id}"):
+            try:
+                cluster = or_none(lambda: self._here.clusters.get(cluster_id))
+            except PermissionDenied as error:
+                raise WorkshopError(
+                    f"{self._me.name} may not use the cluster {cluster_id} ({quoted(error)}): let whoever manages it "
+                    f"give CAN RESTART (Compute > the cluster > Permissions), or set {PREFIX}CLUSTER_ID to another."
+                ) from error
+        if cluster is None:
+            raise WorkshopError(f"there is no cluster {cluster_id}: set {PREFIX}CLUSTER_ID to one that is there.")
+        name, state = cluster.cluster_name or cluster_id, cluster.state
+        if state in (State.ERROR, State.UNKNOWN):
+            raise WorkshopError(f"the cluster {name} is in the state {state.value}: repair it, or take another.")
+        if state is not State.RUNNING:
+            shown = state.value if state is not None else "unknown"
+            return Note(f"the cluster {name} is {shown}: the run starts it, about five minutes, with CAN RESTART")
+        return f"the cluster {name} runs"
+
+    def code(self) -> str:
+        commit = git_commit()
+        upload.require_clean(commit)
+        settings = self._set
+        if settings.code == "upload":
+            return f"the commit {commit[:12]} is uploaded"
+        upload.require_pushed(commit, settings.git_url)
+        with explained("list the Git credentials"):
+            providers = {str(each.git_provider).lower() for each in self._here.git_credentials.list()}
+        if settings.git_provider.lower() not in providers:
+            raise WorkshopError(
+                f"{self._me.name} has no Git credential for {settings.git_provider}, so Databricks can fetch public "
+                f"repositories only: add one, or set {PREFIX}CODE=upload."
+            )
+        return f"the commit {commit[:12]} is pushed, and there is a Git credential for {settings.git_provider}"
+
+    def folder(self) -> str:
+        return self._writable(self._set.folder, f"{PREFIX}FOLDER")
+
+    def experiments(self) -> str:
+        return self._writable(current_settings().experiments, "WORKSHOP_EXPERIMENTS")
+
+    def _writable(self, folder: str, variable: str) -> str:
+        """Make a folder in it, and remove that again: what a run does with its own."""
+        probe = f"{folder}/.doctor-{uuid.uuid4().hex[:8]}"
+        with explained(f"make a folder in {folder}"):
+            try:
+                self._here.workspace.mkdirs(probe)
+                self._here.workspace.delete(probe, recursive=True)
+            except PermissionDenied as error:
+                raise WorkshopError(
+                    f"{self._me.name} may not write to {folder} ({quoted(error)}): let whoever manages that folder "
+                    f"give it CAN MANAGE (Workspace > the folder > Share), or set {variable} to another."
+                ) from error
+        return f"{folder} takes folders"
+
+    @property
+    def holdings(self) -> Holdings:
+        """What is kept there for a run."""
+        return Holdings(self._here, self._me, self._set.home, self._tables, self._model)
+
+    @property
+    def _here(self) -> WorkspaceClient:
+        assert self._client is not None, "a check that needs the sign-in says so"
+        return self._client
+
+    @property
+    def _me(self) -> Identity:
+        assert self._identity is not None, "a check that needs the sign-in says so"
+        return self._identity
+
+    @property
+    def _set(self) -> DatabricksSettings:
+        assert self._settings is not None, "a check that needs the settings says so"
+        return self._settings
+
+
+def _now() -> float:
+    return time.time()

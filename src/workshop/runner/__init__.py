@@ -1,0 +1,1 @@
+"""The headless runner: executes the notebooks in order, checks each one and writes the report."""

@@ -1,0 +1,287 @@
+"""Kernels for headless runs: started warm where the operating system can fork, and reachable by nobody else.
+
+A kernel spends most of a short notebook's time importing pandas, scikit-learn and MLflow. A warm kernel is forked from
+a process that has imported them already. `multiprocessing`'s fork server is that process; Jupyter's kernel provisioner
+is the seam by which a kernel is started from it.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, process, resource_tracker, util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_core.utils import run_sync
+
+from workshop.core.errors import WorkshopError
+from workshop.runner.kernel_manager import KernelManager
+from workshop.runner.open_files import allow_open_files
+from workshop.runner.socket_folder import PREFIX, room_for_sockets
+
+WARM_PROVISIONER = "workshop-warm"
+_USUAL_PROVISIONER = "local-provisioner"
+_LAUNCHER = "workshop.runner.kernel_process"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_PERSONAL = ("IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP")
+"""Variables with a person's or an editor's settings for interactive work: a headless kernel does not get them."""
+_SECONDS_TO_END = 20
+"""A kernel that is asked to end gets SIGTERM after half of them, and SIGKILL after all."""
+_SECONDS_BETWEEN_LOOKS = 0.01
+
+
+def can_start_warm() -> bool:
+    """Whether kernels can be forked here: on Linux; elsewhere forking a process with such libraries is not safe."""
+    return sys.platform.startswith("linux") and os.environ.get("WORKSHOP_WARM_KERNELS", "1") != "0"
+
+
+def begin_warming() -> None:
+    """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
+    allow_open_files()
+    if can_start_warm():
+        with room_for_sockets():
+            util.get_temp_dir()  # the fork server's, made once in a process
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["workshop.runner.warm_imports"])
+        with _nothing_to_import_again(), _undisturbed():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[AsyncKernelManager]:
+    """A started kernel that is gone, with its connection, when the block ends.
+
+    Its sockets are files in a private folder, since anyone on the machine could connect to a TCP port;
+    Windows has no such sockets, and gets TCP.
+
+    Args:
+        environment: the kernel's environment variables, all of them.
+        cwd: the folder it runs in.
+        log: the file that takes what the kernel process itself prints.
+    """
+    with room_for_sockets():
+        util.get_temp_dir()  # the fork server's, made once in a process
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (folder / "ipython").mkdir()
+    manager = KernelManager(
+        kernel_name="python3",
+        kernel_spec_manager=_OwnKernel(folder / "ipython"),
+        connection_file=str(folder / "connection.json"),
+        shutdown_wait_time=_SECONDS_TO_END,
+    )
+    if sys.platform != "win32":
+        manager.transport, manager.ip = "ipc", str(folder / "socket")
+    variables = {name: value for name, value in environment.items() if name not in _PERSONAL}
+    stopped = False
+    for_kernel, for_runner = os.pipe()  # that of the runner closes with it, however it ends, and so does a fresh kernel
+    try:
+        with os.fdopen(for_kernel) as stdin, log.open("ab") as stream:
+            _start(manager, env=variables, cwd=str(cwd), stdin=stdin, stdout=stream, stderr=stream)
+        yield manager
+    except KeyboardInterrupt:
+        stopped = True
+        raise
+    finally:
+        try:
+            _end(manager, at_once=stopped)
+        finally:
+            os.close(for_runner)
+            for client in manager.clients:
+                client.stop_channels()
+            run_sync(manager.cleanup_resources)()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def exit_code(manager: AsyncKernelManager) -> int | None:
+    """The exit code of a kernel that has died, negative for a signal; None while it lives or where nobody knows."""
+    provisioner = manager.provisioner
+    return run_sync(provisioner.poll)() if provisioner is not None and provisioner.has_process else None
+
+
+def _start(manager: AsyncKernelManager, **arguments: Any) -> None:
+    try:
+        run_sync(manager.start_kernel)(**arguments)
+    except OSError as error:
+        raise WorkshopError(
+            f"A kernel does not start with {sys.executable} ({error.strerror}): install the packages again with "
+            "`make setup`, and allow enough open files and processes (`ulimit -n` and `ulimit -u`)."
+        ) from error
+
+
+def _end(manager: AsyncKernelManager, at_once: bool) -> None:
+    """End a kernel and the processes that it leaves in its group.
+
+    Args:
+        manager: the kernel's.
+        at_once: kill it; else it is asked to end, as JupyterLab does: `atexit` functions run, files are flushed.
+    """
+    group = getattr(manager.provisioner, "pgid", None) if manager.has_kernel else None
+    try:
+        if manager.has_kernel and not at_once:
+            run_sync(_ask_to_end)(manager)
+    finally:
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
+        if group and sys.platform != "win32":
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
+
+
+async def _ask_to_end(manager: AsyncKernelManager) -> None:
+    # Not `shutdown_kernel`: it first sends Ctrl-C, which a kernel's own child processes take for the end of their work.
+    if await manager.is_alive():
+        await manager.request_shutdown()
+    await manager.finish_shutdown(pollinterval=_SECONDS_BETWEEN_LOOKS)
+
+
+class _OwnKernel(KernelSpecManager):
+    """Finds the kernel of this Python, whatever kernels and profiles the user has installed."""
+
+    def __init__(self, ipython_dir: Path) -> None:
+        super().__init__()
+        self._ipython_dir = ipython_dir
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:  # noqa: ARG002  # there is one
+        """See `KernelSpecManager.get_kernel_spec`."""
+        arguments = ["-f", "{connection_file}", f"--ipython-dir={self._ipython_dir}"]
+        provisioner = WARM_PROVISIONER if can_start_warm() else _USUAL_PROVISIONER
+        return KernelSpec(
+            argv=[sys.executable, "-m", _LAUNCHER, *arguments],
+            display_name="Python 3",
+            language="python",
+            metadata={"kernel_provisioner": {"provisioner_name": provisioner}},
+        )
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Starts Python kernels by forking the warm process, and any other kernel as usual."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """See `LocalProvisioner.launch_kernel`."""
+        if _LAUNCHER not in cmd:
+            return await super().launch_kernel(cmd, **kwargs)
+        arguments = cmd[cmd.index(_LAUNCHER) + 1 :]
+        log = getattr(kwargs.get("stderr"), "name", os.devnull)
+        forked = multiprocessing.get_context("forkserver").Process(
+            target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
+        )
+        try:
+            with _nothing_to_import_again(), _undisturbed():
+                forked.start()
+        except (EOFError, ConnectionError):  # the fork server has crashed, most likely in a library that it imports
+            return await super().launch_kernel(cmd, **kwargs)
+        self.process = _ForkedKernel(forked)  # type: ignore[assignment]  # a Popen in all that is asked of it
+        self.pid = self.pgid = forked.pid
+        self.cwd = kwargs.get("cwd", Path.cwd())
+        return self.connection_info
+
+
+@contextmanager
+def _nothing_to_import_again() -> Iterator[None]:
+    """Hide the main module from `multiprocessing`, which would run it once more in each process that it starts.
+
+    A kernel needs nothing of it or its folder. One without an `if __name__ == "__main__":` would start another run.
+    """
+    main, path = sys.modules["__main__"], sys.path
+    sys.modules["__main__"], sys.path = ModuleType("__main__"), _path_for_kernels()
+    try:
+        yield
+    finally:
+        sys.modules["__main__"], sys.path = main, path
+
+
+def _path_for_kernels() -> list[str]:
+    """Return `sys.path` without the folder of the command, in whose place a kernel has that of the notebook."""
+    of_command = {"", getattr(process, "ORIGINAL_DIR", None), str(Path(sys.argv[0]).absolute().parent)}
+    begins_with_it = not sys.flags.safe_path and sys.path[:1] and sys.path[0] in of_command
+    return sys.path[1:] if begins_with_it else list(sys.path)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block has ended: a fork server that is left in mid-sentence dies loudly.
+
+    What is started in the block never sees a Ctrl-C of the terminal, which goes to all processes there:
+    the runner gets it too, and ends what it has started.
+    """
+    if not can_start_warm() or threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread only
+        return
+    held: list[int] = []
+    resource_tracker.ensure_running()  # it would lift the block below
+    handlers = {each: signal.getsignal(each) for each in _STOPPING}
+    for each in _STOPPING:
+        signal.signal(each, lambda signum, _: held.append(signum))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for signum in held:
+            signal.raise_signal(signum)
+
+
+class _ForkedKernel:
+    """A forked process with as much of `subprocess.Popen`'s face as the provisioner looks at."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def poll(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def wait(self) -> int | None:
+        self._process.join()
+        return self.poll()
+
+    def send_signal(self, signum: int) -> None:
+        with suppress(ProcessLookupError):  # as Popen has it: a process that has ended takes no signals
+            os.kill(self.pid, signum)
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str | None, log: str) -> None:
+    """Turn this freshly forked process into a kernel; ends the process when the kernel has been shut down."""
+    with open(log, "ab", buffering=0) as stream:  # noqa: PTH123  # may be os.devnull
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+
+    import numpy as np  # both are imported already where this runs
+
+    from workshop.runner.kernel_process import HeadlessKernel, be_a_main_process, end_with_the_runner, finish
+
+    runner = multiprocessing.parent_process()
+    be_a_main_process()
+    np.random.seed()  # else each kernel draws the same numbers; Python's `random` does this by itself
+    os.setsid()  # Ctrl-C on the terminal is for the runner, which then ends the kernel
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked in the fork server; interrupts a cell here
+    os.environ.clear()
+    os.environ.update(environment)
+    if cwd is not None:
+        os.chdir(cwd)
+    sys.argv = [_LAUNCHER, *arguments]
+    if runner is not None:
+        end_with_the_runner(runner.sentinel)
+    HeadlessKernel.launch_instance(arguments, parent_handle=os.getppid())
+    finish()

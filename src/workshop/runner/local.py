@@ -1,0 +1,139 @@
+"""Executes a run's notebooks on this machine, one after the other."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+from workshop.core.data import tables
+from workshop.core.databricks_task import GIVEN_PARAMETERS
+from workshop.core.errors import WorkshopError
+from workshop.core.notebook_result import MIME_TYPE, HandedOver, data_version, received
+from workshop.core.settings import current_settings
+from workshop.runner import interruption, kernels, papermill_run
+from workshop.runner.obligations import Obligations
+from workshop.runner.plan import Executed, Plan, Progress
+from workshop.runner.summary import Failure, NotebookResult, RunStatus
+
+_PATHS = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Environment variables that name files; a relative path is that of the command's folder, and kernels have another."""
+
+
+class LocalTarget:
+    """This machine."""
+
+    def __init__(self) -> None:
+        """Kernels get warm while all else is prepared."""
+        kernels.begin_warming()
+
+    def reach(self, progress: Progress) -> None:
+        """See `Target`: here we are."""
+
+    def get_ready(self) -> None:
+        """See `Target`: the tables of wine are made on first use."""
+        if not (tables.development_table().exists() and tables.production_table().exists()):
+            from workshop.core.data import datasets  # noqa: PLC0415  # scikit-learn takes a second to import, needed once a home
+
+            datasets.create_datasets()
+
+    @contextmanager
+    def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
+        """See `Target`; kernels have tidied up after themselves."""
+        environment = {
+            **os.environ,
+            **{name: str(Path(os.environ[name]).absolute()) for name in _PATHS if os.environ.get(name)},
+            "WORKSHOP_HOME": str(current_settings().home),
+            "WORKSHOP_RUN_ID": plan.run_id,
+            "WORKSHOP_RUN_NOTEBOOKS": ",".join(notebook.name for notebook in plan.notebooks),
+        }
+        jobs = [
+            papermill_run.Job(
+                notebook,
+                plan.folder / f"{notebook.name}.ipynb",
+                plan.parameters[notebook.name],
+                {**environment, GIVEN_PARAMETERS: json.dumps(plan.parameters[notebook.name])},
+                plan.request.cell_timeout,
+            )
+            for notebook in plan.notebooks
+        ]
+        yield _execute(jobs, plan, progress)
+
+
+def returned_by(notebook: nbformat.NotebookNode) -> HandedOver | None:
+    """Return what an executed notebook has handed over, or None for nothing.
+
+    Raises:
+        WorkshopError: it is of another shape.
+    """
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = [output["data"][MIME_TYPE] for output in outputs if MIME_TYPE in output.get("data", {})]
+    return received(texts[-1]) if texts else None
+
+
+def unfinished(notebook: nbformat.NotebookNode) -> tuple[int, str] | None:
+    """Return the number of the code cell at which an executed notebook ended early, and its code; None for the end.
+
+    Papermill takes `sys.exit()` for the end of a notebook that has succeeded.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, start=1):
+        if any(output.get("ename") == "SystemExit" for output in cell.outputs):
+            return number, cell.source
+    return None
+
+
+def _check(result: NotebookResult, obligations: Obligations, run_id: str) -> NotebookResult:
+    """Return the result, failed where the notebook has not done what the run has asked it for."""
+    if result.status != "succeeded" or result.output is None:
+        return result
+    notebook = nbformat.read(result.output, as_version=4)
+    number, source = unfinished(notebook) or (0, "")
+    message = "the cell ended the notebook with SystemExit, so what stands behind it did not run: remove that exit."
+    if not number:
+        try:
+            obligations.check(result.name, returned_by(notebook), run_id)
+        except WorkshopError as error:
+            cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+            number, source, message = len(cells), cells[-1] if cells else "", str(error)
+    if not number:
+        return result
+    failure = Failure(notebook=result.name, cell=number, source=source, message=message)
+    return result.model_copy(update={"status": "failed", "error": failure})
+
+
+def _execute(jobs: list[papermill_run.Job], plan: Plan, progress: Progress) -> Executed:
+    """Execute one notebook after the other until one does not succeed, or not do what it is asked for."""
+    obligations = Obligations(plan)
+    results: list[NotebookResult] = []
+    status: RunStatus = "done"
+    sentence = f"{', '.join(job.notebook.name for job in jobs)} ran to the end."
+    for job in jobs:
+        name = job.notebook.name
+        if status != "done":
+            results.append(NotebookResult(name=name, status="not run"))
+            continue
+        try:
+            # Papermill puts a cell with the parameters behind the tagged one.
+            progress.notebook_started(name, job.notebook.code_cells() + bool(job.parameters))
+            result = papermill_run.execute(job, lambda number: _start_cell(progress, number))
+            result = _check(result, obligations, plan.run_id)
+        except KeyboardInterrupt:
+            interruption.heard()
+            status, sentence = "interrupted", f"Stopped in {name}; run it again when you like."
+            result = NotebookResult(name=name, status="interrupted", output=str(job.output))
+        except WorkshopError as error:
+            status, sentence = "failed", str(error)
+            result = NotebookResult(name=name, status="failed", output=str(job.output))
+        if result.error is not None:
+            status, sentence = "failed", f"{name}, {result.error.place}: {result.error.message}"
+        results.append(result)
+        progress.notebook_ended(result)
+    return Executed(results, status, sentence, obligations.outcome, data_version())
+
+
+def _start_cell(progress: Progress, number: int) -> None:
+    interruption.check()
+    progress.cell_started(number)

@@ -1,0 +1,113 @@
+"""What each notebook owes its run: checked after it has ended and before the next one starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workshop.core.errors import WorkshopError, printable
+from workshop.core.notebook_result import HandedOver
+from workshop.core.parameters import DevopsAction, Parameters
+from workshop.core.registry.backends import open_client
+from workshop.core.registry.mlflow_store import explained
+from workshop.core.registry.model import RUN_ID_TAG, RUN_NAME_TAG
+from workshop.core.settings import PREPARATION, TRAINING
+from workshop.runner.notebooks import SCORING
+from workshop.runner.plan import Plan
+from workshop.runner.report import EVALUATION
+
+_OWED = {
+    PREPARATION: ("prepared", "the table that it has prepared"),
+    TRAINING: ("candidate", "the version that it has registered"),
+    EVALUATION: ("", "its decision"),
+    SCORING: ("batch", "the batch that it has scored"),
+}
+"""Each notebook that owes something: under which name it hands that over, and what it is."""
+_LEAVE_IT_IN = (
+    "something has ended it before its last cell, or hand_over is not called there: leave that call in, and nothing "
+    "that ends the notebook before it."
+)
+
+
+class Obligations:
+    """Checks one run's notebooks, in the order in which they end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._candidate: str | None = None
+        self.outcome: dict[str, Any] | None = None
+        """The decision that the run has made, once it has been checked."""
+
+    def check(self, name: str, returned: HandedOver | None, run_id: str) -> None:
+        """Check what a notebook has returned against what the run has asked it for.
+
+        Args:
+            name: the notebook's.
+            returned: what it has handed over; None for nothing.
+            run_id: the run's id, as the notebook knows it.
+
+        Raises:
+            WorkshopError: it owes something else; the sentence says what, without the notebook's name.
+        """
+        if returned is None and name not in _OWED:
+            return
+        key, thing = _OWED.get(name, ("", ""))
+        if returned is None or (key and not returned.said.get(key)) or (name == EVALUATION and not returned.outcome):
+            raise WorkshopError(f"it ended without handing over {thing}, so {_LEAVE_IT_IN}")
+        if name != EVALUATION and returned.outcome is not None:
+            raise WorkshopError(
+                f"it hands over a decision, which only {EVALUATION} makes: take it out of its hand_over."
+            )
+        self._check_parameters(name, returned.parameters)
+        if name == TRAINING:
+            self._check_candidate(returned.said["candidate"], run_id)
+        elif name == EVALUATION and returned.outcome is not None:
+            self._check_decision(returned.outcome)
+            self.outcome = returned.outcome
+
+    def _check_parameters(self, name: str, read: Mapping[str, Any]) -> None:
+        given = self._plan.parameters.get(name, {})
+        expected = Parameters(**given).model_dump(mode="json") if name in _OWED else {}
+        for each in given:
+            if each in expected and printable(str(read.get(each))) != printable(str(expected[each])):
+                raise WorkshopError(
+                    f"it was given {expected[each]!r} for the parameter {each} and has worked with {read.get(each)!r}: "
+                    "pass that parameter to read_parameters, and assign it nowhere but in the cell tagged parameters."
+                )
+
+    def _check_candidate(self, version: str, run_id: str) -> None:
+        tags = self._tags_of(version)
+        if tags.get(RUN_ID_TAG) != run_id:
+            raise WorkshopError(
+                f"version {version}, which it hands over as this run's candidate, was not registered in this run: "
+                "hand over what log_candidate returns."
+            )
+        self._candidate = version
+
+    def _check_decision(self, outcome: Mapping[str, Any]) -> None:
+        plan, version, status = self._plan, str(outcome["candidate_version"]), outcome["status"]
+        run_name = Parameters(run_name=plan.request.run_name).run_name
+        if outcome["model_name"] != plan.model_name:
+            raise WorkshopError(
+                f"it decided about {outcome['model_name']}, and the run is about {plan.model_name}: leave the "
+                "parameter model_name as it was given."
+            )
+        if self._candidate is not None and version != self._candidate:
+            raise WorkshopError(
+                f"it decided about version {version}, and this run's candidate is version {self._candidate}: judge "
+                "what open_contest finds."
+            )
+        if self._candidate is None and self._tags_of(version).get(RUN_NAME_TAG) != run_name:
+            raise WorkshopError(
+                f"it decided about version {version}, which is no candidate of the run name {run_name}: judge what "
+                "open_contest finds."
+            )
+        allowed = {"promoted" if plan.request.action is DevopsAction.DEPLOYMENT else "staged"}
+        if status in {"promoted", "staged"} - (set() if plan.request.compare_only else allowed):
+            asked = "only to compare" if plan.request.compare_only else f"for {plan.request.action.value}"
+            raise WorkshopError(
+                f"version {version} is {status}, and the run was {asked}: look at `workshop history`, give the slot "
+                "back with `workshop rollback`, and leave the parameters as they were given."
+            )
+
+    def _tags_of(self, version: str) -> Mapping[str, str]:
+        with explained(f"look at {self._plan.model_name} version {version}"):
+            return dict(open_client().get_model_version(self._plan.model_name, version).tags)

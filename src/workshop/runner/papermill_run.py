@@ -1,0 +1,170 @@
+"""Executes one notebook on this machine, with papermill, in a kernel of its own."""
+
+import logging
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_core.utils import run_sync
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from workshop.core.errors import explain_os_error
+from workshop.runner import kernels
+from workshop.runner.notebooks import Notebook
+from workshop.runner.summary import Failure, NotebookResult
+
+_SECONDS_FOR_OUTPUT = 1_000_000
+"""Wait for all that a cell printed, however slowly it arrives; a kernel that dies meanwhile is noticed."""
+_SECONDS_TO_START = 300
+"""For a busy machine; a kernel that ends instead of starting is noticed at once."""
+_KILLED = -9  # SIGKILL, by its number: Windows has no such name
+# The kit checks parameters itself, where papermill warns of correct ones, and turns an error into a sentence.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute."""
+
+    notebook: Notebook
+    output: Path
+    """Where the executed notebook goes; the log of its kernel goes beside it."""
+    parameters: Mapping[str, Any]
+    """Checked ones."""
+    environment: Mapping[str, str]
+    """The kernel's environment variables, all of them."""
+    cell_timeout: int | None = None
+    """Seconds that one cell may take, or None for no limit."""
+
+
+def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
+    """Execute a notebook and write it, with its outputs so far even where it fails.
+
+    Args:
+        job: what to execute, with what.
+        on_cell: called with the number of each code cell that starts, from 1.
+
+    Raises:
+        WorkshopError: the output can't be written.
+        KeyboardInterrupt: somebody stopped the run; what had run is written.
+    """
+    started = time.monotonic()
+    position = _Position(on_cell)
+    notebook, output = job.notebook, job.output
+    log = output.with_suffix(".kernel.log")
+    failure: Failure | None = None
+    try:
+        # Papermill reads files more strictly than `Notebook.read`, so it executes the copy in place.
+        nbformat.write(notebook.read(), output)
+        in_place = str(output).replace("{", "{{").replace("}", "}}")
+        with kernels.kernel(job.environment, notebook.path.parent, log) as manager:
+            try:
+                papermill.execute_notebook(
+                    in_place,
+                    in_place,
+                    dict(job.parameters),
+                    km=manager,
+                    kernel_name="python3",
+                    progress_bar=False,
+                    execution_timeout=job.cell_timeout,
+                    start_timeout=_SECONDS_TO_START,
+                    iopub_timeout=_SECONDS_FOR_OUTPUT,
+                    on_cell_start=position.started,
+                    on_cell_error=position.raised,
+                )
+            except PapermillExecutionError as error:
+                failure = position.failure(notebook, _message(position.error or error), source=error.source)
+            except CellTimeoutError:
+                run_sync(manager.interrupt_kernel)()  # else the cell would run on while the kernel is asked to end
+                failure = position.failure(
+                    notebook,
+                    f"the cell ran longer than the {job.cell_timeout} seconds that --cell-timeout allows: "
+                    "make it faster, or allow more",
+                )
+            except DeadKernelError:
+                failure = position.failure(notebook, _cause_of_death(kernels.exit_code(manager)))
+            except RuntimeError as error:
+                if position.number:
+                    raise
+                failure = position.failure(notebook, _cause_of_no_start(error, log))
+    except OSError as error:
+        raise explain_os_error(error) from error
+    finally:
+        if log.exists() and log.stat().st_size == 0:
+            log.unlink()
+    return NotebookResult(
+        name=notebook.name,
+        status="failed" if failure else "succeeded",
+        seconds=round(time.monotonic() - started, 2),
+        output=str(output),
+        error=failure,
+    )
+
+
+class _Position:
+    """Knows which code cell runs, for the progress and for whoever asks where it stopped."""
+
+    def __init__(self, on_cell: Callable[[int], None]) -> None:
+        self._on_cell = on_cell
+        self.number = 0
+        self.source = ""
+        self.error: SimpleNamespace | None = None
+
+    def started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:  # noqa: ARG002  # nbclient passes both
+        if cell.cell_type == "code":
+            self.number += 1
+            self.source = cell.source
+            self._on_cell(self.number)
+
+    def raised(self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:  # noqa: ARG002
+        # The reply names each error; the cell's outputs, which papermill reads, do not contain that of a magic.
+        content = execute_reply["content"]
+        self.error = SimpleNamespace(ename=content.get("ename", "Error"), evalue=content.get("evalue", ""))
+
+    def failure(self, notebook: Notebook, message: str, source: str | None = None) -> Failure:
+        return Failure(
+            notebook=notebook.name,
+            cell=self.number,
+            source=self.source if source is None else source,
+            message=message,
+            on_databricks=False,
+        )
+
+
+def _message(error: PapermillExecutionError | SimpleNamespace) -> str:
+    """One sentence: the notebook's own where it ended in one, else the exception's name and its first line."""
+    said = _ANSI.sub("", str(error.evalue)).strip().splitlines()
+    if not said:
+        return f"{error.ename}, without a message"
+    return said[0] if error.ename == "WorkshopError" else f"{error.ename}: {said[0]}"
+
+
+def _cause_of_no_start(error: RuntimeError, log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((_ANSI.sub("", line).strip() for line in reversed(lines) if line.strip()), "")
+    details = f"; {log} contains the details" if last else ""
+    return f"its kernel did not start ({last or error}): install the packages again with `make setup`{details}"
+
+
+def _cause_of_death(code: int | None) -> str:
+    if code == _KILLED:
+        return (
+            "its kernel was killed, most likely because the machine ran out of memory: "
+            "use fewer rows or a smaller model, or a larger machine"
+        )
+    if code is not None and code < 0:
+        return (
+            f"its kernel crashed with {signal.Signals(-code).name}, most likely in a library's compiled code: "
+            "run the cell in JupyterLab to find the call"
+        )
+    ended = "ended" if code is None else f"ended with exit code {code}"
+    return f"its kernel {ended} in the middle of the cell: look for code that exits the process"

@@ -1,0 +1,112 @@
+"""What a run leaves for others to pick up: a folder with everything of it, for a pipeline's artifact and its page."""
+
+import base64
+import shutil
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from workshop.core.errors import explain_os_error
+from workshop.core.promotion.auc import percent
+from workshop.runner import report
+from workshop.runner.notebooks import RequestError
+from workshop.runner.summary import Summary
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a run can be published there, before it starts.
+
+    Raises:
+        RequestError: something is there already, which would get mixed up with it.
+        WorkshopError: the folder can't be read or made.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RequestError(f"{folder} is not empty: publish into a folder that is, or that does not exist yet.")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain_os_error(error) from error
+
+
+def publish(summary: Summary, folder: Path) -> None:
+    """Put the run's notebooks, report and `summary.json` into the folder, with what a pipeline's page takes:
+    `decision.md` and `decision.png`, both of them in one `summary.md`, and the notebooks as tests in `notebooks.xml`.
+
+    Raises:
+        WorkshopError: it can't be written there.
+    """
+    try:
+        shutil.copytree(Path(summary.report).parent, folder, dirs_exist_ok=True)
+        text = as_markdown(summary)
+        (folder / "decision.md").write_text(text, encoding="utf-8")
+        if picture := _decision_picture(summary):
+            (folder / "decision.png").write_bytes(base64.b64decode(picture))
+            text += f"\n![The decision: both ROC curves, and the difference in AUC](data:image/png;base64,{picture})\n"
+        (folder / "summary.md").write_text(text, encoding="utf-8")
+        (folder / "notebooks.xml").write_bytes(as_junit(summary))
+    except OSError as error:
+        raise explain_os_error(error) from error
+
+
+def as_markdown(summary: Summary) -> str:
+    """The decision in Markdown: the sentence, the figures, the guards and how the notebooks ended."""
+    lines = [f"## {_plain(summary.sentence)}", ""]
+    decision: dict[str, Any] = (summary.outcome or {}).get("decision", {})
+    for said in (decision.get("reason"), *decision.get("notes", [])):
+        lines += [_plain(said), ""] if said else []
+    lines += _figures(decision)
+    if guards := decision.get("guards"):
+        lines += ["| guard | | finding |", "|---|---|---|"]
+        lines += [_row(guard["name"], "✓" if guard["passed"] else "✗ no", guard["finding"]) for guard in guards]
+        lines.append("")
+    lines += ["| notebook | ended | seconds |", "|---|---|---|"]
+    lines += [_row(each.name, each.status, "" if each.seconds is None else each.seconds) for each in summary.notebooks]
+    lines += ["", f"Run `{summary.run_id}` of {_plain(summary.model)}, commit `{summary.git_commit}`.", ""]
+    return "\n".join(lines)
+
+
+def as_junit(summary: Summary) -> bytes:
+    """The notebooks as test cases, in the XML that every build server reads."""
+    suite = ElementTree.Element("testsuite", name=f"workshop run, {summary.action}", tests=str(len(summary.notebooks)))
+    for each in summary.notebooks:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname="notebooks", name=each.name, time=str(each.seconds or 0)
+        )
+        if each.status == "not run":
+            ElementTree.SubElement(case, "skipped")
+        elif each.status != "succeeded":
+            message = each.error.message if each.error else summary.sentence
+            ElementTree.SubElement(case, "failure", message=message).text = each.error.source if each.error else message
+    suite.set("failures", str(len(suite.findall(".//failure"))))
+    suite.set("skipped", str(len(suite.findall(".//skipped"))))
+    return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True))
+
+
+def _figures(decision: dict[str, Any]) -> list[str]:
+    """AUC and the difference, for as much of it as was computed."""
+    rows = []
+    if decision.get("auc_candidate") is not None:
+        rows.append(_row("AUC, candidate", f"{decision['auc_candidate']:.4f}"))
+    if decision.get("difference") is not None:
+        rows += [
+            _row("AUC, champion", f"{decision['auc_champion']:.4f}"),
+            _row("difference", f"{decision['difference']:+.4f}"),
+            _row(f"at least ({percent(decision['confidence'])} sure)", f"{decision['lower_bound']:+.4f}"),
+        ]
+    return ["| figure | |", "|---|---|", *rows, ""] if rows else []
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(_plain(cell) for cell in cells)} |"
+
+
+def _plain(text: object) -> str:
+    """Text as it stands: none of it is Markdown, and a table's cell stays one."""
+    escaped = "".join(f"\\{character}" if character in "\\`*_{}[]<>#|" else character for character in str(text))
+    return escaped.replace("\n", " ")
+
+
+def _decision_picture(summary: Summary) -> str:
+    """The first picture of 1_3, in base64; empty where it has drawn none."""
+    drawn = report.decision_pictures(summary)
+    return drawn[0].png if drawn else ""

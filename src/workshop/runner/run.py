@@ -1,0 +1,197 @@
+"""A run: the notebooks in order, somewhere, and what it leaves behind here."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
+from workshop.core.provenance import find_commit
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.slots import Slots, open_slots
+from workshop.core.settings import PREPARATION, TRAINING, Settings, current_settings
+from workshop.runner import interruption, notebooks, report
+from workshop.runner.local import LocalTarget
+from workshop.runner.notebooks import Notebook, RequestError
+from workshop.runner.plan import Executed, Plan, Progress, Request, Target
+from workshop.runner.summary import EXIT_CODES, Summary
+
+_DECLARED = {
+    PREPARATION: {"run_name"},
+    TRAINING: {"run_name", "model_name"},
+    report.EVALUATION: {"run_name", "model_name", "devops_action", "compare_only"},
+    notebooks.SCORING: {"run_name", "model_name", "slot"},
+}
+"""What each of the kit's notebooks must take from a run: without one of these it would do something else unnoticed."""
+_OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
+
+
+def run(request: Request, progress: Progress) -> Summary:
+    """Execute the notebooks and write the executed notebooks, the report and `summary.json` into the run's folder.
+
+    Returns:
+        The summary; a notebook that failed, or an interruption, is in it and not raised.
+
+    Raises:
+        WorkshopError: nothing could be run: a wrong parameter, no store, no space.
+    """
+    target = _target(request)
+    chosen = notebooks.select(request.notebooks, request.scoring)
+    parameters = _parameters(request, chosen)
+    model_name = str(request.parameters.get("model_name", Parameters().model_name))
+    commit, problem = find_commit()
+    if problem:
+        progress.said(problem)
+    target.reach(progress)
+    slots = open_slots(mlflow_store.connect(), model_name)
+    target.get_ready()
+    return carry_out(target, request, chosen, parameters, slots, commit, progress, problem)
+
+
+def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
+    target: Target,
+    request: Request,
+    chosen: list[Notebook],
+    parameters: dict[str, dict[str, Any]],
+    slots: Slots,
+    commit: str,
+    progress: Progress,
+    commit_problem: str = "",
+) -> Summary:
+    """Do what has been checked and prepared, and write down what came of it; see `run`."""
+    started, clock = datetime.now(UTC), time.monotonic()
+    before = slots.holders()
+    folder = _make_folder(current_settings(), started, safe_run_name(request.run_name))
+    plan = Plan(request, chosen, parameters, slots.model_name, commit, folder, commit_problem)
+    # What has been done is written down, whoever is in a hurry.
+    with target.executed(plan, progress) as executed, interruption.undisturbed():
+        return _write_down(plan, executed, slots, before, started, clock)
+
+
+def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
+    plan: Plan,
+    executed: Executed,
+    slots: Slots,
+    before: dict[str, str | None],
+    started: datetime,
+    clock: float,
+) -> Summary:
+    request, folder = plan.request, plan.folder
+    before = executed.slots_before or before
+    after = _holders_or(before, slots) if executed.over and _may_have_moved_a_slot(executed) else before
+    status, sentence = _what_came_of_it(executed, before, after)
+    summary = Summary(
+        run_id=folder.name,
+        run_name=safe_run_name(request.run_name),
+        action=request.action.value,
+        target=request.target,
+        model=slots.model_name,
+        status=status,
+        sentence=sentence,
+        exit_code=EXIT_CODES[status],
+        started=(executed.started or started).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 2) if executed.seconds is None else executed.seconds,
+        git_commit=plan.commit,
+        commit_problem=plan.commit_problem,
+        data_version=executed.data_version,
+        notebooks=executed.results,
+        outcome=executed.outcome,
+        slots_before=before,
+        slots_after=after,
+        report=str(folder / "report.html"),
+        run_page=executed.run_page,
+    )
+    try:
+        report.write(summary, Path(summary.report))
+        summary.write(folder / "summary.json")
+    except OSError as error:
+        where = f" ({summary.run_page})" if summary.run_page else ""
+        raise WorkshopError(
+            f"{sentence.rstrip('.')}{where}; but nothing of it could be kept: {explain_os_error(error)}"
+        ) from error
+    return summary
+
+
+def _what_came_of_it(
+    executed: Executed, before: dict[str, str | None], after: dict[str, str | None]
+) -> tuple[Any, str]:
+    """The run's status and its sentence."""
+    status, sentence = executed.status, executed.sentence
+    if status == "done" and executed.outcome is not None:
+        return executed.outcome["status"], executed.outcome["sentence"]
+    for slot in ("production", "staging"):
+        if status in ("failed", "interrupted") and after[slot] != before[slot]:
+            sentence = f"{sentence} Before that, version {after[slot]} took {slot.capitalize()}."
+    return status, sentence
+
+
+def _may_have_moved_a_slot(executed: Executed) -> bool:
+    """Whoever stops a run does not wait for a registry that has no news."""
+    evaluated = any(each.name == report.EVALUATION and each.status != "not run" for each in executed.results)
+    return executed.status != "interrupted" or evaluated
+
+
+def _target(request: Request) -> Target:
+    if request.target == "databricks":
+        from workshop.databricks.target import DatabricksTarget  # noqa: PLC0415  # its SDK takes a second
+
+        return DatabricksTarget(request)
+    return LocalTarget()
+
+
+def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str, Any]]:
+    """Each notebook's parameters: those given, and the run's own for the notebooks that declare them."""
+    for name, option in _OPTIONS.items():
+        if name in request.parameters:
+            raise RequestError(f"The parameter {name} has an option of its own: use {option} instead of -p.")
+    asked = dict(request.parameters)
+    if request.target == "local" and asked.get("source_folder"):
+        asked["source_folder"] = str(Path(asked["source_folder"]).absolute())  # kernels run in another folder
+    given = notebooks.check_parameters(chosen, asked)
+    own = {
+        "run_name": request.run_name,
+        "devops_action": request.action.value,
+        "compare_only": request.compare_only,  # given even where it is off: a cell may turn it on
+        # CD must not quietly score with anything else, not even where nothing has been promoted.
+        **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
+    }
+    declared = {notebook.name: set(notebook.declared()) for notebook in chosen}
+    parameters = {
+        notebook.name: {
+            **{name: value for name, value in own.items() if name in declared[notebook.name]},
+            **given[notebook.name],
+        }
+        for notebook in chosen
+    }
+    for notebook in chosen:
+        if missing := sorted(_DECLARED.get(notebook.name, set()) - declared[notebook.name]):
+            raise RequestError(
+                f"The notebook {notebook.name} declares no parameter {missing[0]}, which a run gives it: put it into "
+                "the cell tagged `parameters`, and the tag back on that cell if it was lost."
+            )
+        notebook.require_kept(parameters[notebook.name])
+    return parameters
+
+
+def _holders_or(before: dict[str, str | None], slots: Slots) -> dict[str, str | None]:
+    """Who holds the slots now; what was known before where the store has gone away meanwhile."""
+    try:
+        return slots.holders()
+    except WorkshopError:
+        return before
+
+
+def _make_folder(settings: Settings, started: datetime, run_name: str) -> Path:
+    """A folder of this run's own, named after its start; a second run within the second gets the next number."""
+    stem = f"{started:%Y%m%dT%H%M%SZ}-{run_name}"
+    for number in range(1, 1000):
+        folder = settings.runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise explain_os_error(error) from error
+        return folder
+    raise WorkshopError(f"A thousand runs named {run_name} have started within this second: start fewer.")

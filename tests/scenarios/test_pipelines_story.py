@@ -1,0 +1,161 @@
+"""Parts 3 to 5 of the workshop, lived through on the command line: push, pull request, CI, pull request, CD.
+
+And what the people in the room try next: CD by hand on their own branch, a merge that makes no better model, a merge of
+documentation.
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from azure_devops_local.run_store import Runs
+from tests.support.clones import copy_training_cell
+from tests.support.commands import latest_summary, status
+from tests.support.participant import NOTEBOOKS, git, reword, said, stand_in_a_clone
+from workshop.core.data.delta_folder import DeltaFolder
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.slots import Slot, open_slots
+
+PATIENCE = 300
+"""Seconds for a run that takes twenty; only something broken needs them."""
+pytestmark = [pytest.mark.integration, pytest.mark.long]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A participant's clone, in which she stands after her first `make cd`; what still runs at the end is stopped."""
+    shutil.copytree(delivered, home)
+    folder = stand_in_a_clone(tmp_path / "clone", monkeypatch)
+    # CI runs the tests of core, which is what the suite that this is part of does at this very time: a few will do.
+    for module in sorted((folder / "tests" / "core").glob("test_*.py"))[3:]:
+        module.unlink()
+    git("commit", "--all", "--message", "Keep a few tests")
+    yield folder
+    said("devops", "stop")
+
+
+def held(slot: Slot) -> str | None:
+    """The version that holds a slot."""
+    return open_slots(mlflow_store.connect(), "wine_quality").holder(slot)
+
+
+def production() -> str | None:
+    """The version that holds Production."""
+    return held(Slot.PRODUCTION)
+
+
+def finished(number: int) -> tuple[str, str, str]:
+    """Pipeline, branch and result of a run, when it does not go on without a person any more."""
+    for _ in range(PATIENCE * 5):
+        run = Runs().load(number)
+        if run.state in ("completed", "waiting for approval"):
+            return run.pipeline, run.branch, run.result or run.state
+        threading.Event().wait(0.2)
+    raise AssertionError(f"{run.title} is still {run.state} after {PATIENCE} seconds")
+
+
+def issues_of(number: int) -> list[str]:
+    """The warnings and errors of a run's steps."""
+    jobs = [job for stage in Runs().load(number).stages for job in stage.jobs]
+    return [issue.text for job in jobs for step in job.steps for issue in step.issues]
+
+
+def test_parts_3_to_5_of_the_workshop(clone: Path, home: Path) -> None:
+    assert status()["slots"]["production"]["version"] == "1"
+    said("devops", "start")
+    part_3_a_push_is_tested(clone)
+    part_4_better_training_code_goes_through_ci()
+    part_5_the_better_model_takes_production(home)
+    a_merge_of_documentation_starts_nothing(clone)
+
+
+def part_3_a_push_is_tested(clone: Path) -> None:
+    git("switch", "--create", "dev-ana")
+    reword("part_1_1_data_prep", "Three sentences more.")
+    copy_training_cell(clone / NOTEBOOKS)
+    git("commit", "--all", "--message", "Train the better model")
+    assert "workshop_unit_test.yml" in git("push", "workshop", "dev-ana")
+    assert finished(1) == ("workshop_unit_test.yml", "dev-ana", "succeeded")
+    assert Runs().numbers() == [1]
+
+
+def part_4_better_training_code_goes_through_ci() -> None:
+    said("devops", "pr", "create", "--source", "dev-ana", "--target", "integration")
+    assert "ci.yml" in said("devops", "pr", "complete", "1")
+    assert finished(2) == ("ci.yml", "integration", "succeeded")
+    (_, request) = json.loads(said("devops", "pr", "list", "--json"))
+    assert (request["source"], request["target"], request["status"]) == ("integration", "main", "active")
+    assert "The candidate is better: AUC" in request["description"].replace("\\", "")
+    assert "base64" not in request["description"]
+    assert production() == "1"
+
+
+def part_5_the_better_model_takes_production(home: Path) -> None:
+    staged = held(Slot.STAGING)
+    assert "somebody else" in said("devops", "pr", "complete", "2", code=1)
+    assert "cd.yml" in said("devops", "pr", "complete", "2", "--as", "Bob")
+    assert finished(3) == ("cd.yml", "main", "waiting for approval")
+    assert production() == "1"
+    said("devops", "approve", "3", "--as", "Bob")
+    said("devops", "watch", "--until-idle")
+    assert finished(3) == ("cd.yml", "main", "succeeded")
+    promoted = production()
+    assert promoted is not None and staged is not None
+    assert int(promoted) > int(staged) > 1
+    assert open_slots(mlflow_store.connect(), "wine_quality").archived() == ["1"]
+    assert latest_summary(home)["git_commit"] == git("ls-remote", "workshop", "main").split()[0]
+    said("run", "--notebooks", "1_4")
+    predictions = DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
+    assert set(predictions["model_version"]) == {promoted}
+
+
+def a_merge_of_documentation_starts_nothing(clone: Path) -> None:
+    git("fetch", "workshop")
+    git("switch", "--create", "dev-cleo", "workshop/main")
+    (clone / "docs" / "reference.md").write_text("Shorter.\n", encoding="utf-8")
+    git("commit", "--all", "--message", "Shorten the reference")
+    git("push", "workshop", "dev-cleo")
+    said("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")
+    said("devops", "pr", "complete", "3", "--as", "Ana")
+    assert Runs().numbers() == [1, 2, 3]
+
+
+@pytest.mark.thorough
+def test_a_merge_that_makes_no_better_model_succeeds_with_issues(clone: Path, home: Path) -> None:
+    said("devops", "start")
+    git("switch", "--create", "dev-cleo")
+    reword("part_1_1_data_prep", "Nothing of this changes the model.")
+    git("push", "workshop", "dev-cleo")
+    assert finished(1) == ("workshop_unit_test.yml", "dev-cleo", "succeeded")
+    said("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")
+    said("devops", "pr", "complete", "1", "--as", "Ana")
+    assert finished(2) == ("cd.yml", "main", "waiting for approval")
+    said("devops", "approve", "2", "--as", "Bob")
+    said("devops", "watch", "--until-idle")
+    assert finished(2) == ("cd.yml", "main", "succeeded with issues")
+    assert any("is not better than version 1; Production is untouched." in text for text in issues_of(2))
+    assert production() == "1"
+    # Through CI it does not come as far: there it fails, and says why.
+    said("devops", "pr", "create", "--source", "dev-cleo", "--target", "integration", "--as", "Cleo")
+    said("devops", "pr", "complete", "2")
+    assert finished(3) == ("ci.yml", "integration", "failed")
+    assert any("is not better than version 1" in text for text in issues_of(3))
+    assert len(json.loads(said("devops", "pr", "list", "--json"))) == 2
+
+
+@pytest.mark.thorough
+def test_cd_by_hand_on_a_branch_of_ones_own_promotes_nothing(clone: Path, home: Path) -> None:
+    git("switch", "--create", "dev-ana")
+    copy_training_cell(clone / NOTEBOOKS)
+    git("commit", "--all", "--message", "Train the better model")
+    compared = said("pipelines", "run", "cd.yml")
+    assert "is better than version 1, but this run only compares; Production is untouched." in compared
+    assert latest_summary(home)["status"] == "compared"
+    assert production() == "1"
+    meant = said("pipelines", "run", "cd.yml", "--param", "promoteFromThisBranch=true", "--approve")
+    assert "is promoted to Production; version 1 is archived." in meant
+    assert production() == "3"

@@ -1,0 +1,380 @@
+"""What the kit asks of a registry, of each kind of registry that it is made for."""
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.ensemble import RandomForestClassifier
+
+from databricks_local.mlflow_server import mlflow_server
+from tests.conftest import isolated
+from tests.support.commands import workshop
+from tests.support.concurrent_runs import Entry, Nursery
+from tests.support.faulty_proxy import How, faulty_proxy
+from tests.support.faulty_registry import MOST_CALLS, after_the_next_run, fresh_models
+from tests.support.models import MODEL, refusal
+from tests.support.postgres import postgres
+from tests.support.servers import AuthenticatedServer, authenticated_mlflow_server
+from workshop.core.data import datasets
+from workshop.core.data.delta_table import Snapshot
+from workshop.core.data.schemas import FEATURES, TARGET
+from workshop.core.errors import WorkshopError
+from workshop.core.parameters import Parameters
+from workshop.core.promotion import evaluate, manual
+from workshop.core.promotion.evaluate import act, judge
+from workshop.core.promotion.gate import Terms
+from workshop.core.promotion.history import History
+from workshop.core.promotion.judgement import Judgement
+from workshop.core.promotion.replay import replay
+from workshop.core.registry import mlflow_store
+from workshop.core.registry.model import log_candidate
+from workshop.core.registry.slots import Slot, open_slots
+from workshop.core.settings import current_settings
+
+pytestmark = pytest.mark.integration
+
+ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 2
+STRIDE_OF_A_QUICK_TEST = 12
+PASSWORD = "a-participants-password"
+EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with PostgreSQL"
+
+
+@pytest.fixture(scope="module")
+def server_of(
+    tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path
+) -> Iterator[Callable[[str], str | None]]:
+    """Starts a kind of server when a test first asks for it, and keeps it for all tests of this module.
+
+    A parametrized fixture would start one again for each test that names its parameters itself.
+    """
+    serving: dict[str, str | None] = {EMBEDDED: None}
+    with ExitStack() as running:
+
+        def uri(kind: str) -> str | None:
+            if kind not in serving:
+                folder = tmp_path_factory.mktemp("registry")
+                with isolated(folder / "home", user_home):
+                    if kind == SQLITE:
+                        shutil.copy(fresh_store, folder)
+                        backend = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+                    else:
+                        backend = running.enter_context(postgres())
+                    serving[kind] = running.enter_context(mlflow_server(folder, backend, hands_out_artifacts=False))
+            return serving[kind]
+
+        yield uri
+
+
+@pytest.fixture(params=[EMBEDDED, SQLITE, POSTGRESQL])
+def server_uri(request: pytest.FixtureRequest, server_of: Callable[[str], str | None]) -> str | None:
+    """A server that all tests of this module share, or None for the embedded store."""
+    if request.param == SQLITE and not request.config.getoption("--thorough"):
+        pytest.skip("`make thorough` tries it; test_server delivers to one")
+    return server_of(request.param)
+
+
+@pytest.fixture
+def registry_uri(server_uri: str | None, home: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The registry that the environment names in this test; where it is embedded, one without any content."""
+    if server_uri is None:
+        home.mkdir()
+        shutil.copy(fresh_store, home)
+        return mlflow_store.embedded_uri(current_settings())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server_uri)
+    return server_uri
+
+
+@pytest.fixture
+def model_name(request: pytest.FixtureRequest) -> str:
+    """A registered model of this test's own, as others use the same server."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+
+
+@pytest.fixture(scope="module")
+def wines() -> pd.DataFrame:
+    """Enough of either class for a verdict."""
+    return datasets.prepare(datasets.without_duplicates(datasets.read_originals()).head(400))
+
+
+def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: int) -> str:
+    """Fit a small classifier and register it as the kit does; gives its version."""
+    parameters = Parameters(model_name=model_name, run_name=f"seed-{seed}")
+    mlflow_store.use_experiment(client, model_name, parameters.run_name)
+    with mlflow.start_run() as run:
+        classifier = RandomForestClassifier(5, random_state=seed).fit(wines[FEATURES], wines[TARGET])
+    return log_candidate(classifier, run.info.run_id, wines, "development@0", parameters)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether every call is to fail on every registry; test_swap does it on the embedded one every time."""
+    return bool(request.config.getoption("--thorough"))
+
+
+def calls(start: int, every: bool) -> range:
+    """The calls that fail: all of them, or some, which are others for each registry and each fault."""
+    return range(1 if every else start, MOST_CALLS, 1 if every else STRIDE_OF_A_QUICK_TEST)
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Where processes come from; not before somebody needs one."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def entry(registry_uri: str, model_name: str, wines: pd.DataFrame) -> Entry:
+    """Version 1, which has learned nothing, holds Production, and 2 is better; 3 is 2 again."""
+    client = mlflow_store.connect()
+    by_chance = wines.assign(**{TARGET: np.random.default_rng(0).permutation(wines[TARGET])})
+    for seed, learned in ((0, by_chance), (1, wines), (1, wines)):
+        register(client, model_name, learned, seed)
+    open_slots(client, model_name).assign(Slot.PRODUCTION, "1")
+    return Entry(model_name, "2", Snapshot("production", 0, wines), Terms(detectable_improvement=0.4))
+
+
+@pytest.fixture
+def judgement(entry: Entry) -> Judgement:
+    """Of the entry, made once: it is the same for each copy of the model."""
+    made = judge(entry.contest(open_slots(MlflowClient(), entry.model_name)))
+    assert made.decision.verdict == "better", made.decision.reason
+    return made
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This test's environment, for a process of its own."""
+    return {**os.environ, **more}
+
+
+@pytest.mark.parametrize("kind", ["alias", "stage"])
+def test_promote_reject_roll_back_override_and_replay(
+    registry_uri: str, entry: Entry, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_SLOTS", kind)
+    client = mlflow_store.connect()
+    assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == registry_uri
+    slots = open_slots(client, entry.model_name)
+    if kind == "stage":
+        slots.assign(Slot.PRODUCTION, "1")
+
+    def answers() -> list[float]:
+        found: list[float] = mlflow.pyfunc.load_model(slots.uri(Slot.PRODUCTION)).predict(entry.rows.frame).tolist()
+        return found
+
+    def enter(candidate: str) -> str:
+        contest = replace(entry, candidate=candidate).contest(slots)
+        return act(contest, judge(contest)).status
+
+    before = answers()
+    assert enter("2") == "promoted"
+    assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
+    better = answers()
+    assert enter("3") == "not better"
+    manual.roll_back(slots, reason="The panel disagrees.")
+    assert answers() == before
+    assert enter("2") == "promoted"
+    manual.override(slots, "3", "The cellar master likes the number.")
+    assert answers() == better
+    assert slots.holders() == {"production": "3", "staging": None, "previous": "2"}
+    events = History(client, entry.model_name).events()
+    assert [event.kind for event in events] == ["promotion", "rejection", "rollback", "promotion", "override"]
+    monkeypatch.setattr(datasets, "rows_compared_on", lambda label: entry.rows)
+    assert [replay(client, entry.model_name, event) for event in events if event.decision] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    "server_uri", [pytest.param(EMBEDDED, marks=pytest.mark.thorough), SQLITE, POSTGRESQL], indirect=True
+)
+def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
+    server_uri: str | None, nursery: Nursery, entry: Entry, judgement: Judgement, thorough: bool
+) -> None:
+    made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
+    held_after_the_fault, held_after_the_next_run = set(), set()
+    tried = calls(5 if server_uri is None else 5 if "sqlite" in entry.model_name else 8, thorough)
+    steps = 0
+    for call in tried:
+        slots = made_ready()
+        killed = nursery.killed_at(call, environment(), replace(entry, model_name=slots.model_name), judgement)
+        held_after_the_fault.add(slots.holder(Slot.PRODUCTION))
+        held_after_the_next_run.add(after_the_next_run(slots))
+        if not killed:
+            break
+        steps += 1
+    print(f"kill -9: at {steps} calls")
+    assert not killed and call > 12
+    assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
+
+
+def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_again(
+    server_uri: str | None, nursery: Nursery, entry: Entry, tmp_path: Path, thorough: bool
+) -> None:
+    made_ready = fresh_models(MlflowClient(), "1", "2", "3", of=entry.model_name)
+    rounds = ROUNDS if thorough else ROUNDS_OF_A_QUICK_TEST
+    models = [made_ready() for _ in range(rounds)]
+    # Two processes of one machine where the store is the home's own, two machines where they share a server.
+    homes = [{}, {}] if server_uri is None else [{"WORKSHOP_HOME": str(tmp_path / name)} for name in ("ours", "theirs")]
+    entries = [
+        [replace(entry, model_name=slots.model_name, candidate=candidate) for slots in models] for candidate in "23"
+    ]
+    reports = nursery.raced([environment(**each) for each in homes], entries)
+    for slots, *both in zip(models, *reports, strict=True):
+        assert sorted(report.status for report in both) == ["not better", "promoted"]
+        winner, loser = ("2", "3") if both[0].status == "promoted" else ("3", "2")
+        assert slots.holders() == {"production": winner, "staging": None, "previous": "1"}
+        history = History(slots.client, slots.model_name)
+        assert {(event.kind, event.version, event.champion) for event in history.events()} == {
+            ("promotion", winner, "1"),
+            ("rejection", loser, winner),
+        }
+        assert history.pending() == []
+        (told,) = [report.notes for report in both if report.status == "not better"]
+        assert any(f"from version 1 to version {winner}" in note and "compared again" in note for note in told)
+    won = sum(report.status == "promoted" for report in reports[0])
+    print(f"two at the same time: {rounds} rounds, won {won} to {rounds - won}, no update lost")
+
+
+@pytest.mark.parametrize(
+    ("server_uri", "how"),
+    [
+        (SQLITE, "lost answer"),
+        (SQLITE, "hang"),
+        (POSTGRESQL, "500"),
+        pytest.param(POSTGRESQL, "lost answer", marks=pytest.mark.thorough),  # test_swap loses them each time
+    ],
+    indirect=["server_uri"],
+)
+def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_run_cleans_up(
+    server_uri: str, entry: Entry, judgement: Judgement, how: How, thorough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One attempt and one second, so that a test of what happens when a server is out of order does not take all day.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    held_after_the_fault, held_after_the_next_run, steps = set(), set(), 0
+    with faulty_proxy(server_uri, counted="/api/2.0/mlflow/") as proxy:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
+        made_ready = fresh_models(mlflow_store.connect(), "1", "2", of=entry.model_name)
+        for request in calls({"lost answer": 1, "hang": 4, "500": 6}[how], thorough):
+            slots = made_ready()
+            contest = replace(entry, model_name=slots.model_name).contest(slots)
+            proxy.fail(request, how)
+            with suppress(WorkshopError):
+                act(contest, judgement)
+            struck = proxy.struck.is_set()
+            proxy.heal()
+            held_after_the_fault.add(slots.holder(Slot.PRODUCTION))
+            held_after_the_next_run.add(after_the_next_run(slots))
+            if not struck:
+                break
+            steps += 1
+    print(f"{how}: at {steps} requests")
+    assert not struck and request > 12
+    assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
+
+
+@pytest.mark.parametrize("server_uri", [POSTGRESQL], indirect=True)
+def test_long_reasons_fill_no_column_of_a_database_that_counts(server_uri: str, entry: Entry) -> None:
+    slots = open_slots(mlflow_store.connect(), entry.model_name)
+    for number in range(7):
+        manual.override(slots, "21"[number % 2], "😀" * manual.LONGEST_REASON)
+    history = History(slots.client, entry.model_name)
+    assert [event.state for event in history.events()] == 7 * ["done"]
+    assert history.events()[-1].reason == "😀" * manual.LONGEST_REASON
+    assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
+
+
+# A server that asks who you are, and ones that let nobody in
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path, wines: pd.DataFrame
+) -> Iterator[AuthenticatedServer]:
+    """A server that lets nobody in without a name, with two versions and a participant who may read and no more."""
+    folder = tmp_path_factory.mktemp("guarded")
+    shutil.copy(fresh_store, folder)
+    with isolated(folder, user_home), ExitStack() as running:
+        # Before the server asks who anybody is, which it takes its time for.
+        client = mlflow_store.connect()
+        for seed in (0, 1):
+            register(client, MODEL, wines, seed)
+        open_slots(client, MODEL).assign(Slot.PRODUCTION, "1")
+        backend = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+        server = running.enter_context(authenticated_mlflow_server(folder, backend))
+        server.create_user("participant", PASSWORD)
+        yield server
+
+
+@pytest.mark.thorough  # such a server takes its time for every request
+def test_somebody_without_rights_gets_one_sentence_and_production_stays(
+    guarded: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", guarded.uri)
+    with refusal("does not know you", "MLFLOW_TRACKING_USERNAME"):
+        mlflow_store.connect()
+    who = {"MLFLOW_TRACKING_USERNAME": "participant", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+    refused = workshop("promote", "2", "--reason", "I like it.", **who)
+    assert refused.code == 1
+    assert "MLflow could not" in refused.err and "its server does not let you: ask whoever runs it" in refused.err
+    assert "Traceback" not in refused.out + refused.err
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "participant")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    assert open_slots(mlflow_store.connect(), MODEL).holder(Slot.PRODUCTION) == "1"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that is there, and answers whatever it is asked with the same status."""
+
+    status: int
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else self.status)
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815  # the library's
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, ["does not know you", "MLFLOW_TRACKING_USERNAME"]),
+        (403, ["does not let you", "ask whoever runs it"]),
+        (404, ["older MLflow", "update it"]),
+    ],
+)
+def test_a_server_that_answers_nothing_else_is_one_sentence(
+    status: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Refusing,), {"status": status}))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        with refusal(*said):
+            mlflow_store.connect()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,149 @@
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.support.models import refusal
+from workshop.core.errors import WorkshopError
+from workshop.core.registry import mlflow_store
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port on which connections are taken and nothing is ever said."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield int(listener.getsockname()[1])
+
+
+class Server(ThreadingHTTPServer):
+    """Answers `health` to a health check, and `otherwise` to everything else; silence where it is None."""
+
+    daemon_threads = True
+
+    def __init__(self, health: int | None = 200, otherwise: int | None = 500) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.health, self.otherwise = health, otherwise
+        self.asked: list[str] = []
+        self.closing = threading.Event()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        status = self.server.health if self.path == "/health" else self.server.otherwise
+        if status is None:
+            self.server.closing.wait()
+            return
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>\n<h1>Welcome</h1>\n</html>")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The server that the environment names."""
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", running.uri)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        yield running
+        running.closing.set()
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.integration
+def test_a_server_that_is_down_is_named(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"http://127.0.0.1:{closed_port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with refusal(f"no MLflow server at {uri}", "start it", "unset MLFLOW_TRACKING_URI"):
+        mlflow_store.connect()
+
+
+@pytest.mark.integration
+def test_a_server_that_never_answers_is_given_up(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"http://127.0.0.1:{silent_port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr(mlflow_store, "_SECONDS_TO_ANSWER", 0.2)
+    with refusal(uri, "did not answer within 0.2 seconds", "unset MLFLOW_TRACKING_URI"):
+        mlflow_store.connect()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_that_is_ill_is_named(server: Server, status: int) -> None:
+    server.health = status
+    with refusal(server.uri, f"error {status}", "unset MLFLOW_TRACKING_URI"):
+        mlflow_store.connect()
+    assert server.asked == ["/health"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("status", [200, 403, 404, 500], ids=lambda status: f"{status}")
+def test_a_server_that_is_no_mlflow_server_is_explained(server: Server, status: int) -> None:
+    server.otherwise = status
+    with refusal("MLflow could not open its store"):
+        mlflow_store.connect()
+    assert len(server.asked) > 1
+
+
+@pytest.mark.integration
+def test_a_server_that_stops_answering_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    server.otherwise = None
+    with refusal("MLflow could not open its store"):
+        mlflow_store.connect()
+
+
+@pytest.mark.integration
+def test_a_gateway_without_a_health_page_may_be_an_mlflow_server(server: Server) -> None:
+    server.health = 404
+    with refusal("MLflow could not open its store"):
+        mlflow_store.connect()
+    assert any("experiments" in path for path in server.asked)
+
+
+@pytest.mark.integration
+def test_a_server_is_given_up_sooner_than_mlflow_would_unless_the_team_has_said_how_soon(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    with pytest.raises(WorkshopError):
+        mlflow_store.connect()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    assert int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) < 7
+
+
+def test_a_password_in_the_servers_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:hunter2@127.0.0.1:9")
+    with refusal("no MLflow server at http://127.0.0.1:9") as caught:
+        mlflow_store.connect()
+    assert "hunter2" not in str(caught.value)

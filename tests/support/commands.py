@@ -1,0 +1,75 @@
+"""Running `workshop` as a person does: in a process of its own, or in this one where that shows the same."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_words(self) -> str:
+        """The last line of the complaint, or of the output where there is none."""
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return lines[-1] if lines else ""
+
+
+def workshop(*arguments: str, **environment: str) -> Finished:
+    """Run `workshop …` to its end, with these environment variables besides the test's own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workshop", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "COLUMNS": "200", **environment},
+        check=False,
+        timeout=300,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def workshop_here(*arguments: str) -> Finished:
+    """Run `workshop …` in this process, which saves the seconds that another would import for."""
+    from workshop.cli.app import main
+
+    out, err = io.StringIO(), io.StringIO()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["workshop", *arguments])
+            patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which `workshop run` replaces
+            with pytest.raises(SystemExit) as ended:
+                main()
+    finally:  # also where a test plays a process that is killed
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert isinstance(ended.value.code, int)
+    return Finished(ended.value.code, out.getvalue(), err.getvalue())
+
+
+def status() -> dict[str, Any]:
+    """What `workshop status --json` says."""
+    answer = workshop("status", "--json")
+    assert answer.code == 0, answer.err
+    return dict(json.loads(answer.out))
+
+
+def latest_summary(home: Path) -> dict[str, Any]:
+    """The `summary.json` of the newest run."""
+    newest = max((home / "runs").iterdir(), key=lambda folder: folder.name)
+    return dict(json.loads((newest / "summary.json").read_text(encoding="utf-8")))

@@ -1,0 +1,20 @@
+"""What each of several processes does; it imports no more than it needs, since they all import it at once."""
+
+import multiprocessing
+import os
+from multiprocessing.synchronize import Barrier
+
+from workshop.core.registry import mlflow_store
+
+
+def connect_with_others(barrier: Barrier, home: str, answers: "multiprocessing.Queue[str]") -> None:
+    """Open the store in `home` at the same moment as the others, and answer with the first experiment's name."""
+    os.environ["WORKSHOP_HOME"] = home
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)  # of the test that started the fork server
+    barrier.wait()
+    try:
+        answers.put(mlflow_store.connect().search_experiments()[0].name)
+    except BaseException as error:
+        answers.put(repr(error))
+        raise

@@ -1,0 +1,190 @@
+"""Steps: what their output does, and that their processes end with them."""
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from azure_devops_local import run_store
+from azure_devops_local.agent import processes
+from tests.support import laptop
+from workshop.core.errors import WorkshopError
+
+PIPELINE = """
+steps:
+- checkout: none
+- bash: |
+{script}
+  displayName: one
+  name: one
+- bash: |
+{after}
+  displayName: two
+  condition: always()
+"""
+
+
+def run(tmp_path: Path, script: str, after: str = "true") -> run_store.Run:
+    indented = {
+        name: "\n".join(f"    {line}" for line in text.splitlines())
+        for name, text in (("script", script), ("after", after))
+    }
+    return laptop.execute(laptop.repository(tmp_path / "repository", PIPELINE.format(**indented)))
+
+
+def vso(command: str, text: str = "") -> str:
+    return f"echo '##vso[{command}]{text}'"
+
+
+def test_variables_that_a_step_sets_are_there_in_the_next(tmp_path: Path) -> None:
+    script = "\n".join(
+        [
+            vso("task.setvariable variable=plain", "a%3Bb%0Ac%5D%AZP25%25"),
+            vso("task.setvariable variable=out;isOutput=true", "1"),
+            vso("task.setvariable variable=token;issecret=true", "s3%3Bcret"),
+            'echo "still: $(plain)"',
+        ]
+    )
+    done = run(tmp_path, script, 'echo "$PLAIN|$(one.out)|${OUT-none}|${TOKEN-none}|$(token)"')
+    assert laptop.log_of(done, "two") == "a;b\nc]%%25|1|none|none|***\n"
+    assert "still: $(plain)" not in laptop.log_of(done, "one")  # the shell ran it as a command
+    assert "s3" not in laptop.log_of(done, "one")
+
+
+def test_secrets_are_masked_from_then_on_line_by_line(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        f"{vso('task.setsecret', 'first%0Asecond')}\necho a first b; echo second; "
+        "echo '##vso[task.logissue type=error]first'; echo '##vso[build.addbuildtag]second'",
+    )
+    assert laptop.log_of(done, "one").splitlines()[1:3] == ["a *** b", "***"]
+    assert laptop.steps_of(done)["one"].issues[0].text == "***"
+    assert done.tags == ["***"]
+
+
+@pytest.mark.parametrize(
+    ("command", "result", "said"),
+    [
+        (vso("task.complete result=Failed", "no good"), "failed", "no good"),
+        (vso("task.complete result=SucceededWithIssues"), "succeeded with issues", ""),
+        (vso("task.complete result=Succeeded") + "; exit 3", "failed", "exit code 3"),
+        (vso("task.complete result=SucceededWithIssues") + "; exit 1", "failed", "exit code 1"),
+        (vso("task.complete result=Perhaps"), "failed", "knows the results"),
+        (vso("task.logissue type=warning;sourcepath=a.py;linenumber=3", "odd"), "succeeded", "a.py:3: odd"),
+        (vso("task.logissue type=info", "x"), "failed", "warning and error"),
+        (vso("task.setvariable", "x"), "failed", "lacks variable"),
+        (vso("task.setvariable variable=Build.Reason", "x"), "failed", "read-only"),
+        (vso("task.unknown a=b"), "failed", "task.unknown is not done here"),
+        ("echo '##vso[task.setvariable'", "failed", "can't be read"),
+        (vso("task.uploadsummary", "not-there.md"), "failed", "no file"),
+        (vso("task.uploadsummary", "/etc/passwd"), "failed", "not in the job's own folder"),
+        (vso("build.uploadlog", "/etc/passwd"), "failed", "not in the job's own folder"),
+        (vso("artifact.upload artifactname=../x", "."), "failed", "can't be called"),
+        (vso("artifact.upload artifactname=x", "not-there"), "failed", "to publish"),
+        ("false; echo ok", "succeeded", ""),
+        ("kill -9 $$", "failed", "signal 9"),
+        (vso("task.setprogress value=50"), "succeeded", ""),
+    ],
+)
+def test_how_a_step_ends(tmp_path: Path, command: str, result: str, said: str) -> None:
+    step = laptop.steps_of(run(tmp_path, command))["one"]
+    assert step.result == result
+    assert said in "".join(issue.text for issue in step.issues)
+
+
+def test_what_a_step_leaves_with_the_run(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        "\n".join(
+            [
+                vso("task.setsecret", "s3cret"),
+                "echo '# Report s3cret' > report.md; mkdir -p out/deep; echo x > out/deep/x",
+                vso("task.uploadsummary", "report.md"),
+                vso("artifact.upload artifactname=kept;containerfolder=in/side", "out"),
+                vso("build.uploadlog", "report.md"),
+                vso("build.updatebuildnumber", "v9"),
+                vso("task.prependpath", "/first"),
+            ]
+        ),
+        'echo "$PATH"',
+    )
+    folder = run_store.Runs().folder_of(done.number)
+    assert [(folder / name).read_text(encoding="utf-8") for name in done.summaries] == ["# Report ***\n"]
+    assert done.artifacts == ["kept"]
+    assert (folder / "artifacts/kept/in/side/deep/x").is_file()
+    assert any("build number v9" in notice for notice in done.notices)
+    assert [path.read_text(encoding="utf-8") for path in folder.glob("logs/*uploaded*")] == ["# Report ***\n"]
+    assert laptop.log_of(done, "two").startswith("/first:")
+    assert not (folder / "work").exists()
+
+
+def test_a_script_may_print_anything(tmp_path: Path) -> None:
+    script = r"""
+printf 'bad \xff\xfe bytes\r\n'
+head -c 10000000 /dev/zero | tr '\0' x; echo
+echo '##[group]kept'; echo error >&2
+printf 'no end'
+"""
+    lines = laptop.log_of(run(tmp_path, script), "one").splitlines()
+    assert lines[0] == "bad �� bytes"
+    assert len(lines[1]) == 10_000_000
+    assert lines[2:] == ["##[group]kept", "error", "no end"]
+
+
+def test_issues_are_counted_up_to_ten(tmp_path: Path) -> None:
+    done = run(tmp_path, f"for i in {{1..30}}; do {vso('task.logissue type=warning', 'again')}; done")
+    assert len(laptop.steps_of(done)["one"].issues) == 10
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {"PATH": os.defpath, **more}
+
+
+def test_a_child_that_stays_behind_does_not_hold_the_step_up(tmp_path: Path) -> None:
+    lines: list[str] = []
+    script = "sleep 60 & echo $!; echo done"
+    began = time.monotonic()
+    assert processes.run(["bash", "-c", script], tmp_path, environment(), float("inf"), lines.append) == 0
+    assert time.monotonic() - began < 10
+    assert lines[1] == "done"
+    laptop.wait_until_gone(int(lines[0]))
+
+
+def test_whoever_is_stopped_may_clear_up_first(tmp_path: Path) -> None:
+    lines: list[str] = []
+    script = "trap 'echo cleared; exit 0' TERM; echo ready; while :; do read -t 5 < <(:) ; done"
+    with pytest.raises(processes.OutOfTimeError):
+        processes.run(["bash", "-c", script], tmp_path, environment(), time.monotonic() + 1, lines.append)
+    assert lines == ["ready", "cleared"]
+
+
+def test_whoever_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE", 0.2)
+    script = "trap '' TERM; echo $$; while :; do :; done"
+    lines: list[str] = []
+    with pytest.raises(processes.OutOfTimeError):
+        processes.run(["bash", "-c", script], tmp_path, environment(), time.monotonic() + 0.5, lines.append)
+    assert not psutil.pid_exists(int(lines[0]))
+
+
+def test_what_can_not_be_started_is_said(tmp_path: Path) -> None:
+    for command, folder, more in (
+        (["no-such-program"], tmp_path, {}),
+        (["bash"], tmp_path / "no", {}),
+        (["bash", "-c", "true"], tmp_path, {"BIG": "x" * 200_000}),
+    ):
+        with pytest.raises(WorkshopError, match="can't be started"):
+            processes.run(command, folder, environment(**more), float("inf"), print)
+
+
+@settings(max_examples=20)
+@given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\r\0"), max_size=60))
+def test_every_line_comes_through_whole(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    lines: list[str] = []
+    folder = tmp_path_factory.getbasetemp()
+    processes.run(["printf", "%s\n", text, "end"], folder, environment(), float("inf"), lines.append)
+    assert lines == [text, "end"]

@@ -1,0 +1,161 @@
+"""Variables: what is expanded, once; what reaches a step; what no log shows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azure_devops_local import run_store
+from azure_devops_local.agent import variables
+from azure_devops_local.agent.variables import Mask, Variable, Variables
+from workshop.core.errors import WorkshopError
+from workshop.core.settings import current_settings
+
+NAMES = st.sampled_from(["a", "B", "c.d", "none"])
+PIECES = st.lists(st.one_of(NAMES.map(lambda name: f"$({name})"), st.text(alphabet="$()ax \n", max_size=6)), max_size=6)
+TEXTS = PIECES.map("".join)
+# Secrets of asterisks can't be told from what stands in their place.
+SECRETS = st.text(alphabet="abc\n ;%", min_size=1, max_size=6).filter(str.strip)
+
+
+def run(branch: str = "main", **others: str) -> run_store.Run:
+    return run_store.Run(number=7, pipeline="cd.yml", branch=branch, commit="a" * 40, created=run_store.now(), **others)
+
+
+def written(**values: str) -> Variables:
+    known = Variables()
+    known.add(values, written=True)
+    return known
+
+
+@given(text=TEXTS, values=st.fixed_dictionaries(dict.fromkeys(("A", "b", "c.d"), TEXTS)))
+def test_data_is_put_in_once_and_never_looked_at_again(text: str, values: dict[str, str]) -> None:
+    known = Variables()
+    known.add(values)
+    expected = text
+    # What a marker stands for can't be mistaken for a macro, so putting values in last shows a single pass.
+    for number, name in enumerate(("a", "b", "c.d")):
+        for spelled in (name, name.upper()):
+            expected = expected.replace(f"$({spelled})", f"\ue000{number}\ue001")
+    for number, name in enumerate(("A", "b", "c.d")):
+        expected = expected.replace(f"\ue000{number}\ue001", values[name])
+    assert known.expand(text) == expected
+
+
+def test_what_is_written_may_refer_to_others_but_what_is_data_may_not() -> None:
+    known = written(a="<$(b)>", b="[$(data)]")
+    known.add({"data": "$(a)"})
+    assert known.get("A") == "<[$(a)]>"
+    assert known.expand("$(a) $(pwd) $(not.there)") == "<[$(a)]> $(pwd) $(not.there)"
+
+
+def test_a_circle_stays_as_it_is_written() -> None:
+    known = written(a="1$(b)", b="2$(a)", c="$(c)")
+    assert known.get("a") == "12$(a)"
+    assert known.get("c") == "$(c)"
+
+
+def test_a_variable_that_grows_without_bounds_is_refused() -> None:
+    known = written(v0="x" * 1000, **{f"v{n}": f"$(v{n - 1})" * 10 for n in range(1, 9)})
+    with pytest.raises(WorkshopError, match="longer than 100,000"):
+        known.get("v8")
+
+
+def test_a_step_gets_all_but_the_secrets_and_what_contains_them() -> None:
+    known = written(**{"Build.X": "1", "with space": "2", "with-dash": "3", "has": "is $(token)"})
+    known.put(Variable("token", "s3cret", secret=True))
+    assert known.environment() == {"BUILD_X": "1", "WITH_SPACE": "2", "WITH-DASH": "3"}
+    assert known.expand("$(has)") == "is s3cret"
+
+
+def test_a_read_only_variable_stays_as_it_is() -> None:
+    known = Variables([Variable("Build.Reason", "Manual", read_only=True)])
+    with pytest.raises(WorkshopError, match=r"Build\.Reason is read-only"):
+        known.put(Variable("build.reason", "PullRequest"))
+    assert known.get("Build.Reason") == "Manual"
+
+
+def test_an_expression_for_run_time_becomes_data() -> None:
+    known = written(out="$[ dependencies.A ]", plain="$[ no", secret="$[ secret ]")
+    known.add({"data": "$[ dependencies.A ]"})
+    mask = Mask()
+    mask.add("s3cret")
+    known.work_out(lambda text: "s3cret" if "secret" in text else f"$(plain) of{text}", mask)
+    assert known.get("out") == "$(plain) of dependencies.A "
+    assert known.get("plain") == "$[ no"
+    assert known.get("data") == "$[ dependencies.A ]"
+    assert "SECRET" not in known.environment()
+
+
+@given(secrets=st.lists(SECRETS, min_size=1, max_size=3), text=st.text(alphabet="abc ;%", max_size=40))
+def test_no_secret_is_ever_shown_nor_a_line_of_one(secrets: list[str], text: str) -> None:
+    mask = Mask()
+    for secret in secrets:
+        mask.add(secret)
+    for secret in secrets:
+        for line in filter(str.strip, [secret, *secret.splitlines()]):
+            assert line not in mask(f"{text}{line}{text}")
+
+
+def test_of_secrets_that_overlap_nothing_is_left() -> None:
+    mask = Mask()
+    mask.add("abc")
+    mask.add("cd")
+    assert mask("xabcdx abcabc") == "x***x ******"
+
+
+@pytest.mark.parametrize(
+    ("branch", "ref", "name"),
+    [
+        ("main", "refs/heads/main", "main"),
+        ("dev/ana", "refs/heads/dev/ana", "ana"),
+        ("refs/pull/12/merge", "refs/pull/12/merge", "merge"),
+    ],
+)
+def test_what_a_run_has_by_itself(branch: str, ref: str, name: str) -> None:
+    known = variables.predefined(run(branch, reason="individualCI", requested_for="Ana"))
+    assert known["Build.SourceBranch"] == ref
+    assert known["Build.SourceBranchName"] == name
+    assert known["Build.Reason"] == "IndividualCI"
+    assert known["Build.RequestedFor"] == "Ana"
+    assert known.get("System.PullRequest.PullRequestId") == ("12" if "pull" in ref else None)
+
+
+def test_a_build_number_as_the_pipeline_wants_it() -> None:
+    one = run()
+    assert variables.build_number(one, "") == f"{one.created:%Y%m%d}.7"
+    form = "$(Build.DefinitionName)_$(Date:yyyy-MM-dd)$(Rev:.r)$(Rev:rr)"
+    assert variables.build_number(one, form) == f"cd_{one.created:%Y-%m-%d}.707"
+
+
+def write_groups(text: str) -> None:
+    folder = current_settings().home / "devops"
+    folder.mkdir(parents=True)
+    (folder / variables.GROUPS_FILE).write_text(text, encoding="utf-8")
+
+
+def test_the_values_of_a_variable_group_stand_in_a_file() -> None:
+    write_groups("team: {host: example.org, key: {value: s3cret, secret: true}}\n")
+    host, key = variables.read_groups(["team"])
+    assert (host.name, host.value, host.secret) == ("host", "example.org", False)
+    assert (key.name, key.value, key.secret) == ("key", "s3cret", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "variable group team is not there: write"),
+        ("other: {a: b}\n", "variable group team is not there: write"),
+        ("team: {a: {secret: true}}\n", "line 1: `a` is neither"),
+        ("team: {a: [b]}\n", "line 1: `a` is neither"),
+        ("team: {a: b\n", "not YAML"),
+    ],
+)
+def test_a_variable_group_that_is_not_as_it_should_be(text: str, problem: str) -> None:
+    if text:
+        write_groups(text)
+    with pytest.raises(WorkshopError, match=problem):
+        variables.read_groups(["team"])
+
+
+def test_without_groups_no_file_is_needed() -> None:
+    assert variables.read_groups([]) == []

@@ -1,0 +1,203 @@
+"""Expressions: what they come to, and what is refused."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azure_devops_local.language.expressions import ExpressionError, as_text, check, evaluate, is_true, references
+
+SCOPE: dict[str, Any] = {
+    "variables": {"Build.SourceBranch": "refs/heads/main", "empty": "", "one": "1", "flag": "true"},
+    "parameters": {
+        "yes": True,
+        "no": False,
+        "count": 3,
+        "half": 0.5,
+        "names": ["a", "B"],
+        "object": {"Key": "v", "n": "2"},
+    },
+    "dependencies": {"CI": {"result": "Succeeded", "outputs": {"judge.better": "true"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("''", ""),
+        ("'it''s'", "it's"),
+        ("-1.5", -1.5),
+        (".5", 0.5),
+        ("variables.one", "1"),
+        ("variables['Build.SourceBranch']", "refs/heads/main"),
+        ("VARIABLES['build.sourcebranch']", "refs/heads/main"),
+        ("variables.missing", None),
+        ("variables.missing.further['down']", None),
+        ("parameters.names[1]", "B"),
+        ("parameters.names[7]", None),
+        ("parameters.names[-1]", None),
+        ("dependencies.CI.outputs['judge.better']", "true"),
+        ("eq('A', 'a')", True),
+        ("EQ(variables.flag, true)", True),
+        ("eq(true, 'false')", True),  # any text that is not empty is true
+        ("eq(parameters.no, '')", True),
+        ("eq(1, '1.0')", True),
+        ("eq(1, 'one')", False),
+        ("eq('1', 1)", True),
+        ("eq(null, '')", True),
+        ("eq(null, 0)", False),
+        ("eq(variables.missing, '')", True),
+        ("eq(parameters.names, parameters.names)", True),
+        ("eq(parameters.names, 'a')", False),
+        ("eq('a', parameters.names)", False),
+        ("ne('a', 'b')", True),
+        ("ne(1, 'x')", True),
+        ("gt(2, '1')", True),
+        ("ge('b', 'B')", True),
+        ("lt('a', 'b')", True),
+        ("le(3, parameters.count)", True),
+        ("and(true, 'x', 1)", True),
+        ("and(true, '')", False),
+        ("or(false, null, 0)", False),
+        ("or('', 'x')", True),
+        ("not('')", True),
+        ("not(parameters.names)", False),
+        ("xor(true, '')", True),
+        ("in('a', 'b', 'A')", True),
+        ("in(1, 'x', '2')", False),
+        ("notIn('a', 'b', 'c')", True),
+        ("contains(variables['Build.SourceBranch'], 'HEADS')", True),
+        ("contains('abc', 'd')", False),
+        ("containsValue(parameters.names, 'b')", True),
+        ("containsValue(parameters.object, 'V')", True),
+        ("containsValue('abc', 'b')", False),
+        ("startsWith('Refs', 'refs')", True),
+        ("endsWith('a.YML', '.yml')", True),
+        ("coalesce(variables.missing, '', 'last')", "last"),
+        ("coalesce(parameters.names, 'x')", ["a", "B"]),
+        ("coalesce(null, '')", None),
+        ("format('{0}-{1} {{{0}}}', 'a', 2)", "a-2 {a}"),
+        ("format('{0}', parameters.yes)", "True"),
+        ("join(', ', parameters.names)", "a, B"),
+        ("join(', ', 'alone')", "alone"),
+        ("lower('ÄB')", "äb"),
+        ("upper(parameters.yes)", "TRUE"),
+        ("trim('  x ')", "x"),
+        ("replace('a/b/c', '/', '-')", "a-b-c"),
+        ("replace('abc', '', '-')", "abc"),
+        ("split('a,b;c', ',;')", ["a", "b", "c"]),
+        ("length('abc')", 3),
+        ("length(parameters.names)", 2),
+        ("iif(parameters.no, 1, 'else')", "else"),
+        ("or(true, lt('a', parameters.names))", True),
+        ("and(false, lt('a', parameters.names))", False),
+        ("iif(true, 'x', lt('a', parameters.names))", "x"),
+        (" eq( 1 ,\n 1 ) ", True),
+    ],
+)
+def test_value(text: str, value: Any) -> None:
+    found = evaluate(text, SCOPE)
+    assert (found, type(found) is bool) == (value, type(value) is bool)
+
+
+def test_object_as_json() -> None:
+    assert json.loads(evaluate("convertToJson(parameters.object)", SCOPE)) == {"Key": "v", "n": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no expression"),
+        ("eq(1", "no expression"),
+        ("eq(1,,2)", "look at character 6"),
+        ('"double"', "no expression"),
+        ("'open", "no expression"),
+        ("a b", "no expression"),
+        ("(true)", "no expression"),
+        ("variables.*.x", "no expression"),
+        ("counter('x', 1)", "`counter` is not implemented"),
+        ("hashFiles('x')", "`hashFiles` is not implemented"),
+        ("succeeded()", "`succeeded` is not implemented"),
+        ("eq(1)", "`eq` does not take 1 of"),
+        ("not(1, 2)", "`not` does not take 2 of"),
+        ("and(true)", "`and` does not take 1 of"),
+        ("iif(true, 1)", "`iif` does not take 2 of"),
+        ("resources.x", "`resources` is not known at this point"),
+        ("lt('a', parameters.names)", "can't be compared"),
+        ("gt(1, 'x')", "can't be compared"),
+        ("contains(parameters.names, 'a')", "convertToJson"),
+        ("format('{1}', 'x')", "nothing to put at `{1}`"),
+        ("format('{0:yyyy}', 'x')", "nothing to put at `{`"),
+        ("not(" * 2000 + "true" + ")" * 2000, "too deeply"),
+    ],
+)
+def test_refused(text: str, said: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        evaluate(text, SCOPE)
+    assert said in str(caught.value)
+
+
+def test_further_functions() -> None:
+    assert evaluate("and(Succeeded('A'), always())", {}, {"succeeded": lambda job: job == "A", "always": lambda: True})
+
+
+def test_check_looks_at_what_is_not_evaluated_too() -> None:
+    check("or(true, succeeded(), variables.x)", ["variables"], ["succeeded"])
+    with pytest.raises(ExpressionError, match="`nope`"):
+        check("or(true, nope())", ["variables"])
+    with pytest.raises(ExpressionError, match="`parameters` is not known"):
+        check("or(true, parameters.x)", ["variables"])
+    with pytest.raises(ExpressionError, match="`eq`"):
+        check("or(true, eq(1))", ["variables"])
+
+
+def test_references() -> None:
+    assert references(
+        "and(eq(variables.a, Variables['b.c']), dependencies.J.outputs['s.x'], variables[lower('X')])"
+    ) == {
+        ("variables", "a"),
+        ("variables", "b.c"),
+        ("dependencies", "J"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (True, "True"), (False, "False"), (1.0, "1"), (0.5, "0.5"), (3, "3"), ("x", "x")]
+)
+def test_as_text(value: Any, text: str) -> None:
+    assert as_text(value) == text
+
+
+@given(st.text())
+def test_any_text_can_be_written_as_a_literal(text: str) -> None:
+    literal = "'" + text.replace("'", "''") + "'"
+    assert evaluate(literal, {}) == text
+    assert evaluate(f"length({literal})", {}) == len(text)
+
+
+VALUES = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(VALUES | st.lists(VALUES) | st.dictionaries(st.text(), VALUES))
+def test_everything_equals_itself(value: Any) -> None:
+    assert evaluate("eq(x, x)", {"x": value}) is True
+    assert evaluate("ne(x, x)", {"x": value}) is False
+    assert evaluate("not(x)", {"x": value}) is not is_true(value)
+
+
+@given(st.text(), st.text())
+def test_text_is_compared_in_exactly_one_way(left: str, right: str) -> None:
+    scope = {"l": left, "r": right}
+    assert [evaluate(f"{name}(l, r)", scope) for name in ("lt", "eq", "gt")].count(True) == 1
+
+
+@given(st.text(alphabet="ab.()[],'01 {$", max_size=30))
+def test_no_text_breaks_it(text: str) -> None:
+    with suppress(ExpressionError):
+        evaluate(text, {"a": {"b": "x"}})

@@ -1,0 +1,326 @@
+"""Pipelines from their files, and everything that is refused before a run."""
+
+from typing import Any
+
+import pytest
+
+from azure_devops_local.language.documents import PipelineError
+from azure_devops_local.language.pipeline import Pipeline
+from azure_devops_local.language.reading import read_pipeline
+from azure_devops_local.language.reading_steps import TASKS
+from tests.support.pipeline_files import Fake
+
+CD = ".azure_pipelines/cd.yml"
+
+
+def read(text: str, **given: str) -> Pipeline:
+    return read_pipeline(Fake({CD: text}), CD, given, {"Build.SourceBranch": "refs/heads/main"})
+
+
+def scripts(text: str) -> list[tuple[str, str]]:
+    (stage,) = read(text).stages
+    return [(step.kind, step.display_name) for step in stage.jobs[0].steps]
+
+
+def test_steps_alone_get_a_stage_a_job_and_a_checkout() -> None:
+    pipeline = read("steps:\n- script: echo hello\n")
+    (stage,) = pipeline.stages
+    (job,) = stage.jobs
+    assert (pipeline.path, stage.name, job.name, stage.condition, job.timeout_minutes) == (
+        CD,
+        "__default",
+        "Job",
+        "succeeded()",
+        60,
+    )
+    assert [(step.kind, step.inputs, step.script) for step in job.steps] == [
+        ("checkout", {"checkout": "self"}, ""),
+        ("script", {}, "echo hello"),
+    ]
+
+
+def test_a_whole_pipeline() -> None:
+    pipeline = read(
+        """
+        name: $(Date:yyyyMMdd)$(Rev:.r)
+        trigger: {branches: {include: [main]}, anything: goes}
+        pr: none
+        lockBehavior: sequential
+        pool: {vmImage: ubuntu-latest, demands: [x]}
+        parameters:
+        - name: promote
+          type: boolean
+          default: false
+        variables:
+        - group: secrets
+        - name: model
+          value: wine
+          readonly: true
+        - name: late
+          value: $[coalesce(variables.x, 'y')]
+        stages:
+        - stage: CI
+          displayName: Integration
+          jobs:
+          - job: test
+            continueOnError: TRUE
+            timeoutInMinutes: 5
+            steps:
+            - checkout: self
+              clean: true
+              fetchDepth: 1
+              persistCredentials: false
+            - bash: |
+                set -e
+                # a comment
+                pytest
+              name: judge
+              condition: and(always(), eq(variables['model'], 'wine'))
+              env: {A: $(model)}
+              workingDirectory: $(Build.SourcesDirectory)
+              enabled: false
+              failOnStderr: true
+              timeoutInMinutes: 2
+            - publish: $(Pipeline.Workspace)/r
+              artifact: report
+          - job: second
+            dependsOn: test
+            condition: and(succeeded('test'), eq(dependencies.test.outputs['judge.x'], 'true'))
+            variables:
+              x: $[ dependencies.test.outputs['judge.x'] ]
+            steps:
+            - checkout: none
+            - task: Cache@2
+              displayName: Cache of $(x)
+              inputs: {key: uv, path: $(Pipeline.Workspace)/.uv}
+        - stage: Alone
+          dependsOn: []
+          jobs: [{job: a, steps: [{script: x}]}]
+        - stage: CD
+          dependsOn: [CI, Alone]
+          condition: and(succeeded(), eq(dependencies.CI.result, 'Succeeded'))
+          jobs:
+          - deployment: deploy
+            environment: {name: production}
+            strategy: {runOnce: {deploy: {steps: [{script: go}]}}}
+        """
+    )
+    ci, alone, cd = pipeline.stages
+    assert (pipeline.groups, pipeline.run_name_format) == (("secrets",), "$(Date:yyyyMMdd)$(Rev:.r)")
+    assert pipeline.variables == {"model": "wine", "late": "$[coalesce(variables.x, 'y')]"}
+    assert pipeline.parameters == {"promote": False}
+    assert (ci.display_name, alone.depends_on, cd.depends_on) == ("Integration", (), ("CI", "Alone"))
+    test, second = ci.jobs
+    assert (test.continue_on_error, test.timeout_minutes, second.depends_on) == (True, 5, ("test",))
+    checkout, judge, publish = test.steps
+    assert checkout.inputs == {"checkout": "self", "clean": "true", "fetchDepth": "1", "persistCredentials": "false"}
+    assert (judge.display_name, judge.name, judge.enabled, judge.fail_on_stderr) == ("judge", "judge", False, True)
+    assert (judge.timeout_minutes, judge.env, judge.working_directory) == (
+        2,
+        {"A": "$(model)"},
+        "$(Build.SourcesDirectory)",
+    )
+    assert (publish.display_name, publish.inputs["artifact"]) == ("Publish report", "report")
+    assert [step.task for step in second.steps] == ["Cache@2"]
+    assert second.steps[0].inputs == {"key": "uv", "path": "$(Pipeline.Workspace)/.uv"}
+    (deploy,) = cd.jobs
+    assert (deploy.environment, [step.kind for step in deploy.steps]) == ("production", ["script"])
+
+
+def test_without_depends_on_a_stage_follows_the_one_before_and_a_job_nobody() -> None:
+    text = "stages:\n- stage: a\n  jobs: &\n- stage: b\n  jobs: &\n- stage:\n  jobs: &\n"
+    pipeline = read(text.replace("&", "[{job: , steps: [{script: x}]}, {steps: [{script: x}]}]"))
+    assert [(stage.name, stage.depends_on) for stage in pipeline.stages] == [
+        ("a", ()),
+        ("b", ("a",)),
+        ("Stage", ("b",)),
+    ]
+    assert [(job.name, job.depends_on) for job in pipeline.stages[0].jobs] == [("Job", ()), ("Job2", ())]
+
+
+def test_display_names_fall_back() -> None:
+    text = """
+        steps:
+        - checkout: self
+        - script: |
+            set -euo pipefail
+            # why
+            make it
+        - script: |
+            set -e
+        - task: UsePythonVersion@0
+          inputs: {versionSpec: "3.11"}
+        """
+    shown = [name for _, name in scripts(text)]
+    assert shown == ["Checkout", "make it", "Bash", "UsePythonVersion"]
+
+
+def test_variables_that_are_defined_somewhere() -> None:
+    read(
+        """
+        variables: {a: "1", b: $(a)}
+        stages:
+        - stage: s
+          variables: {c: "1"}
+          jobs:
+          - job: j
+            variables: [{name: d, value: $(c)}]
+            displayName: $(A) $(c) $(d) $(made) $(maker.shared) $(hit) $(build.reason)
+            steps:
+            - bash: |
+                echo "##vso[task.setvariable variable=made]1"
+                echo "##vso[task.setvariable isOutput=true;variable=shared]1"
+                echo $(pwd) $(git rev-parse HEAD) $(Build.SourceBranch) $(lib.anything)
+              name: maker
+            - task: Cache@2
+              inputs: {key: k, path: p, cacheHitVar: hit}
+        """
+    )
+
+
+def test_what_a_variable_group_may_define_is_let_pass() -> None:
+    read("variables:\n- group: secrets\nsteps:\n- script: x\n  env:\n    A: $(password)\n")
+
+
+SCRIPT = "steps:\n- script: x\n"
+JOBS = "jobs:\n- job: a\n  steps:\n  - script: x\n"
+STAGES = "stages:\n- stage: A\n  jobs:\n  - job: a\n    steps:\n    - script: x\n"
+AZURE_CLI = "steps:\n- task: AzureCLI@2\n  inputs:\n    azureSubscription: x\n    scriptType: bash\n"
+DEPLOY = "jobs:\n- deployment: d\n  environment: production\n  strategy:\n"
+NOT_HERE = "is not implemented by this agent"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        # keys
+        ("steps:\n- scirpt: x\n", 2, "`scirpt` is nothing that this agent implements; did you mean `script`?"),
+        (SCRIPT + "  displayname: x\n", 3, "did you mean `displayName`?"),
+        (SCRIPT + "  artifact: x\n", 3, "`artifact` is nothing"),
+        ("stegs:\n- script: x\n", 1, "did you mean `steps`?"),
+        (JOBS + "  enviroment: x\n", 5, "`enviroment` is nothing"),
+        (STAGES + "  condtion: x\n", 7, "did you mean `condition`?"),
+        ("steps:\n- pwsh: x\n", 2, f"`pwsh` {NOT_HERE}"),
+        ("steps:\n- powershell: x\n", 2, f"`powershell` {NOT_HERE}"),
+        ("steps:\n- download: current\n", 2, f"`download` {NOT_HERE}"),
+        (JOBS + "  container: x\n", 5, f"`container` {NOT_HERE}"),
+        (JOBS + "  services: {a: b}\n", 5, f"`services` {NOT_HERE}"),
+        (JOBS + "  strategy:\n    matrix: {a: {b: c}}\n", 5, f"`strategy` {NOT_HERE}"),
+        (JOBS + "  workspace: {clean: all}\n", 5, f"`workspace` {NOT_HERE}"),
+        ("resources: {repositories: []}\n" + SCRIPT, 1, f"`resources` {NOT_HERE}"),
+        ("schedules: []\n" + SCRIPT, 1, f"`schedules` {NOT_HERE}"),
+        ("extends: {template: x.yml}\n", 1, f"`extends` {NOT_HERE}"),
+        ("pr: [main]\n" + SCRIPT, 1, "Azure Repos ignores `pr:`"),
+        ("trigger: none\npr:\n  branches: {include: [main]}\n" + SCRIPT, 2, "build-validation policy"),
+        ("lockBehavior: runLatest\n" + SCRIPT, 1, "`lockBehavior` can only be sequential here"),
+        (STAGES + "  lockBehavior: runLatest\n", 7, "`lockBehavior`"),
+        ("pool:\n  image: x\n" + SCRIPT, 2, "`image` is nothing"),
+        # shapes
+        ("trigger: none\n", 1, "exactly one of `stages`, `jobs` and `steps`"),
+        (SCRIPT + JOBS, 1, "exactly one of"),
+        ("steps: []\n", 1, "a list of `steps` is needed"),
+        ("steps: x\n", 1, "a list of `steps` is needed"),
+        ("steps:\n- x\n", 2, "each of the `steps` is a mapping"),
+        ("jobs:\n- job: a\n", 2, "a list of `steps` is needed"),
+        ("stages:\n- stage: a\n", 2, "a list of `jobs` is needed"),
+        ("steps:\n- displayName: x\n", 2, "exactly one of script, bash, task, checkout, publish"),
+        ("steps:\n- script: x\n  bash: y\n", 2, "exactly one of"),
+        ("steps:\n- script:\n", 2, "`script` is empty"),
+        ("steps:\n- script: [a]\n", 2, "`script` is text"),
+        (SCRIPT + "  env: x\n", 3, "`env` is a mapping"),
+        (SCRIPT + "  env:\n    A: [x]\n", 4, "`A` is text"),
+        (SCRIPT + "  enabled: maybe\n", 3, "`enabled` is true or false, not `maybe`"),
+        (SCRIPT + "  timeoutInMinutes: 1.5\n", 3, "a whole number, not `1.5`"),
+        (JOBS + "  dependsOn: {a: b}\n", 5, "a name or a list of names"),
+        ("steps:\n- checkout: other\n", 2, "`checkout` can only be self or none here"),
+        ("steps:\n- checkout: self\n  persistCredentials: true\n", 3, "shares no Git credentials"),
+        ("steps:\n- checkout: self\n  submodules: recursive\n", 3, "`submodules` can only be false here"),
+        # tasks
+        ("steps:\n- task: DownloadPipelineArtifact@2\n", 2, f"the task `DownloadPipelineArtifact@2` {NOT_HERE}"),
+        ("steps:\n- task: UsePythonVersion@2\n", 2, "did you mean `UsePythonVersion@0`?"),
+        ("steps:\n- task: Cache@2\n  inputs:\n    key: a\n    paths: b\n", 5, "`paths` is no input of Cache@2"),
+        ("steps:\n- task: Cache@2\n  inputs:\n    key: a\n", 2, "Cache@2 needs the input `path`"),
+        (AZURE_CLI + "    scriptLocation: scriptPath\n", 6, "it can only be inlineScript"),
+        (AZURE_CLI.replace("bash", "ps") + "    scriptLocation: inlineScript\n", 5, "it can only be bash"),
+        ("steps:\n- task: Bash@3\n  inputs:\n    filePath: x.sh\n", 4, "`filePath` is no input of Bash@3"),
+        ("steps:\n- task: Bash@3\n  inputs:\n    script: x\n", 2, "Bash@3 needs the input `targetType`"),
+        # deployment jobs
+        (DEPLOY + "    rolling: {deploy: {steps: [{script: x}]}}\n", 5, f"`rolling` {NOT_HERE}"),
+        (DEPLOY + "    runOnce:\n      preDeploy: {steps: [{script: x}]}\n", 6, f"`preDeploy` {NOT_HERE}"),
+        (
+            "jobs:\n- deployment: d\n  strategy: {runOnce: {deploy: {steps: [{script: x}]}}}\n",
+            2,
+            "needs `environment: NAME`",
+        ),
+        (
+            DEPLOY.replace("production", "{name: a, resourceName: b}")
+            + "    runOnce: {deploy: {steps: [{script: x}]}}\n",
+            3,
+            "`resourceName` is nothing",
+        ),
+        ("jobs:\n- deployment: d\n  environment: p\n  steps:\n  - script: x\n", 4, "`steps` is nothing"),
+        # names and dependencies
+        (JOBS + "- job: A\n  steps:\n  - script: x\n", 5, "the name `A` is taken"),
+        (JOBS.replace("job: a", "job: a-b"), 2, "`a-b` is no name"),
+        (STAGES + STAGES.removeprefix("stages:\n"), 7, "the name `A` is taken"),
+        (SCRIPT + "  name: n\n- script: y\n  name: N\n", 5, "the name `N` is taken"),
+        (JOBS + "- job: b\n  steps:\n  - script: x\n  dependsOn: [a, tset]\n", 8, "names `tset`, which is not there"),
+        (STAGES + "  dependsOn: B\n", 7, "names `B`, which is not there"),
+        (JOBS + "  dependsOn: b\n- job: b\n  steps:\n  - script: x\n  dependsOn: a\n", 5, "in a circle: a → b → a"),
+        (JOBS + "  dependsOn: a\n", 5, "in a circle: a → a"),
+        # conditions and variables
+        (SCRIPT + "  condition: eq(1\n", 3, "`eq(1` is no expression"),
+        (SCRIPT + "  condition: or(always(), suceeded())\n", 3, "`suceeded` is not implemented"),
+        (SCRIPT + "  condition: eq(parameters.x, 1)\n", 3, "`parameters` is not known"),
+        (SCRIPT + "  condition: eq(dependencies.a.result, 1)\n", 3, "`dependencies` is not known"),
+        (JOBS + "  condition: eq(dependencies.b.result, 'x')\n", 5, "`dependsOn` does not name b"),
+        (STAGES + "  condition: eq(dependencies.CI.result, 'x')\n", 7, "`dependsOn` does not name CI"),
+        ("variables:\n  a: $[ nope() ]\n" + SCRIPT, 2, "`nope` is not implemented"),
+        ("variables:\n  a: x $[ 1 ]\n" + SCRIPT, 2, "has to be the whole value"),
+        ("variables:\n- name: a\n" + SCRIPT, 2, "a variable has a `name` and a `value`"),
+        ("variables:\n- name: a\n  valeu: b\n" + SCRIPT, 3, "did you mean `value`?"),
+        ("variables:\n  a: [b]\n" + SCRIPT, 2, "`a` is text"),
+        ("variables: x\n" + SCRIPT, 1, "`variables` is a mapping, or a list"),
+        # what is defined nowhere
+        (
+            "variables: {model: x}\n" + SCRIPT + "  displayName: $(modle)\n",
+            4,
+            "`modle` is defined nowhere; did you mean `model`?",
+        ),
+        (SCRIPT + "  env:\n    A: 1\n    B: x$(qqq)\n", 5, "`qqq` is defined nowhere: add it to `variables:`"),
+        (SCRIPT + "  workingDirectory: $(Build.SourceDirectory)\n", 3, "did you mean `Build.SourcesDirectory`?"),
+        ("steps:\n- script: |\n    x\n    echo $(Build.SourceBrnch)\n", 2, "did you mean `Build.SourceBranch`?"),
+        ("steps:\n- task: Cache@2\n  inputs:\n    key: $(qqq)\n    path: x\n", 4, "`qqq` is defined nowhere"),
+        (
+            "variables:\n- group: g\n" + SCRIPT + "  displayName: $(Build.Nothing)\n",
+            5,
+            "`Build.Nothing` is defined nowhere",
+        ),
+        ("variables:\n  a: $(qqq)\n" + SCRIPT, 2, "`qqq` is defined nowhere"),
+        (
+            JOBS + "  variables: {x: 1}\n- job: b\n  displayName: $(x)\n  steps:\n  - script: x\n",
+            7,
+            "`x` is defined nowhere",
+        ),
+    ],
+)
+def test_refused_at_its_line(text: str, line: int, said: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        read(text)
+    assert (caught.value.place.file, caught.value.place.line) == (CD, line), caught.value
+    assert said in str(caught.value)
+
+
+def test_a_mistake_in_a_template_is_reported_there() -> None:
+    template = ".azure_pipelines/templates/t.yml"
+    files = Fake({CD: "steps:\n- template: templates/t.yml\n", template: "steps:\n- script: x\n- scrip: y\n"})
+    with pytest.raises(PipelineError, match=r"^\.azure_pipelines/templates/t\.yml, line 3: `scrip` is nothing"):
+        read_pipeline(files, CD, {}, {})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_can_be_used_with_what_it_needs(task: str) -> None:
+    inputs = {name.rstrip("!"): only or "x" for name, only in TASKS[task].items()}
+    lines = "".join(f"    {name}: {value}\n" for name, value in inputs.items())
+    job: Any = read(f"steps:\n- task: {task}\n  inputs:\n{lines}").stages[0].jobs[0]
+    assert job.steps[1].inputs == inputs

@@ -1,0 +1,314 @@
+"""Templates and `${{ }}`."""
+
+from itertools import pairwise
+
+import pytest
+
+from azure_devops_local.language.documents import Mapping, PipelineError
+from azure_devops_local.language.templates import expand
+from tests.support.pipeline_files import Fake
+
+CD = ".azure_pipelines/cd.yml"
+STEPS = ".azure_pipelines/templates/steps.yml"
+PREDEFINED = {"Build.SourceBranch": "refs/heads/main", "Build.Reason": "Manual"}
+
+
+def filled(text: str, /, *given: tuple[str, str], **templates: str) -> Mapping:
+    """The pipeline with its templates, which are called by their names in the folder `templates`."""
+    files = {f".azure_pipelines/templates/{name}.yml": content for name, content in templates.items()}
+    return expand(Fake({CD: text, **files}), CD, dict(given), PREDEFINED)[0]
+
+
+def refusal(text: str, **templates: str) -> tuple[str, int, str]:
+    with pytest.raises(PipelineError) as caught:
+        filled(text, **templates)
+    place = caught.value.place
+    return place.file.rpartition("/")[2], place.line, str(caught.value)
+
+
+def test_plain_text_stays_as_it_is() -> None:
+    assert filled("steps:\n- script: echo $(x) $[y] {{z}} ${w}\n") == {
+        "steps": [{"script": "echo $(x) $[y] {{z}} ${w}"}]
+    }
+
+
+def test_expressions_in_values_and_keys() -> None:
+    tree = filled(
+        """
+        variables:
+          Name: wine
+          full: ${{ variables.name }}-model
+        steps:
+        - script: echo ${{ variables.full }} '${{ format('{0}', '}}') }}' ${{ variables['Build.SourceBranch'] }}
+          env:
+            ${{ upper(variables.Name) }}: ${{ eq(variables['Build.Reason'], 'manual') }}
+            NOTHING: ${{ variables.absent }}
+        """
+    )
+    assert tree["variables"] == {"Name": "wine", "full": "wine-model"}
+    assert tree["steps"] == [{"script": "echo wine-model '}}' refs/heads/main", "env": {"WINE": "True", "NOTHING": ""}}]
+
+
+def test_what_is_put_in_is_not_read_again() -> None:
+    files = Fake({CD: "steps:\n- script: echo ${{ variables['Build.SourceBranch'] }} ${{ variables.x }}\n"})
+    hostile = {"Build.SourceBranch": "refs/heads/${{ variables.secret }}", "secret": "s", "x": "${{"}
+    assert expand(files, CD, {}, hostile)[0]["steps"][0]["script"] == "echo refs/heads/${{ variables.secret }} ${{"
+
+
+CHAIN = """
+    parameters:
+    - name: target
+    variables:
+      ${{ if eq(parameters.target, 'a') }}:
+        x: is a
+      ${{ elseif eq(parameters.target, 'b') }}:
+        x: is b
+      ${{ else }}:
+        x: is other
+      last: ${{ variables.x }}!
+    steps:
+    - ${{ if eq(parameters.target, 'a') }}:
+      - script: a1
+      - script: a2
+    - ${{ elseif eq(parameters.target, 'b') }}:
+      - script: b
+    - ${{ else }}:
+      - script: other
+    - script: always
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "x", "scripts"),
+    [("a", "is a", ["a1", "a2"]), ("b", "is b", ["b"]), ("c", "is other", ["other"])],
+)
+def test_if_in_mappings_and_sequences(target: str, x: str, scripts: list[str]) -> None:
+    tree = filled(CHAIN, ("target", target))
+    assert tree["variables"] == {"x": x, "last": f"{x}!"}
+    assert [step["script"] for step in tree["steps"]] == [*scripts, "always"]
+
+
+def test_each_and_insert() -> None:
+    tree = filled(
+        """
+        parameters:
+        - name: models
+          type: object
+          default:
+            red: 1
+            white: 2
+        - name: names
+          type: object
+          default: [a, b]
+        - name: more
+          type: object
+          default: {X: "1"}
+        - name: none
+          type: object
+          default: []
+        steps:
+        - ${{ each model in parameters.models }}:
+          - ${{ each name in parameters.names }}:
+            - script: ${{ model.key }}${{ model.value }}${{ name }}
+        - ${{ each nobody in parameters.none }}:
+          - script: never
+        - script: env
+          env:
+            ${{ insert }}: ${{ parameters.more }}
+            ${{ each model in parameters.models }}:
+              M_${{ model.key }}: ${{ model.value }}
+        """
+    )
+    assert [step["script"] for step in tree["steps"]] == ["red1a", "red1b", "white2a", "white2b", "env"]
+    assert tree["steps"][-1]["env"] == {"X": "1", "M_red": "1", "M_white": "2"}
+
+
+def test_steps_handed_to_a_template_keep_their_places() -> None:
+    tree = filled(
+        """
+        steps:
+        - template: templates/around.yml
+          parameters:
+            before:
+            - script: own
+            - bash: two
+              env: {A: "1"}
+        """,
+        around="""
+        parameters:
+        - name: before
+          type: stepList
+        steps:
+        - script: first
+        - ${{ parameters.before }}
+        - ${{ each step in parameters.before }}:
+          - ${{ each pair in step }}:
+              ${{ pair.key }}: ${{ pair.value }}
+            displayName: again
+        """,
+    )
+    assert tree["steps"] == [
+        {"script": "first"},
+        {"script": "own"},
+        {"bash": "two", "env": {"A": "1"}},
+        {"script": "own", "displayName": "again"},
+        {"bash": "two", "env": {"A": "1"}, "displayName": "again"},
+    ]
+    assert [(place.file.rpartition("/")[2], place.line) for place in tree["steps"].places[:3]] == [
+        ("around.yml", 5),
+        ("cd.yml", 5),
+        ("cd.yml", 6),
+    ]
+
+
+def test_templates_of_every_kind() -> None:
+    tree = filled(
+        """
+        parameters:
+        - name: fast
+          type: boolean
+          default: true
+        variables:
+        - template: templates/variables.yml
+        - name: full
+          value: ${{ variables.model }}-full
+        stages:
+        - template: templates/stages.yml
+          parameters: {fast: "${{ parameters.fast }}"}
+        """,
+        variables="variables:\n  model: wine\n",
+        stages="""
+        parameters:
+        - name: fast
+          type: boolean
+        stages:
+        - stage: one
+          variables: {level: stage}
+          jobs:
+          - template: jobs.yml
+            parameters: {name: "${{ variables.full }}_${{ variables.level }}"}
+          - ${{ if parameters.fast }}:
+            - job: fast
+        """,
+        jobs="""
+        parameters: {name: unnamed}
+        jobs:
+        - job: ${{ parameters.name }}
+          steps:
+          - template: /.azure_pipelines/templates/steps.yml
+        """,
+        steps="steps:\n- script: work\n",
+    )
+    assert tree["variables"] == [{"name": "model", "value": "wine"}, {"name": "full", "value": "wine-full"}]
+    assert tree["stages"][0]["jobs"] == [{"job": "wine-full_stage", "steps": [{"script": "work"}]}, {"job": "fast"}]
+
+
+def test_variables_of_a_stage_end_with_it() -> None:
+    tree = filled(
+        """
+        stages:
+        - stage: one
+          variables: {x: "1"}
+          displayName: ${{ variables.x }}
+        - stage: two
+          displayName: ${{ variables.x }}.
+        """
+    )
+    assert [stage["displayName"] for stage in tree["stages"]] == ["1", "."]
+
+
+TEMPLATE = "parameters:\n- name: n\n  type: number\n  values: [1, 2]\nsteps:\n- script: x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "line", "said"),
+    [
+        (
+            "steps:\n- script: x\n- template: templates/absent.yml\n",
+            "cd.yml",
+            3,
+            "no file .azure_pipelines/templates/absent",
+        ),
+        ("steps:\n- template: ../../x.yml\n", "cd.yml", 2, "'../../x.yml' leads out of the repository"),
+        ("steps:\n- template: /../x.yml\n", "cd.yml", 2, "leads out of the repository"),
+        ('steps:\n- template: "x\\0.yml"\n', "cd.yml", 2, "leads out of the repository"),
+        ("steps:\n- template: x.yml@other\n", "cd.yml", 2, "another repository"),
+        ("steps:\n- template: templates/t.yml\n", "cd.yml", 2, "needs a value for its parameter n"),
+        (
+            "steps:\n- template: templates/t.yml\n  parameters:\n    n: 1\n    m: 2\n",
+            "cd.yml",
+            5,
+            "has no parameter m: it has n",
+        ),
+        ("steps:\n- template: templates/t.yml\n  parameters:\n    n: x\n", "cd.yml", 4, "must be a number, not `x`"),
+        ("steps:\n- template: templates/t.yml\n  parameters:\n    n: 3\n", "cd.yml", 4, "must be one of 1, 2, not `3`"),
+        ("steps:\n- template: templates/t.yml\n  parameters:\n    n: [1]\n", "cd.yml", 4, "must be a number"),
+        ("steps:\n- template: templates/t.yml\n  parameters: 3\n", "cd.yml", 3, "are a mapping"),
+        ("steps:\n- template: templates/t.yml\n  displayName: x\n", "cd.yml", 3, "`displayName` can't stand beside"),
+        ("jobs:\n- template: templates/t.yml\n  parameters: {n: 1}\n", "t.yml", 5, "a template of jobs has"),
+        ("steps:\n- template: templates/none.yml\n", "cd.yml", 2, "has no `steps`"),
+        ("steps:\n- script: x\n- ${{ else }}:\n  - script: y\n", "cd.yml", 3, "`else` follows no `if`"),
+        (
+            "steps:\n- ${{ if true }}:\n  - script: y\n- script: x\n- ${{ elseif true }}:\n  - script: z\n",
+            "cd.yml",
+            5,
+            "no `if`",
+        ),
+        ("variables:\n  ${{ if true }}:\n  - script: y\n", "cd.yml", 2, "stand `key: value` lines"),
+        ("variables:\n  a: 1\n  ${{ if true }}:\n    a: 2\n", "cd.yml", 4, "`a` stands here a second time"),
+        ("steps:\n- ${{ each x of y }}:\n  - script: y\n", "cd.yml", 2, "each NAME in LIST"),
+        ("steps:\n- ${{ each x in 'text' }}:\n  - script: y\n", "cd.yml", 2, "neither a list nor an object"),
+        (
+            "steps:\n- script: |\n    x\n  displayName: ${{ counter('a') }}\n",
+            "cd.yml",
+            4,
+            "`counter` is not implemented",
+        ),
+        ("steps:\n- script: ${{ eq(1 }}\n", "cd.yml", 2, "is no expression"),
+        ("steps:\n- script: ${{ }}\n", "cd.yml", 2, "is no expression"),
+        ("steps:\n- script: x ${{ variables.x\n", "cd.yml", 2, "is not closed"),
+        ("steps:\n- script: ${{ dependencies.x }}\n", "cd.yml", 2, "`dependencies` is not known"),
+        (
+            "parameters:\n- name: a\n  type: object\n  default: []\nsteps:\n- script: a ${{ parameters.a }}\n",
+            "cd.yml",
+            6,
+            "Json",
+        ),
+        ("parameters:\n  a: 1\n", "cd.yml", 1, "`parameters` is a list"),
+        ("parameters:\n- nam: a\n", "cd.yml", 2, "a parameter is declared as"),
+        ("parameters:\n- name: a\n  tpye: string\n", "cd.yml", 3, "`tpye` is nothing that a parameter has"),
+        ("parameters:\n- name: a\n  type: environment\n", "cd.yml", 3, "the type `environment` is not implemented"),
+        (
+            "parameters:\n- name: a\n  type: boolean\n  default: maybe\n",
+            "cd.yml",
+            4,
+            "must be true or false, not `maybe`",
+        ),
+        ("parameters:\n- name: a\n  values: x\n", "cd.yml", 3, "`values` is a list"),
+        ("parameters:\n- name: a\n  default: c\n  values: [x]\n", "cd.yml", 3, "must be one of x"),
+        ("parameters:\n- name: a\n  default: x\n- name: a\n", "cd.yml", 4, "a second time"),
+        ("parameters:\n- name: a\n  default: ${{ variables.x }}\n", "cd.yml", 3, "can't have `${{ }}` in it"),
+    ],
+)
+def test_refused_at_its_line(text: str, file: str, line: int, said: str) -> None:
+    where = refusal(text, t=TEMPLATE, none="parameters: []\n")
+    assert where[:2] == (file, line), where[2]
+    assert said in where[2]
+
+
+def test_a_template_that_includes_itself_names_the_chain() -> None:
+    file, line, said = refusal(
+        "steps:\n- template: templates/a.yml\n",
+        a="steps:\n- script: x\n- template: b.yml\n",
+        b="steps:\n- template: ../templates/a.yml\n",
+    )
+    assert (file, line) == ("b.yml", 2)
+    folder = ".azure_pipelines/templates"
+    assert f"({folder}/a.yml → {folder}/b.yml → {folder}/a.yml)" in said
+
+
+def test_templates_that_multiply_come_to_an_end() -> None:
+    names = "abcdefgh"
+    doubling = {name: f"steps:\n- template: {nxt}.yml\n- template: {nxt}.yml\n" for name, nxt in pairwise(names)}
+    *_, said = refusal("steps:\n- template: templates/a.yml\n", **doubling, h="steps: []\n")
+    assert "more than 100 templates" in said

@@ -1,0 +1,309 @@
+"""The team's repository: how it is made, what it refuses, what a push starts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from azure_devops_local.run_store import Run, Runs
+from azure_devops_local.server import repository, run_queue
+from tests.support.team import FILES, UNIT, Clone, git
+from workshop.core.errors import WorkshopError
+
+pytestmark = pytest.mark.usefixtures("no_agent")
+
+ZEROS = "0" * 40
+
+
+@pytest.fixture
+def team(clone: Clone) -> Clone:
+    """The clone, after `devops start`, with the hook of a push left out: the tests call what it calls."""
+    repository.start(clone.path)
+    (repository.repository() / "hooks" / "post-receive").unlink()
+    return clone
+
+
+def pushed(team: Clone, branch: str, *arguments: str) -> list[str]:
+    """Push what is checked out, and do what the hook does."""
+    ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
+    old = git(repository.repository(), "rev-parse", "--verify", "--quiet", ref, check=False).stdout.strip() or ZEROS
+    done = team.push(*arguments, f"HEAD:{ref}")
+    assert done.returncode == 0, done.stderr
+    return repository.received([f"{old} {git(repository.repository(), 'rev-parse', ref).stdout.strip()} {ref}"])
+
+
+def queued() -> list[tuple[str, str, str]]:
+    return [(run.pipeline, run.branch, run.reason) for run in Runs().all()]
+
+
+def test_start_makes_a_repository_with_both_branches_and_a_remote(clone: Clone, home: Path) -> None:
+    (clone.path / "deep").mkdir()
+
+    assert repository.start(clone.path / "deep")
+
+    for branch in ("main", "integration"):
+        assert git(repository.repository(), "rev-parse", f"refs/heads/{branch}").stdout.strip() == clone.head()
+    assert git(clone.path, "remote", "get-url", "workshop").stdout.strip() == str(home / "devops" / "repository.git")
+    assert git(clone.path, "rev-parse", "workshop/integration").stdout.strip() == clone.head()
+    assert repository.rules().approvals
+
+
+def test_start_again_leaves_the_branches_and_mends_the_rest(clone: Clone) -> None:
+    repository.start(clone.path)
+    before = clone.head()
+    clone.commit({"code/train.py": "new"})
+    git(clone.path, "remote", "remove", "workshop")
+    (repository.repository() / "hooks" / "post-receive").unlink()
+
+    assert not repository.start(clone.path, approvals=False)
+
+    assert git(repository.repository(), "rev-parse", "main").stdout.strip() == before
+    assert (repository.repository() / "hooks" / "post-receive").stat().st_mode & 0o111
+    assert git(clone.path, "remote").stdout.split() == ["workshop"]
+    assert not repository.rules().approvals
+
+
+def test_start_after_a_crash_in_the_middle_of_it(clone: Clone) -> None:
+    half = repository.folder() / "repository.partial"
+    half.mkdir(parents=True)
+    (half / "HEAD").write_text("rubbish", encoding="utf-8")
+
+    assert repository.start(clone.path)
+
+    assert git(repository.repository(), "rev-parse", "main").stdout.strip() == clone.head()
+
+
+def test_start_from_a_shallow_clone(clone: Clone, tmp_path: Path) -> None:
+    clone.commit({"code/train.py": "new"})
+    git(tmp_path, "clone", "--quiet", "--depth=1", clone.path.as_uri(), "shallow")
+
+    repository.start(tmp_path / "shallow")
+
+    assert git(repository.repository(), "rev-parse", "integration").stdout.strip() == clone.head()
+
+
+def test_start_where_there_is_nothing_to_start_from(tmp_path: Path) -> None:
+    with pytest.raises(WorkshopError, match="no clone"):
+        repository.start(tmp_path)
+    with pytest.raises(WorkshopError, match="no commit yet"):
+        repository.start(Clone(tmp_path / "empty", {}).path)
+    with pytest.raises(WorkshopError, match="devops start"):
+        repository.repository()
+
+
+def test_start_leaves_somebody_elses_remote_alone(clone: Clone, tmp_path: Path) -> None:
+    git(clone.path, "remote", "add", "workshop", "https://example.org/team.git")
+
+    with pytest.raises(WorkshopError, match=r"leads to https://example\.org"):
+        repository.start(clone.path)
+
+    assert git(clone.path, "remote", "get-url", "workshop").stdout.strip() == "https://example.org/team.git"
+    assert not (repository.folder() / "repository.git").exists()
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("HEAD:main", "main takes pull requests only"),
+        ("HEAD:integration", "integration takes pull requests only"),
+        ("+HEAD:integration", "integration takes pull requests only"),
+        (":integration", "integration can't be deleted"),
+        ("HEAD:refs/pull/1/merge", "refs/pull/ belongs to the pull requests"),
+    ],
+)
+def test_what_a_push_may_not_do(team: Clone, ref: str, words: str) -> None:
+    before = git(repository.repository(), "show-ref").stdout
+    team.commit({"code/train.py": "new"})
+
+    done = team.push(ref)
+
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert git(repository.repository(), "show-ref").stdout == before
+
+
+def test_direct_pushes_can_be_allowed_and_forbidden_again(clone: Clone) -> None:
+    repository.start(clone.path, direct_push=True)
+    (repository.repository() / "hooks" / "post-receive").unlink()
+    clone.commit({"code/train.py": "new"})
+    assert clone.push("HEAD:main").returncode == 0
+    assert clone.push(":integration").returncode != 0
+
+    repository.start(clone.path)
+
+    assert clone.push("HEAD:integration").returncode != 0
+
+
+@pytest.mark.integration
+def test_a_real_push_says_what_it_starts_and_runs_nothing_from_its_name(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / "it's a $(touch pwned) home"
+    monkeypatch.setenv("WORKSHOP_HOME", str(odd))
+    repository.start(clone.path)
+    branch = "x$(touch${IFS}pwned)"
+    clone.commit({"code/train.py": "new"}, branch=branch)
+
+    with run_queue.lock("agent"):
+        done = clone.push()
+
+    assert done.returncode == 0, done.stderr
+    said = re.findall(r"remote: (.*?) *\n", done.stderr)
+    assert f"workshop_unit_test.yml starts (run 1 of workshop_unit_test.yml): the branch {branch}" in said[-1]
+    (run,) = Runs().all()
+    assert (run.branch, run.commit, run.state, run.requested_for) == (branch, clone.head(), "queued", "Ana")
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_push_without_a_change_that_matters_starts_nothing(team: Clone) -> None:
+    team.commit({"README.md": "words"}, branch="dev-ana")
+
+    said = pushed(team, "dev-ana")
+
+    assert any(line.startswith("workshop_unit_test.yml does not start: ") for line in said)
+    assert queued() == []
+
+
+def test_two_pushes_are_two_runs_in_their_order(team: Clone) -> None:
+    first = team.commit({"code/train.py": "1"}, branch="dev-ana")
+    pushed(team, "dev-ana")
+    second = team.commit({"code/train.py": "2"})
+    pushed(team, "dev-ana")
+
+    assert [(run.number, run.commit, run.reason) for run in Runs().all()] == [
+        (1, first, "individualCI"),
+        (2, second, "individualCI"),
+    ]
+
+
+def test_batched_pushes_share_the_run_that_still_waits(tmp_path: Path) -> None:
+    batched = UNIT.replace("trigger:\n", "trigger:\n  batch: true\n")
+    team = Clone(tmp_path / "clone", {**FILES, ".azure_pipelines/workshop_unit_test.yml": batched})
+    repository.start(team.path)
+    (repository.repository() / "hooks" / "post-receive").unlink()
+    team.commit({"code/train.py": "1"}, branch="dev-ana")
+    pushed(team, "dev-ana")
+    run_queue.begin(1)
+    team.commit({"code/train.py": "2"})
+    pushed(team, "dev-ana")
+    newest = team.commit({"code/train.py": "3"})
+    pushed(team, "dev-ana")
+    pushed(team, "dev-bo")  # another branch never shares
+
+    assert [(run.number, run.branch, run.reason) for run in Runs().all()] == [
+        (1, "dev-ana", "individualCI"),
+        (2, "dev-ana", "batchedCI"),
+    ]
+    assert Runs().load(2).commit == newest
+
+
+def test_a_deleted_branch_starts_nothing(team: Clone) -> None:
+    commit = team.commit({"code/train.py": "1"}, branch="dev-ana")
+    team.push("HEAD:dev-ana")
+    assert team.push(":dev-ana").returncode == 0
+
+    assert repository.received([f"{commit} {ZEROS} refs/heads/dev-ana"]) == ["dev-ana was deleted: nothing starts."]
+    assert queued() == []
+
+
+def test_a_force_push_starts_what_its_differences_ask_for(team: Clone) -> None:
+    team.commit({"code/train.py": "1"}, branch="dev-ana")
+    pushed(team, "dev-ana")
+    git(team.path, "reset", "--quiet", "--hard", "HEAD~1")
+    team.commit({"README.md": "words"})
+
+    pushed(team, "dev-ana", "--force")
+
+    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")] * 2
+
+
+def test_a_tag_starts_only_pipelines_that_ask_for_tags(team: Clone) -> None:
+    git(team.path, "tag", "--annotate", "--message=one", "v1")
+    assert team.push("v1").returncode == 0
+    tag = git(repository.repository(), "rev-parse", "refs/tags/v1").stdout.strip()
+
+    said = repository.received([f"{ZEROS} {tag} refs/tags/v1"])
+
+    assert queued() == []
+    assert len(said) == 3
+    assert all("does not start" in line for line in said)
+
+
+def test_a_tag_on_something_that_is_no_commit(team: Clone) -> None:
+    blob = git(repository.repository(), "rev-parse", "main:code/train.py").stdout.strip()
+
+    assert repository.received([f"{ZEROS} {blob} refs/tags/odd"]) == ["refs/tags/odd names no commit: nothing starts."]
+
+
+def test_notes_and_other_refs_start_nothing(team: Clone) -> None:
+    said = repository.received([f"{ZEROS} {team.head()} refs/notes/commits"])
+
+    assert said == ["refs/notes/commits is neither a branch nor a tag: nothing starts."]
+
+
+def test_a_merge_commit_counts_with_all_that_it_brings(team: Clone) -> None:
+    team.commit({"README.md": "words"}, branch="dev-ana")
+    pushed(team, "dev-ana")
+    git(team.path, "switch", "--quiet", "--create", "dev-bo", "main")
+    team.commit({"code/train.py": "1"})
+    git(team.path, "switch", "--quiet", "dev-ana")
+    git(team.path, "merge", "--quiet", "--no-ff", "--no-edit", "dev-bo")
+
+    pushed(team, "dev-ana")
+
+    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")]
+
+
+def test_a_message_may_ask_to_skip(team: Clone) -> None:
+    team.commit({"code/train.py": "1"}, "tidy up\n\nno need to test [skip ci]", branch="dev-ana")
+
+    said = pushed(team, "dev-ana")
+
+    assert queued() == []
+    assert any("[skip ci]" in line for line in said)
+
+
+def test_ten_thousand_changed_files(team: Clone) -> None:
+    team.commit({f"code/{number}.txt": "" for number in range(10_000)}, branch="dev-ana")
+
+    pushed(team, "dev-ana")
+
+    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")]
+
+
+def test_a_file_that_cant_be_read_is_a_failed_run(team: Clone) -> None:
+    team.commit({".azure_pipelines/cd.yml": "trigger: ["}, branch="dev-ana")
+
+    said = pushed(team, "dev-ana")
+
+    (run,) = [run for run in Runs().all() if run.pipeline == "cd.yml"]
+    assert (run.state, run.result) == ("completed", "failed")
+    assert run.problem.startswith(".azure_pipelines/cd.yml, line ")
+    assert any(line.startswith("cd.yml can't be run") for line in said)
+
+
+def test_a_repository_without_pipelines(tmp_path: Path) -> None:
+    team = Clone(tmp_path / "clone", {"README.md": "words"})
+    repository.start(team.path)
+
+    assert repository.received([f"{ZEROS} {team.head()} refs/heads/dev"]) == [
+        "There are no pipelines on dev: nothing starts."
+    ]
+
+
+def test_who_acts(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    assert repository.person(clone.path, "") == "Ana"
+    assert repository.person(clone.path, " Bo ") == "Bo"
+    with pytest.raises(WorkshopError, match="--as NAME"):
+        repository.person(tmp_path, "")
+
+
+def test_runs_are_those_of_this_home(team: Clone) -> None:
+    team.commit({"code/train.py": "1"}, branch="dev-ana")
+    pushed(team, "dev-ana")
+
+    run = Runs(repository.folder() / "runs").load(1)
+
+    assert isinstance(run, Run)
+    assert run.message == "change"

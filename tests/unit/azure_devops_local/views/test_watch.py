@@ -1,0 +1,200 @@
+"""Runs on a terminal: what is said of each change, and when and how it ends."""
+
+import io
+import threading
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from azure_devops_local.run_store import Run, Runs
+from azure_devops_local.views import watch
+from tests.support import sample_runs
+from workshop.cli import devops
+
+
+class Between(threading.Event):
+    """Between two looks, one more thing happens; after the last one it is over."""
+
+    def __init__(self, *changes: Callable[[], object]) -> None:
+        super().__init__()
+        self._changes = list(changes)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self._changes:
+            return True
+        self._changes.pop(0)()
+        return False
+
+
+@pytest.fixture(autouse=True)
+def asked_to_work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No agent is started; how often one was asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr("azure_devops_local.server.run_queue.ensure_working", lambda: asked.append("asked"))
+    return asked
+
+
+def watched(*changes: Callable[[], object], until_idle: bool = False, terminal: bool = False) -> tuple[int, str]:
+    text = io.StringIO()
+    console = Console(file=text, width=140, height=60, force_terminal=terminal, color_system=None)
+    code = watch.follow(console, until_idle, Between(*changes))
+    return code, text.getvalue()
+
+
+def begins(run: Run) -> None:
+    run.state, run.started = "running", sample_runs.at(1)
+    Runs().save(run)
+
+
+def ends(run: Run, result: str = "succeeded") -> None:
+    """The run of `samples.running` ends, both of its steps with it."""
+    for step in run.stages[0].jobs[0].steps:
+        step.result, step.started, step.finished = "succeeded", sample_runs.at(1), sample_runs.at(3)
+    Runs().save(
+        run.model_copy(
+            update={"state": "completed", "result": result, "finished": sample_runs.at(5), "stages": run.stages}
+        )
+    )
+
+
+def queued() -> Run:
+    run = sample_runs.running()
+    run.state = "queued"
+    run.started = run.stages[0].jobs[0].started = run.stages[0].jobs[0].steps[0].started = None
+    Runs().save(run)
+    return run
+
+
+def test_a_log_gets_a_line_for_each_change_and_no_line_twice(asked_to_work: list[str]) -> None:
+    sample_runs.failed()
+    run = queued()
+    nothing = list
+    code, text = watched(nothing, lambda: begins(run), nothing, lambda: ends(run), nothing, until_idle=True)
+    assert text.splitlines() == [
+        "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): queued",
+        "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): running",
+        "  run 2, Test / Only / Say it: succeeded, 2.0 s",
+        "  run 2, Test / Only / Then: succeeded, 2.0 s",
+        "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): succeeded, 4.0 s",
+    ]
+    assert code == 0
+    assert asked_to_work == ["asked"]
+
+
+def test_the_command_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def follow(console: Console, until_idle: bool) -> int:
+        asked.append(until_idle)
+        return 1
+
+    monkeypatch.setattr(watch, "follow", follow)
+    assert CliRunner().invoke(devops.app, ["watch", "--until-idle"]).exit_code == 1
+    assert asked == [True]
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [("succeeded", 0), ("succeeded with issues", 0), ("failed", 1), ("canceled", 1)]
+)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_until_idle_ends_as_the_runs_did(result: str, code: int, terminal: bool) -> None:
+    run = sample_runs.running()
+    assert watched(lambda: ends(run, result), until_idle=True, terminal=terminal)[0] == code
+
+
+def test_a_run_that_appears_and_fails_between_two_looks_counts() -> None:
+    first = sample_runs.running()
+    code, text = watched(sample_runs.failed, lambda: ends(first), until_idle=True)
+    assert code == 1
+    assert "run 2 of ci.yml" in text
+
+
+def test_what_had_ended_before_does_not_count() -> None:
+    sample_runs.failed()
+    assert watched(until_idle=True) == (0, "")
+    assert watched(until_idle=True, terminal=True)[0] == 0
+
+
+def test_a_run_that_waits_for_a_person_does_not_keep_it_and_says_what_to_type() -> None:
+    sample_runs.waiting()
+    behind = queued()
+    behind.pipeline = "cd.yml"
+    Runs().save(behind)
+    for terminal in (False, True):
+        code, text = watched(until_idle=True, terminal=terminal)
+        assert code == 0
+        assert "workshop devops approve 1" in text
+
+
+def test_a_queued_run_of_another_pipeline_keeps_it() -> None:
+    sample_runs.waiting()
+    behind = queued()
+    code, text = watched(lambda: ends(behind, "failed"), until_idle=True)
+    assert code == 1
+    assert text.splitlines()[-1].startswith("run 2 of workshop_unit_test.yml (dev-ana, cccccccc): failed")
+
+
+def test_without_until_idle_it_goes_on_until_it_is_stopped() -> None:
+    run = sample_runs.running()
+    code, text = watched(lambda: ends(run, "failed"), list, list)
+    assert code == 0
+    assert "failed" in text.splitlines()[-1]
+
+
+def test_ctrl_c_is_a_good_end() -> None:
+    sample_runs.running()
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert watched(interrupted, until_idle=True)[0] == 0
+    assert watched(interrupted, until_idle=True, terminal=True)[0] == 0
+
+
+def test_pull_requests_are_told_when_they_open_and_when_they_are_completed() -> None:
+    _, text = watched(sample_runs.pull_requests)
+    assert text.splitlines() == [
+        "pull request 1 (dev-ana into integration): completed",
+        "pull request 2 (integration into main): active",
+    ]
+    _, text = watched()
+    assert text.splitlines() == ["pull request 2 (integration into main): active"]
+    _, text = watched(terminal=True)
+    assert "pull request 2 (integration into main)" in text
+    assert "pull request 1" not in text
+
+
+def test_a_terminal_shows_the_steps_of_what_is_running_and_the_newest_that_ended() -> None:
+    for _ in range(2):
+        sample_runs.succeeded()
+    sample_runs.failed()
+    sample_runs.succeeded()
+    sample_runs.running()
+    _, text = watched(terminal=True)
+    for fact in ("▸ run 5 of workshop_unit_test.yml", "▸ Say it  running", "· Then  not started"):
+        assert fact in text
+    assert "✗ run 3 of ci.yml" in text
+    assert "Bash" not in text
+    assert "run 2 of" in text
+    assert "run 1 of" not in text
+
+
+def test_nobody_steers_the_terminal() -> None:
+    run = sample_runs.running()
+    run.branch, run.stages[0].jobs[0].steps[0].name = "dev\x1b]0;pwned\x07\x1b[2J", "[bold]Say[/] \x9b31m it"
+    Runs().save(run)
+    _, live = watched(terminal=True)
+    assert "\x1b]0;" not in live
+    assert "\x1b[2J" not in live
+    assert "\x9b" not in live
+    assert "[bold]Say[/]" in live
+    _, plain = watched(lambda: ends(run))
+    assert "\x1b" not in plain
+    assert "[bold]Say[/]" in plain
+
+
+def test_a_run_that_is_removed_meanwhile_is_forgotten() -> None:
+    run = sample_runs.running()
+    assert watched((Runs().folder_of(run.number) / "run.json").unlink, until_idle=True)[0] == 0

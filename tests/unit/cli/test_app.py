@@ -1,0 +1,269 @@
+"""The command line: what it refuses, what it removes, and what it opens."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from databricks_local.mlflow_server import free_port, started
+from tests.support.commands import Finished, workshop, workshop_here
+from tests.support.servers import patient_session
+from workshop.cli.app import app
+from workshop.core.registry import mlflow_store
+from workshop.runner import kernels
+
+WORKSHOP = [sys.executable, "-m", "workshop"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["run"], ["status"], ["history"], ["rollback"], ["promote"], ["serve"], ["reset"], ["lab"], ["ui"]],
+)
+def test_every_command_explains_itself(arguments: list[str]) -> None:
+    answer = CliRunner().invoke(app, [*arguments, "--help"])
+    assert answer.exit_code == 0
+    assert "Usage:" in answer.output
+
+
+WRONG = [
+    (["run", "-p", "bogus=1"], "No notebook of this run has a parameter 'bogus'"),
+    (["run", "-p", "confidence=abc"], "confidence cannot be 'abc'"),
+    (["run", "-p", "api_token=x"], "looks like a secret"),
+    (["run", "-p", "confidence"], "not of the form NAME=VALUE"),
+    (["run", "-p", "devops_action=Deployment"], "use --action instead of -p"),
+    (["run", "--notebooks", "9_9"], "There is no notebook '9_9'"),
+    (["run", "--notebooks", "1_1,1_1"], "is named twice"),
+    (["run", "--action", "launch"], "'integration', 'deployment'"),
+    (["run", "--cell-timeout", "0"], "--cell-timeout"),
+    (["promote", "3"], "--reason"),
+    (["promote", "--reason", "x"], "VERSION"),
+    (["history", "--replay", "first"], "Invalid value for '--replay'"),
+    (["serve", "--port", "70000"], "65535"),
+    (["frobnicate"], "No such command 'frobnicate'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG)
+def test_a_wrong_command_line_ends_with_2_before_anything_is_made(
+    arguments: list[str], sentence: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "begin_warming", lambda: None)
+    refused = workshop_here(*arguments)
+    assert refused.code == 2
+    assert sentence in refused.err
+    assert not home.exists()
+
+
+@pytest.mark.integration
+def test_a_wrong_command_line_is_one_sentence_in_a_process_of_its_own(home: Path) -> None:
+    refused = workshop("run", "-p", "bogus=1")
+    assert refused.code == 2
+    assert refused.err.startswith("✗ No notebook of this run has a parameter 'bogus'")
+    assert len(refused.err.strip().splitlines()) == 1
+    assert not home.exists()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("how", "variable", "value", "sentence"),
+    [
+        # What libraries have to say about a server that is not there would come up in a process of its own only.
+        (
+            workshop,
+            "MLFLOW_TRACKING_URI",
+            "http://127.0.0.1:9",
+            "There is no MLflow server at http://127.0.0.1:9: start",
+        ),
+        (workshop_here, "WORKSHOP_SLOTS", "drawer", "The environment variable WORKSHOP_SLOTS is 'drawer'"),
+        (workshop_here, "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),
+    ],
+)
+def test_a_wrong_environment_ends_with_1_and_one_sentence(
+    how: Callable[..., Finished], variable: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    refused = how("status")
+    assert refused.code == 1
+    assert sentence in refused.err
+    assert len(refused.err.strip().splitlines()) == 1
+
+
+def test_reset_asks_before_it_removes_anything(home: Path) -> None:
+    (home / "data").mkdir(parents=True)
+    assert CliRunner().invoke(app, ["reset"], input="n\n").exit_code == 1
+    assert home.exists()
+    assert CliRunner().invoke(app, ["reset"], input="y\n").exit_code == 0
+    assert not home.exists()
+
+
+def test_reset_of_a_linked_home_removes_its_content(home: Path) -> None:
+    disk = home.with_name("disk")
+    (disk / "data" / "prepared").mkdir(parents=True)
+    (disk / "mlflow.db").touch()
+    home.symlink_to(disk)
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert answer.exit_code == 0
+    assert f"Removed the content of {home}, which is a link to {disk}." in answer.output
+    assert list(disk.iterdir()) == []
+
+
+def test_reset_of_a_mounted_home_removes_its_content(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "data").mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == home)
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert f"Removed the content of {home}, which is a mounted volume." in answer.output
+    assert list(home.iterdir()) == []
+
+
+def test_reset_does_not_follow_a_link_in_the_home(home: Path) -> None:
+    thesis = home.with_name("thesis.tex")
+    thesis.write_text("four years", encoding="utf-8")
+    home.mkdir()
+    (home / "data").symlink_to(home.parent)
+    assert CliRunner().invoke(app, ["reset", "--yes"]).exit_code == 0
+    assert thesis.exists() and not home.exists()
+
+
+def test_reset_leaves_a_folder_alone_that_holds_the_users_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "data").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert "does not look like a home of the workshop" in str(answer.exception)
+    assert (home / "data").exists()
+
+
+def test_reset_of_nothing_says_so(home: Path) -> None:
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert answer.exit_code == 0
+    assert "Nothing to remove" in answer.output
+
+
+def test_reset_leaves_a_folder_alone_that_is_not_the_workshops(home: Path) -> None:
+    home.mkdir()
+    (home / "thesis.tex").write_text("four years", encoding="utf-8")
+    answer = CliRunner().invoke(app, ["reset", "--yes"])
+    assert answer.exit_code == 1
+    assert "does not look like a home of the workshop" in str(answer.exception)
+    assert (home / "thesis.tex").exists()
+
+
+@pytest.mark.integration
+def test_ui_opens_mlflows_pages_on_the_kits_store() -> None:
+    port = free_port()
+    # One process that answers; MLflow would start four, which import for three seconds each.
+    with started([*WORKSHOP, "ui", "--port", str(port)], "Application startup complete", MLFLOW_WORKERS="1"):
+        pages = patient_session()
+        assert "<title>MLflow</title>" in pages.get(f"http://127.0.0.1:{port}/", timeout=20).text
+        search = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search"
+        found = pages.post(search, json={"max_results": 5}, timeout=20).json()
+        assert [experiment["name"] for experiment in found["experiments"]] == ["Default"]
+
+
+@pytest.mark.integration
+def test_lab_opens_the_notebooks() -> None:
+    port = free_port()
+    arguments = ["lab", "--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
+    with started([*WORKSHOP, *arguments], "Use Control-C to stop this server"):
+        listing = patient_session().get(f"http://127.0.0.1:{port}/api/contents?token=t", timeout=20).json()
+        assert "part_1_1_data_prep.ipynb" in {entry["name"] for entry in listing["content"]}
+
+
+def test_ui_of_a_teams_own_server_says_where_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example.com")
+    answer = CliRunner().invoke(app, ["ui"])
+    assert answer.exit_code == 1
+    assert "open http://mlflow.example.com" in str(answer.exception)
+
+
+def test_whoever_stops_it_while_it_is_still_being_imported_sees_no_traceback() -> None:
+    stopped_there = """
+import sys
+from workshop.__main__ import main
+
+class Stopped:
+    def find_spec(self, name, path=None, target=None):
+        if name == "workshop.cli.app":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stopped())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", stopped_there], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Stopped.\n")
+
+
+def test_python_without_docstrings_is_refused_in_one_sentence() -> None:
+    command = [sys.executable, "-OO", "-m", "workshop", "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "PYTHONOPTIMIZE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_letter_that_the_terminal_lacks_fails_no_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "WORKSHOP_HOME": str(tmp_path / "h\u00f6me")}
+    command = [sys.executable, "-m", "workshop", "reset"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "h\\xf6me" in done.stdout
+
+
+def test_ui_on_a_port_that_is_taken_is_refused_before_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workshop.cli.app._become", lambda _: sys.exit(0))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = workshop_here("ui", "--port", str(port))
+    assert (refused.code, refused.out) == (1, "")
+    assert f"can't listen at 127.0.0.1:{port}" in refused.err
+    assert "choose another --port." in refused.err
+    assert workshop_here("ui", "--port", str(port)).code == 0
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`workshop ui` fails in a way that no command expects."""
+
+    def fail() -> None:
+        raise LookupError("[no] such\nthing, Bearer abcdef")
+
+    monkeypatch.setattr(mlflow_store, "connect", fail)
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("writable", [True, False])
+def test_an_unexpected_error_is_one_sentence_and_a_log(
+    writable: bool, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    if not writable:
+        home.write_text("a file where the folder should be", encoding="utf-8")
+    failed = workshop_here("ui")
+    assert (failed.code, failed.out) == (1, "")
+    (line,) = failed.err.strip().splitlines()
+    assert "(LookupError: [no] such thing, Bearer ***): report it with the traceback in " in line
+    (log,) = (home / "errors" if writable else temporary).iterdir()
+    assert line.endswith(f"{log}.")
+    written = log.read_text(encoding="utf-8")
+    assert written.startswith("Traceback")
+    assert "in fail" in written
+    assert "abcdef" not in written
+
+
+@pytest.mark.usefixtures("broken")
+def test_an_unexpected_error_without_a_place_for_its_log_is_one_sentence_still(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.write_text("a file where the folder should be", encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
+    failed = workshop_here("ui")
+    assert failed.code == 1
+    assert len(failed.err.strip().splitlines()) == 1
+    assert "no log of it could be written" in failed.err

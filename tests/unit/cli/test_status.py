@@ -1,0 +1,45 @@
+import io
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from workshop.cli import status
+from workshop.core.registry.mlflow_store import connect
+from workshop.core.registry.slots import Slot, open_slots
+
+
+def test_before_the_first_model_every_slot_is_free(home: Path, fresh_store: Path) -> None:
+    home.mkdir()
+    shutil.copy(fresh_store, home)
+    assert status.read("wine_quality") == {
+        "model": "wine_quality",
+        "slots": {"production": None, "staging": None, "previous": None},
+        "archived": [],
+    }
+
+
+def test_holders_are_shown_with_what_they_were_made_from(home: Path, fresh_store: Path) -> None:
+    home.mkdir()
+    shutil.copy(fresh_store, home)
+    client = connect()
+    client.create_registered_model("wine_quality")
+    tags = {"workshop.run_name": "dev-ana", "workshop.git_commit": "f" * 40, "workshop.data_version": "development@3"}
+    for _ in range(2):
+        client.create_model_version("wine_quality", source=home.as_uri(), tags=tags)
+    slots = open_slots(client, "wine_quality")
+    slots.assign(Slot.PRODUCTION, "2")
+    slots.archive("1")
+    found = status.read("wine_quality")
+    assert found["slots"]["production"] == {
+        "version": "2",
+        "uri": "models:/wine_quality@production",
+        "run_name": "dev-ana",
+        "git_commit": "f" * 40,
+        "data_version": "development@3",
+    }
+    assert found["archived"] == ["1"]
+    written = io.StringIO()
+    Console(file=written, width=120).print(status.as_table(found))
+    assert "dev-ana" in written.getvalue()
+    assert "archived: 1" in written.getvalue()

@@ -1,0 +1,166 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from tests.support.faulty_registry import Fragile
+from tests.support.models import MODEL
+from workshop.core.promotion.gate import Terms, decide
+from workshop.core.promotion.guards import Guard
+from workshop.core.promotion.history import RECORD_TAG, Event, History, State
+
+
+@pytest.fixture
+def history(empty_registry: MlflowClient) -> History:
+    return History(empty_registry, MODEL)
+
+
+def decided(guards: int = 0) -> dict[str, object]:
+    """A decision as a record has it, with that many guards more."""
+    scores = [0.1, 0.4, 0.35, 0.8]
+    decision = decide(np.array([0, 0, 1, 1]), np.array(scores), np.array(scores[::-1]), Terms())
+    more = [Guard(f"not worse on vineyard {number}", number > 0, 40 * "long. ", "verdict") for number in range(guards)]
+    return replace(decision, guards=[*decision.guards, *more]).as_dict()
+
+
+PROMOTION = Event(
+    "promotion", "2", "1", "It is better.", rows="production@0", rows_digest="rows 0", terms={"confidence": 0.975}
+)
+
+
+def later(event: Event, seconds: int) -> Event:
+    return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00", token=f"at {seconds}")
+
+
+def test_a_history_that_has_not_begun_is_empty(history: History) -> None:
+    assert history.events() == history.pending() == []
+    assert history.looks_at("rows 0") == 0
+
+
+def test_what_is_appended_is_read_again_oldest_first(history: History) -> None:
+    appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "567"]
+    assert history.events() == appended
+    assert len({event.id for event in appended}) == 3
+
+
+@pytest.mark.parametrize("clock", ["2026-11-24T11:00:00.000+00:00", "2026-11-24T12:00:00.000+00:00"])
+def test_what_is_recorded_later_comes_later_whatever_the_clocks_show(history: History, clock: str) -> None:
+    first = [history.append(later(replace(PROMOTION, version=str(number)), number)) for number in range(3)]
+    ahead = history.append(replace(PROMOTION, version="3", at="2099-01-01T00:00:00.000+00:00", token="ahead"))
+    slow = [history.append(replace(PROMOTION, version=str(n), at=clock, token=f"slow {n}")) for n in range(4, 8)]
+    assert history.events() == [*first, ahead, *slow]
+    assert history.events()[-1].at == clock
+
+
+def test_events_of_one_instant_keep_the_order_of_recording(history: History) -> None:
+    recorded = [history.append(replace(later(PROMOTION, 0), token=str(number))) for number in range(6)]
+    assert history.events() == recorded
+
+
+def test_a_history_recorded_by_start_times_alone_is_read_as_it_is_and_goes_on(history: History) -> None:
+    event = later(PROMOTION, 30)
+    kept = history.append(event)
+    old = history.client.get_run(kept.id)
+    # As an earlier version of the kit recorded an event of a slow clock: before the others.
+    start = old.info.start_time - 60_000
+    tags = {**old.data.tags, RECORD_TAG: old.data.tags[RECORD_TAG].replace(event.token, "slow")}
+    history.client.create_run(old.info.experiment_id, start_time=start, tags=tags)
+    numbered = [each.token for each in history.events()]
+    assert numbered == ["slow", event.token]
+    history.append(replace(event, at="2020-01-01T00:00:00.000+00:00", token="new"))
+    assert [each.token for each in history.events()] == [*numbered, "new"]
+
+
+def test_an_event_is_written_by_one_call(empty_registry: MlflowClient) -> None:
+    History(empty_registry, MODEL).append(PROMOTION)
+    counting = Fragile(empty_registry, 0, "error")
+    History(counting, MODEL).append(PROMOTION)  # type: ignore[arg-type]
+    assert counting.calls == [*2 * ["get_experiment_by_name"], "search_runs", "create_run", "set_terminated"]
+
+
+def test_an_intended_swap_is_pending_until_it_is_concluded(history: History) -> None:
+    intended = history.append(later(replace(PROMOTION, state="intended"), 1))
+    other = history.append(later(replace(PROMOTION, version="9", state="intended"), 59))
+    assert history.pending() == [intended, other]
+    history.conclude(intended, "done")
+    history.conclude(other, "returned", "It did not answer.")
+    assert history.pending() == []
+    assert [(event.state, event.problem) for event in history.events()] == [
+        ("done", ""),
+        ("returned", "It did not answer."),
+    ]
+
+
+def test_looks_are_comparisons_on_the_very_same_rows(history: History) -> None:
+    compared = replace(PROMOTION, decision=decided())
+    history.append(compared)
+    history.append(replace(compared, kind="rejection", token="2"))
+    history.append(replace(compared, rows_digest="rows 1", token="3"))
+    history.append(replace(compared, decision={**decided(), "difference": None}, token="4"))
+    history.append(Event("rollback", "1", "2", "I did not like it."))
+    assert history.looks_at("rows 0") == 2
+
+
+def test_a_record_that_is_longer_than_a_tag_is_kept_word_for_word(history: History) -> None:
+    kept = history.append(replace(PROMOTION, decision=decided(30)))
+    (event,) = history.events()
+    assert len(json.dumps(kept.decision)) > 8000
+    assert event == kept
+    assert all(len(value) <= 8000 for value in history.client.get_run(kept.id).data.tags.values())
+
+
+def test_runs_of_somebody_else_in_the_experiment_are_left_alone(empty_registry: MlflowClient, history: History) -> None:
+    history.append(PROMOTION)
+    experiment = empty_registry.get_experiment_by_name(f"{MODEL}/history")
+    assert experiment is not None
+    empty_registry.create_run(experiment.experiment_id)
+    assert len(history.events()) == 1
+
+
+def test_more_events_than_a_page_are_all_read(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in range(5):
+        history.append(later(replace(PROMOTION, version=str(version)), version))
+    search = history.client.search_runs
+
+    def two_a_page(*arguments: object, **named: object) -> object:
+        return search(*arguments, **{**named, "max_results": 2})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(history.client, "search_runs", two_a_page)
+    assert [event.version for event in history.events()] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_history_that_somebody_has_deleted_is_restored(empty_registry: MlflowClient, history: History) -> None:
+    history.append(PROMOTION)
+    experiment = empty_registry.get_experiment_by_name(f"{MODEL}/history")
+    assert experiment is not None
+    empty_registry.delete_experiment(experiment.experiment_id)
+    assert len(history.events()) == 1
+    empty_registry.delete_experiment(experiment.experiment_id)
+    history.append(replace(PROMOTION, token="2"))
+    assert len(history.events()) == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "title"),
+    [
+        (PROMOTION, "promotion of version 2 over 1"),
+        (replace(PROMOTION, champion=None), "promotion of version 2"),
+        (replace(PROMOTION, kind="rejection"), "rejection of version 2"),
+        (replace(PROMOTION, kind="rollback"), "rollback from version 1 to 2"),
+        (replace(PROMOTION, kind="override"), "override of version 2 over 1"),
+    ],
+)
+def test_a_title_says_what_happened(event: Event, title: str) -> None:
+    assert event.title == title
+
+
+@pytest.mark.parametrize("state", ["done", "dropped", "returned"])
+def test_an_event_that_was_recorded_twice_is_one_event(history: History, state: State) -> None:
+    event = replace(PROMOTION, state="intended", decision=decided())
+    first = history.append(event)
+    history.append(event)  # the answer was lost, and the registry's client asked again
+    history.conclude(first, state)
+    assert [each.state for each in history.events()] == [state]
+    assert history.looks_at("rows 0") == 1

@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.support.models import MODEL, refusal
+from tests.support.promotions import AGAIN, BETTER, FIRST, RIVAL, events, register_odd, run, slots_now
+from workshop.core.data import tables
+from workshop.core.promotion import evaluate, manual
+from workshop.core.promotion.replay import replay
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
+
+
+def test_every_decision_comes_out_as_recorded_however_the_world_has_changed(registry: MlflowClient) -> None:
+    run(FIRST)
+    run(BETTER, "Integration")
+    run(AGAIN, min_improvement=0.01)
+    run(BETTER, confidence=0.9)
+    register_odd("NaN")
+    run("dev-odd")
+    run(RIVAL, correct_for_looks=True)
+    table = tables.production_table()
+    table.write(table.read().frame.head(900), {})  # tomorrow's wines; the record names today's
+    recorded = events()
+    assert [event.kind for event in recorded] == [
+        "promotion", "staging", "rejection", "promotion", "refusal", "rejection",
+    ]  # fmt: skip
+    assert [replay(registry, MODEL, event) for event in recorded] == [[]] * 6
+
+
+def test_a_figure_that_does_not_come_out_is_named(registry: MlflowClient) -> None:
+    run(FIRST)
+    run(BETTER)
+    event = events()[-1]
+    assert event.decision is not None
+    forged = replace(event, decision={**event.decision, "p_value": 0.5, "verdict": "not better"})
+    differences = replay(registry, MODEL, forged)
+    assert len(differences) == 2
+    assert differences[0].startswith("p_value: 0.5 is recorded, ")
+    assert differences[1] == "verdict: not better is recorded, better comes out"
+
+
+def test_what_a_person_did_can_not_be_computed(registry: MlflowClient) -> None:
+    manual.override(slots_now(), "1", "I like it.")
+    with refusal("override of version 1", "I like it"):
+        replay(registry, MODEL, events()[-1])
+
+
+def test_rows_or_versions_that_are_gone_are_one_sentence(registry: MlflowClient) -> None:
+    run(FIRST)
+    run(BETTER, "Integration")
+    first, staged = events()
+    with refusal("no table prepared/elsewhere"):
+        replay(registry, MODEL, replace(staged, rows="prepared/elsewhere@0"))
+    with refusal("production@17"):
+        replay(registry, MODEL, replace(first, rows="production@17"))
+    with refusal("not the table here that the decision was made on"):
+        replay(registry, MODEL, replace(first, rows_digest="other rows"))
+    registry.delete_model_version(MODEL, "3")
+    with refusal("Version 3 is not there any more"):
+        replay(registry, MODEL, staged)

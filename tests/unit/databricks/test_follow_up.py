@@ -1,0 +1,104 @@
+"""`workshop run --follow RUN_ID`: a run of the workspace that was started from here, or from elsewhere."""
+
+from pathlib import Path
+
+import pytest
+from databricks.sdk import WorkspaceClient
+
+from databricks_local.workspace import Workspace
+from tests.support.commands import workshop_here
+from tests.support.databricks_runs import FIRST, killed_while_it_follows, left_in, run, summaries
+from workshop.databricks import following
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_run_that_is_followed_afterwards_is_as_old_and_as_long_as_it_was(workspace: Workspace, home: Path) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    run()
+    (made,) = workspace.runs.values()
+    made.start_time, made.end_time = 1_700_000_000_000, 1_700_000_123_456
+    followed = run("--follow", str(made.run_id))
+    assert followed.code == 1
+    assert "started before" not in followed.out
+    summary = summaries(home)[-1]
+    assert (summary["started"], summary["seconds"]) == ("2023-11-14T22:13:20+00:00", 123.46)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--action", "deployment"], "--action"), (["-p", "seed=1"], "--parameter"), (["--scoring"], "--scoring")],
+)
+def test_a_run_that_is_followed_can_be_told_nothing(options: list[str], named: str) -> None:
+    refused = workshop_here("run", "--follow", "1", *options)
+    assert refused.code == 2
+    assert f"leave {named} out" in " ".join((refused.out + refused.err).replace("│", " ").split())
+
+
+def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.hold(FIRST)
+    killed_while_it_follows(monkeypatch)
+    (made,) = workspace.active_runs()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
+        patch.setattr(following, "follow", stop)
+        ended = run("--follow", str(made.run_id))
+    assert ended.code == 1
+    assert "Followed no longer; the run is somebody else's and goes on: http" in ended.out
+    assert workspace.active_runs() == [made]
+
+
+def test_a_commit_that_is_none_is_not_shown(workspace: Workspace, home: Path) -> None:
+    workspace.outcomes[FIRST] = "FAILED"
+    run()
+    (made,) = workspace.runs.values()
+    for task in made.tasks.values():
+        task.sent["notebook_task"]["base_parameters"]["WORKSHOP_GIT_COMMIT"] = "<script>"
+    run("--follow", str(made.run_id))
+    assert summaries(home)[-1]["git_commit"] == "unknown"
+
+
+def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> None:
+    refused = run("--follow", "12345")
+    assert refused.code == 1
+    assert "There is no run 12345 in this workspace: take the number after /run/" in refused.err
+
+
+def test_somebody_elses_run_goes_on_when_it_takes_longer_than_ours_may(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.hold(FIRST)
+    killed_while_it_follows(monkeypatch)
+    (made,) = workspace.active_runs()
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
+        patch.setenv("WORKSHOP_DATABRICKS_TIMEOUT_MINUTES", "1")
+        patch.setattr(following, "_GRACE", -60)
+        ended = run("--follow", str(made.run_id))
+    assert ended.code == 1
+    assert f"The run {made.run_id} has not ended within the 1 minutes that it may take, and is somebody" in ended.err
+    assert workspace.active_runs() == [made]
+
+
+def test_an_attempt_that_failed_can_be_followed_while_the_retry_runs(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")  # whose job must stay as well as its code
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_IDEMPOTENCY_TOKEN", "build 17")
+    workspace.outcomes[FIRST] = "FAILED"
+    run()
+    (first,) = workspace.runs.values()
+    workspace.hold(FIRST)
+    killed_while_it_follows(monkeypatch)
+    (retry,) = workspace.active_runs()
+    there = (left_in(workspace), [job.job_id for job in WorkspaceClient().jobs.list()])
+    assert len(there[0]) == 1
+    assert run("--follow", str(first.run_id)).code == 1
+    assert (left_in(workspace), [job.job_id for job in WorkspaceClient().jobs.list()]) == there
+    assert workspace.active_runs() == [retry]

@@ -1,0 +1,255 @@
+"""What is made of a task that has ended: what a notebook says can be anything, and the service can be out of order."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.clock import RealClock
+from databricks.sdk.config import Config
+from databricks.sdk.service import jobs
+
+from databricks_local.workspace import Workspace, running
+from tests.unit.core.promotion.test_outcome import outcome
+from tests.unit.runner.test_report import ONE_PIXEL as PIXEL
+from workshop.core.errors import WorkshopError
+from workshop.core.notebook_result import HandedOver
+from workshop.databricks import results
+from workshop.databricks.errors import explained
+from workshop.databricks.results import DECIDES, TaskResult, in_one_sentence, of_task, where
+from workshop.runner.report import DECISION_PICTURE
+
+PREPARES = "part_1_1_data_prep"
+Check = Callable[[str, HandedOver | None], None]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            "WorkshopError: There is no table x: write it first.",
+            "There is no table x: write it first.",
+        ),
+        ("workshop.core.errors.WorkshopError: Add wines.", "Add wines."),
+        ("ValueError: n_estimators must be positive\n  at line 3", "ValueError: n_estimators must be positive"),
+        ("\x1b[0;31mZeroDivisionError\x1b[0m: division by zero", "ZeroDivisionError: division by zero"),
+        ("", "it does not say why"),
+        ("\x1b[0m\n \x00\n", "it does not say why"),
+        ("KeyboardInterrupt: ", "it was ended by KeyboardInterrupt, which says nothing more: see its page"),
+        ("KeyboardInterrupt", "it was ended by KeyboardInterrupt, which says nothing more: see its page"),
+        ("WorkshopError: ", "it was ended by WorkshopError, which says nothing more: see its page"),
+        ("WorkshopError: \n\n  There is no table x: write it first.\nmore", "There is no table x: write it first."),
+        ("ValueError:\nno number", "ValueError: no number"),
+        (
+            "InputWidgetNotDefined: No input widget named temperature is defined",
+            "it asks for the widget temperature, which nobody passes: declare temperature in its parameters cell, and "
+            "read it with read_parameters",
+        ),
+    ],
+)
+def test_an_error_becomes_one_sentence(error: str, sentence: str) -> None:
+    assert in_one_sentence(error) == sentence
+
+
+@pytest.mark.parametrize(
+    ("trace", "place"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "/x/workshop/core/data/datasets.py", line 145, in load',
+            "Raised in load of workshop/core/data/datasets.py, line 145.",
+        ),
+        (
+            "File /opt/lib/site-packages/workshop/core/data/tables.py:77, in Table.open(self)\n",
+            "Raised in Table.open of ",
+        ),
+        ("Cell In[3], line 2\nno file", ""),
+        (None, ""),
+    ],
+)
+def test_a_trace_becomes_one_sentence(trace: str | None, place: str) -> None:
+    assert where(trace).startswith(place)
+    assert bool(where(trace)) == bool(place)
+
+
+HARMFUL = "ValueError: \x1b]0;t\x07bad ##vso[task.complete result=Succeeded] dapi0123456789abcdef0123 \ud800\n##vso[x]y"
+
+
+@pytest.mark.parametrize("line", [HARMFUL, HARMFUL.replace("dapi0", "dapi\x1b[0m0")])
+def test_nothing_of_an_error_does_anything_where_it_is_shown(line: str) -> None:
+    assert in_one_sentence(line) == "ValueError: bad # #vso[task.complete result=Succeeded] *** \ufffd"
+
+
+def test_a_secret_of_this_process_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "hush-##[hush")
+    assert in_one_sentence("ValueError: {'A': 'hush-##[hush'}") == "ValueError: {'A': '***'}"
+
+
+def test_an_error_is_cut_where_it_is_long_and_a_sentence_of_ours_later() -> None:
+    assert in_one_sentence("RuntimeError: " + "[bold]x" * 900_000) == ("RuntimeError: " + "[bold]x" * 60)[:300] + " …"
+    ours = "There is no table x: " + "write it first, " * 30
+    assert in_one_sentence(f"WorkshopError: {ours}") == ours.strip()
+    assert len(in_one_sentence("WorkshopError: " + "x" * 5000)) == 1002
+
+
+def test_a_trace_is_shown_without_what_it_hides() -> None:
+    trace = f'File "/x/site-packages/workshop/{"a" * 900}\x1b[0m.py", line 3, in {"f" * 900}'
+    place = where("x\n" * 100_000 + trace)
+    assert place.startswith("Raised in fff") and place.endswith(" …, line 3.")
+    assert len(place) < 650
+
+
+class Tasks:
+    """Tasks that end as a test wants, in runs of their own, and what is made of each."""
+
+    def __init__(self, workspace: Workspace, folder: Path) -> None:
+        self.workspace = workspace
+        self.folder = folder
+        config = Config(host=workspace.host, token=workspace.token, retry_timeout_seconds=1)
+        self.client = WorkspaceClient(config=config)
+
+    def result(
+        self, name: str, text: str | None = None, error: str | None = None, check: Check = lambda *_: None
+    ) -> TaskResult:
+        self.workspace.outcomes[name] = "SUCCESS" if error is None else "FAILED"
+        self.workspace.results.update({name: text} if text is not None else {})
+        self.workspace.errors.update({name: error} if error is not None else {})
+        notebook = jobs.NotebookTask(notebook_path=f"/Workspace/Shared/{name}")
+        run_id = self.client.jobs.submit(
+            run_name=name, tasks=[jobs.SubmitTask(task_key=name, notebook_task=notebook)]
+        ).run_id
+        self.workspace.wait_for(run_id)
+        (task,) = self.client.jobs.get_run(run_id).tasks or []
+        return of_task(self.client, task, self.folder, check)
+
+    def problem(
+        self, name: str, text: str | None = None, error: str | None = None, check: Check = lambda *_: None
+    ) -> str:
+        """Why it has failed."""
+        result = self.result(name, text, error, check)
+        assert (result.notebook.status, result.handed_over) == ("failed", None)
+        assert result.notebook.error is not None
+        return result.notebook.error.message
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tasks]:
+    monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: None)
+    with running(tmp_path / "workspace") as workspace:
+        yield Tasks(workspace, tmp_path)
+
+
+SAID = HandedOver(outcome=None, said={"candidate": "3"}, data_version={"production": 0})
+DECIDED = SAID.model_copy(update={"outcome": outcome().as_dict()})
+
+
+def test_what_a_notebook_hands_over_is_its_result(tasks: Tasks) -> None:
+    assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
+    decided = tasks.result(DECIDES, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json())
+    assert (decided.notebook.status, decided.state) == ("succeeded", "SUCCESS")
+    assert decided.handed_over is not None and decided.handed_over.outcome == outcome().as_dict()
+    assert (tasks.folder / DECISION_PICTURE).read_bytes() == base64.b64decode(PIXEL)
+
+
+def test_a_task_that_has_not_returned_what_it_owes_has_failed_and_leaves_no_picture(tasks: Tasks) -> None:
+    def refuse(name: str, returned: HandedOver | None) -> None:
+        assert (name, returned is not None and returned.said) == (DECIDES, SAID.said)
+        raise WorkshopError("it decided about version 2, and this run's candidate is version 3.")
+
+    drawn = DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json()
+    assert "decided about version 2" in tasks.problem(DECIDES, drawn, check=refuse)
+    assert not (tasks.folder / DECISION_PICTURE).exists()
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_a_task_that_ends_without_a_result_has_returned_nothing(text: str | None, tasks: Tasks) -> None:
+    returned = []
+    tasks.result(PREPARES, text, check=lambda *given: returned.append(given))
+    assert returned == [(PREPARES, None)]
+
+
+def test_what_is_handed_over_is_shown_without_what_it_hides(tasks: Tasks) -> None:
+    text = json.dumps({**SAID.model_dump(), "said": {"of": HARMFUL, "##vso[x]": tasks.workspace.token}})
+    got = tasks.result(PREPARES, text).handed_over
+    assert got is not None
+    assert got.said == {
+        "of": "ValueError: bad # #vso[task.complete result=Succeeded] *** \ufffd\n# #vso[x]y",
+        "# #vso[x]": "***",
+    }
+
+
+def test_a_message_of_the_service_is_shown_without_what_it_hides() -> None:
+    state = jobs.RunState(
+        life_cycle_state=jobs.RunLifeCycleState.INTERNAL_ERROR,
+        result_state=jobs.RunResultState.FAILED,
+        state_message=HARMFUL,
+    )
+    assert results._why(jobs.RunTask(task_key=PREPARES, state=state), None) == (
+        "ValueError: bad # #vso[task.complete result=Succeeded] *** \ufffd: see its page"
+    )
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_page_that_can_not_be_had_is_no_failure(status: int, tasks: Tasks) -> None:
+    tasks.workspace.fail_next("runs/export", status=status, times=10_000)
+    result = tasks.result(PREPARES, SAID.model_dump_json()).notebook
+    assert (result.status, result.output) == ("succeeded", None)
+
+
+def page(content: str) -> Callable[..., jobs.ExportRunOutput]:
+    return lambda *_, **__: jobs.ExportRunOutput(views=[jobs.ViewItem(content=content)])
+
+
+def test_a_page_is_written_beside_the_report(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.JobsAPI, "export_run", page("half \ud800"))
+    written = tasks.result(PREPARES, SAID.model_dump_json()).notebook.output
+    assert written == str(tasks.folder / f"{PREPARES}.html")
+    assert Path(written).read_text(encoding="utf-8") == "half ?"
+
+
+def test_a_page_that_can_not_be_written_is_no_failure(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.JobsAPI, "export_run", page("<p>"))
+    tasks.folder /= "removed"
+    result = tasks.result(DECIDES, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json()).notebook
+    assert (result.status, result.output) == ("succeeded", None)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503}, {"status": 429}, {"drop": True}])
+def test_a_result_is_asked_for_again(fault: dict[str, Any], tasks: Tasks) -> None:
+    tasks.workspace.fail_next("runs/get-output", **fault)
+    assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"status": 500}, "the service itself has failed"),
+        ({"status": 403}, "does not let you fetch what part_1_1_data_prep ended with"),
+        ({"drop": True}, "does not answer"),
+    ],
+)
+def test_a_result_that_can_not_be_had_is_a_failure_of_that_task(
+    fault: dict[str, Any], words: str, tasks: Tasks
+) -> None:
+    tasks.workspace.fail_next("runs/get-output", times=10_000, **fault)
+    assert words in tasks.problem(PREPARES, SAID.model_dump_json())
+
+
+def test_an_answer_of_another_shape_is_a_failure_of_that_task(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.RunOutput, "from_dict", classmethod(lambda cls, answer: answer["none"]))
+    assert "what answers is not what Databricks answers: correct DATABRICKS_HOST" in tasks.problem(PREPARES)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(KeyError("run_id"), IndexError("0"), TypeError("list indices"), AttributeError("no get")),
+        json.JSONDecodeError("Expecting value", "<html>", 0),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
+    ],
+)
+def test_what_the_sdk_stumbles_over_is_one_sentence(error: Exception) -> None:
+    with pytest.raises(WorkshopError, match=r"^Databricks could not look, what answers is not what"), explained("look"):
+        raise error

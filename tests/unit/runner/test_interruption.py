@@ -1,0 +1,98 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from workshop.runner import interruption
+
+
+def test_an_interruption_that_is_lost_comes_before_the_next_cell() -> None:
+    interruption.check()
+    with pytest.raises(KeyboardInterrupt):
+        interruption.ask(signal.SIGINT, None)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
+    interruption.heard()
+    interruption.check()
+
+
+def test_what_is_held_comes_to_its_end_first() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        with interruption.held():
+            interruption.ask(signal.SIGTERM, None)
+        done.append("all of it")
+    interruption.heard()
+    assert done == ["all of it"]
+    assert not interruption.something_was_cut_short()
+
+
+def test_what_comes_at_the_same_moment_is_one_wish() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            interruption.ask(signal.SIGINT, None)
+        finally:
+            interruption.ask(signal.SIGTERM, None)
+            done.append("all of it")
+    interruption.heard()
+    assert done == ["all of it"]
+
+
+def test_whoever_asks_twice_cuts_it_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_WISH", 0)
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        interruption.ask(signal.SIGINT, None)
+        interruption.ask(signal.SIGINT, None)
+    interruption.heard()
+    assert interruption.something_was_cut_short()
+    assert not interruption.something_was_cut_short()
+
+
+def test_in_between_is_a_good_moment() -> None:
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        interruption.ask(signal.SIGINT, None)
+        with interruption.not_held():
+            pytest.fail("it stops before that")
+    with pytest.raises(KeyboardInterrupt), interruption.held(), interruption.not_held():
+        interruption.heard()
+        interruption.ask(signal.SIGINT, None)
+    interruption.heard()
+    assert not interruption.something_was_cut_short()
+
+
+def test_who_ends_a_run_is_not_stopped_again() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interruption.ask(signal.SIGINT, None)
+    with interruption.undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        interruption.check()
+
+
+_LOST_IN_A_FINALIZER = """
+import signal
+from workshop.runner import interruption
+
+class Dropped:
+    def __init__(self, at_the_end):
+        self.at_the_end = at_the_end
+    def __del__(self):
+        self.at_the_end()
+
+interruption.listen()
+Dropped(lambda: signal.raise_signal(signal.SIGTERM))
+Dropped(lambda: [][0])
+try:
+    interruption.check()
+except KeyboardInterrupt:
+    print("comes again")
+"""
+
+
+def test_an_interruption_that_is_lost_is_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", _LOST_IN_A_FINALIZER], capture_output=True, text=True, check=True)
+    assert done.stdout == "comes again\n"
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "IndexError" in done.stderr  # what else is ignored is shown as ever
