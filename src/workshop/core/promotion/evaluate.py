@@ -24,7 +24,7 @@ from workshop.core.promotion.illustration import illustrate
 from workshop.core.promotion.judgement import Judgement
 from workshop.core.promotion.outcome import Outcome, Status
 from workshop.core.promotion.swap import Trial, Turn, describe, swap, turn
-from workshop.core.registry.model import LoadedModel, find_candidate, load_version
+from workshop.core.registry.model import LoadedModel, find_candidate, load_version, require_probabilities
 from workshop.core.registry.slots import Slot, Slots, open_slots
 
 _MOST_COMPARISONS = 5
@@ -122,7 +122,7 @@ def compare(contest: Contest, champion_version: str | None, look: int) -> Judgem
     theirs = None
     if champion is not None and ours is not None:
         theirs = champion.probabilities(wines)
-        guards.require_probabilities(theirs, len(wines), f"model in Production, version {champion.version},")
+        require_probabilities(theirs, len(wines), f"model in Production, version {champion.version},")
     parts = slices.masks(wines) if ours is not None else {}
     decision = gate.decide(target, ours, theirs, contest.terms, parts, checked=checked, look=look)
     return Judgement(decision, champion_version, target, ours, theirs)

@@ -13,7 +13,7 @@ from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion.auc import FEWEST_OF_A_KIND, Comparison, PairedScores, compare_auc, kinds, percent
-from workshop.core.registry.model import LoadedModel, load_version
+from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
 
 Protects = Literal["callers", "verdict"]
 """What a guard is for: that whoever calls the model is still answered, or that the verdict means what it says."""
@@ -142,26 +142,6 @@ def no_slice_worse(
 ) -> list[Guard]:
     """For each slice, whether the candidate is not significantly worse than the champion beyond the tolerance."""
     return [_not_worse(name, scores.of(mask), confidence, tolerance) for name, mask in slices.items()]
-
-
-def require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
-    """Make sure that a model's answers are probabilities, one a row.
-
-    Raises:
-        WorkshopError: they are not.
-    """
-    scores = np.asarray(scores)
-    if scores.shape != (rows,):
-        raise WorkshopError(f"The {whose} gave answers of shape {scores.shape} for {rows} rows: it needs one a row.")
-    if not np.all(np.isfinite(scores)):
-        bad = int((~np.isfinite(scores)).sum())
-        raise WorkshopError(
-            f"The {whose} answered {bad:,} of {rows:,} rows with NaN or infinity: train it again on data without gaps."
-        )
-    if rows and (scores.min() < 0 or scores.max() > 1):
-        raise WorkshopError(
-            f"The {whose} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
-        )
 
 
 def _not_worse(name: str, scores: PairedScores, confidence: float, tolerance: float) -> Guard:

@@ -10,7 +10,7 @@ from workshop.core.promotion import guards
 from workshop.core.promotion.guards import Guard
 from workshop.core.promotion.history import Event
 from workshop.core.promotion.swap import STATUS_TAG, Trial, Turn, swap, trial_of, turn
-from workshop.core.registry.model import LoadedModel, load_version
+from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
 from workshop.core.registry.slots import Slot, Slots
 
 LONGEST_REASON = 1000
@@ -110,7 +110,7 @@ def _loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:
 
 def _require_proper_answers(version: str, trial: Trial) -> None:
     try:
-        guards.require_probabilities(trial.answers, len(trial.sample), f"model, version {version},")
+        require_probabilities(trial.answers, len(trial.sample), f"model, version {version},")
     except WorkshopError as error:
         raise WorkshopError(f"Version {version} can't take Production: {error}") from error
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion.guards import require_probabilities
-from workshop.core.registry.model import load_version
+from workshop.core.registry.model import load_version, require_probabilities
 from workshop.core.registry.slots import Slot, Slots
 
 

@@ -264,3 +264,23 @@ def _resumed(run_id: str) -> Any:
     """The run to log to: the one that a training cell may have left open, or that one opened again."""
     active = mlflow.active_run()
     return mlflow.start_run(run_id=run_id) if active is None else mlflow.start_run(run_id=run_id, nested=True)
+
+
+def require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
+    """Make sure that a model's answers are probabilities, one a row.
+
+    Raises:
+        WorkshopError: they are not.
+    """
+    scores = np.asarray(scores)
+    if scores.shape != (rows,):
+        raise WorkshopError(f"The {whose} gave answers of shape {scores.shape} for {rows} rows: it needs one a row.")
+    if not np.all(np.isfinite(scores)):
+        bad = int((~np.isfinite(scores)).sum())
+        raise WorkshopError(
+            f"The {whose} answered {bad:,} of {rows:,} rows with NaN or infinity: train it again on data without gaps."
+        )
+    if rows and (scores.min() < 0 or scores.max() > 1):
+        raise WorkshopError(
+            f"The {whose} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
+        )

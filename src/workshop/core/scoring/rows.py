@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from workshop.core.data.schemas import FEATURES, WINE_ID
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion.guards import require_probabilities
-from workshop.core.registry.model import LoadedModel
+from workshop.core.registry.model import LoadedModel, require_probabilities
 
 COLUMNS = [WINE_ID, *FEATURES]
 """What is read of the table that is scored."""
