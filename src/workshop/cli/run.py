@@ -124,13 +124,25 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     )
     try:
         with shown_on(out) as progress:
-            summary = _followed(follow, progress) if follow is not None else runner.run(request, progress)
+            summary = (
+                _followed(follow, progress) if follow is not None else runner.run(_opened(request), request, progress)
+            )
     except KeyboardInterrupt:
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
     if publish is not None:
         publication.publish(summary, publish)
     _print_summary(summary)
     raise typer.Exit(summary.exit_code)
+
+
+def _opened(request: Any) -> Any:
+    if request.target == Target.DATABRICKS:
+        from workshop.databricks.target import DatabricksTarget
+
+        return DatabricksTarget(request)
+    from workshop.runner.local import LocalTarget
+
+    return LocalTarget()
 
 
 def _followed(run_id: int, progress: Any) -> Any:

@@ -12,7 +12,6 @@ from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slots, open_slots
 from workshop.core.settings import PREPARATION, TRAINING, Settings, current_settings
 from workshop.runner import interruption, notebooks, report
-from workshop.runner.local import LocalTarget
 from workshop.runner.notebooks import Notebook, RequestError
 from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.summary import EXIT_CODES, Summary
@@ -27,8 +26,8 @@ _DECLARED = {
 _OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
 
 
-def run(request: Request, progress: Progress) -> Summary:
-    """Execute the notebooks and write the executed notebooks, the report and `summary.json` into the run's folder.
+def run(target: Target, request: Request, progress: Progress) -> Summary:
+    """Execute the notebooks on a target; put them, the report and `summary.json` into the run's folder.
 
     Returns:
         The summary; a notebook that failed, or an interruption, is in it and not raised.
@@ -36,7 +35,6 @@ def run(request: Request, progress: Progress) -> Summary:
     Raises:
         WorkshopError: nothing could be run: a wrong parameter, no store, no space.
     """
-    target = _target(request)
     chosen = notebooks.select(request.notebooks, request.scoring)
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
@@ -130,14 +128,6 @@ def _may_have_moved_a_slot(executed: Executed) -> bool:
     """Whoever stops a run does not wait for a registry that has no news."""
     evaluated = any(each.name == report.EVALUATION and each.status != "not run" for each in executed.results)
     return executed.status != "interrupted" or evaluated
-
-
-def _target(request: Request) -> Target:
-    if request.target == "databricks":
-        from workshop.databricks.target import DatabricksTarget  # noqa: PLC0415  # its SDK takes a second
-
-        return DatabricksTarget(request)
-    return LocalTarget()
 
 
 def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str, Any]]:
