@@ -46,7 +46,7 @@ def make_setup(folder: Path, settings: str, **variables: str) -> tuple[str, list
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": str(folder / "pip.conf")}
     done = subprocess.run(
-        ["make", "setup", f"PYTHON={sys.executable}"],
+        ["make", "--no-print-directory", "setup", f"PYTHON={sys.executable}"],
         cwd=folder, env={**inherited, **offline, **variables}, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
