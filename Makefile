@@ -15,7 +15,7 @@ PIPS_INDEX := env -u PIP_USER $(FETCH) $(BIN)/python -m pip config list | sed -n
 FIND_INDEX := index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PIPS_INDEX))}}}"
 UV_ONLINE := $(FIND_INDEX); $(UV) $${index:+UV_DEFAULT_INDEX="$$index"} $(BIN)/uv
 
-.PHONY: help setup cd test thorough lab bench spark lock clean
+.PHONY: help setup cd quick test thorough lab bench spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ $(READY): requirements.txt pyproject.toml
 
 cd: $(READY) ## the whole delivery loop: prepare, train, judge on production data, swap if better, report
 	@$(BIN)/workshop run --action deployment || test $$? -eq 3
+
+quick: $(READY) ## the unit tests that start no server and no kernel: under a minute on two cores
+	@$(BIN)/pytest --quiet --numprocesses=logical --dist=worksteal --hypothesis-profile=quick -m "not integration and not registry" tests/unit tests/test_*.py
 
 test: $(READY) ## everything that checks the project: lint, types, unit, integration and notebook tests
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ gc.set_threshold(100_000, 50, 100)
 
 # The same examples every time, and no stop-watch: a busy machine must not turn a test red.
 hypothesis.settings.register_profile("workshop", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=10)
 hypothesis.settings.load_profile("workshop")
 
 
