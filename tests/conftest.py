@@ -12,6 +12,9 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from azure_devops_local import host
+from workshop.cli.devops import HOST
+
 # Before MLflow is imported anywhere: its client decides then whether to send usage data.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
@@ -50,6 +53,7 @@ def isolated(home: Path, user_home: Path) -> Iterator[None]:
         environment.setenv("WORKSHOP_HOME", str(home))
         environment.setenv("HOME", str(user_home))
         environment.setenv("USERPROFILE", str(user_home))
+        host.use(HOST)
         try:
             yield
         finally:
@@ -118,7 +122,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Path
 
 
 def _ours() -> list[str]:
-    return [name for name in os.environ if name.startswith(("WORKSHOP_", "MLFLOW_"))]
+    return [name for name in os.environ if name.startswith(("WORKSHOP_", "AZURE_DEVOPS_LOCAL_", "MLFLOW_"))]
 
 
 def _forget_stores() -> None:

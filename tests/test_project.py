@@ -84,14 +84,6 @@ def test_core_knows_no_runner_no_command_line_and_no_vendor(module: Path) -> Non
     assert [name for name in imports(module) if name.startswith(foreign)] == []
 
 
-@pytest.mark.parametrize(
-    "module", sorted((PACKAGE.parent / "azure_devops_local").rglob("*.py")), ids=lambda path: path.name
-)
-def test_azure_devops_local_stands_on_core_alone(module: Path) -> None:
-    foreign = ("papermill", "typer", "mlflow", "workshop.runner", "workshop.serving", "workshop.cli.app")
-    assert [name for name in imports(module) if name.startswith(foreign)] == []
-
-
 def test_nothing_imports_from_the_command_line_or_from_notebooks() -> None:
     assert [
         (module.name, name)

@@ -1,7 +1,7 @@
 """What a schema can't see in the pipeline files, and which of the team's values have still to be filled in."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePosixPath
@@ -9,26 +9,15 @@ from pathlib import PurePosixPath
 from azure_devops_local.language.documents import FOLDER, Files, Mapping, PipelineError, Place, WorkTree, load
 from azure_devops_local.language.reading import read_pipeline
 from azure_devops_local.language.triggers import Push, decide
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 VARIABLES = f"{FOLDER}/variables.yml"
 _SETTING = re.compile(r"#setup (?P<where>.*)\n(?:\s*#.*\n)*\s*- name: (?P<name>\S+)\n\s*value: (?P<value>.*)")
 _PLACEHOLDER = re.compile(r"<[^<>]+>")
-_CHOICES: list[dict[str, str]] = [
-    {},
-    {"registry": "https://mlflow.example.com", "registryUser": "pipelines", "variableGroup": "a-group"},
-    {"target": "databricks", "signIn": "federation"},
-    {"target": "databricks", "signIn": "oidc", "databricksGitUrl": "https://dev.azure.com/our-company/wine/_git/wine"},
-    {"target": "databricks", "signIn": "secret", "variableGroup": "a-group"},
-]
-"""The settings that the files branch on: a mistake in a branch that this team does not take is one all the same."""
-_USED_ONLY_WITH = {
-    "workspaceUrl": {"target": "databricks"},
-    "serviceConnection": {"target": "databricks", "signIn": "federation"},
-    "databricksHome": {"target": "databricks"},
-}
-"""The settings that hold a placeholder as we hand them out, and the choices that need them."""
 _BRANCHES = ("refs/heads/main", "refs/heads/integration", "refs/heads/dev-somebody")
+
+
+Choices = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -76,23 +65,32 @@ def settings(files: Files) -> list[Setting]:
     ]
 
 
-def unfilled(files: Files) -> list[Setting]:
-    """Those that hold a placeholder and that the choices of `variables.yml` need."""
+def unfilled(files: Files, used_only_with: Choices) -> list[Setting]:
+    """Return the settings that hold a placeholder and that the choices of `variables.yml` need.
+
+    Args:
+        files: the files.
+        used_only_with: by setting, the choices that need it; a setting that is not named is always needed.
+    """
     every = settings(files)
     chosen = {setting.name: setting.value for setting in every}
     return [
         setting
         for setting in every
         if setting.is_open
-        and all(chosen.get(name, value) == value for name, value in _USED_ONLY_WITH.get(setting.name, {}).items())
+        and all(chosen.get(name, value) == value for name, value in used_only_with.get(setting.name, {}).items())
     ]
 
 
-def problems(tree: WorkTree) -> list[str]:
+def problems(tree: WorkTree, choices: Sequence[dict[str, str]] = ({},)) -> list[str]:
     """What is wrong with the pipelines of a checkout, a sentence each; empty where nothing is.
 
     Every pipeline is read as it would be for its own branches, with each choice that the settings leave, and with each
     of its yes-or-no parameters turned around.
+
+    Args:
+        tree: the checkout.
+        choices: values of `variables.yml` that the files branch on, by name.
     """
     found: dict[str, None] = {}  # in order, each once
     verdicts = decide(tree, Push("refs/heads/main", []))
@@ -104,16 +102,16 @@ def problems(tree: WorkTree) -> list[str]:
             found[verdict.rule] = None
             continue
         found |= dict.fromkeys(_missing_paths(tree, load(tree, path)))
-        for files, branch, given in product(_variants(tree), _BRANCHES, _parameters(load(tree, path))):
+        for files, branch, given in product(_variants(tree, choices), _BRANCHES, _parameters(load(tree, path))):
             try:
                 read_pipeline(files, path, given, {"Build.SourceBranch": branch, "Build.Reason": "Manual"})
-            except WorkshopError as error:
+            except UserError as error:
                 found[str(error)] = None
     return list(found)
 
 
-def _variants(files: Files) -> Iterator[Files]:
-    for choice in _CHOICES:
+def _variants(files: Files, choices: Sequence[dict[str, str]]) -> Iterator[Files]:
+    for choice in choices:
         text = files.read(VARIABLES) or ""
         for name, value in choice.items():
             text = re.sub(rf"(- name: {name}\n\s*value: ).*", rf"\g<1>{value}", text)

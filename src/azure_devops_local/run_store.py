@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 from filelock import FileLock
 from pydantic import BaseModel, Field, ValidationError
 
-from workshop.core.errors import WorkshopError
-from workshop.core.files import write_whole
-from workshop.core.settings import current_settings
+from azure_devops_local import host
+from kit_common.errors import UserError
+from kit_common.files import write_whole
 
 Record = TypeVar("Record", bound=BaseModel)
 Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
@@ -116,19 +116,19 @@ def read_record(path: Path, kind: type[Record]) -> Record:
     """What a JSON file says.
 
     Raises:
-        WorkshopError: it is damaged.
+        UserError: it is damaged.
     """
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise WorkshopError(f"{path} can't be read as what it should be: restore it, or take it away.") from error
+        raise UserError(f"{path} can't be read as what it should be: restore it, or take it away.") from error
 
 
 class Runs:
-    """The runs of this laptop, one folder each below `.workshop/devops/runs`, numbered from 1."""
+    """The runs of this machine, one folder each below `runs` in the home, numbered from 1."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or current_settings().home / "devops" / "runs"
+        self.folder = folder or host.current().home / "runs"
 
     def folder_of(self, number: int) -> Path:
         """The folder of one run."""
@@ -148,7 +148,7 @@ class Runs:
 
     def readable(self, number: int) -> Run | None:
         """One run, or None where its record can't be read: one that is damaged must not hold up all the others."""
-        with suppress(WorkshopError):
+        with suppress(UserError):
             return self.load(number)
         return None
 
@@ -156,11 +156,11 @@ class Runs:
         """One run.
 
         Raises:
-            WorkshopError: there is none of that number, or its record is damaged.
+            UserError: there is none of that number, or its record is damaged.
         """
         path = self.folder_of(number) / "run.json"
         if not path.is_file():
-            raise WorkshopError(f"There is no run {number}: `workshop devops runs` lists them.")
+            raise UserError(f"There is no run {number}: `{host.current().advice} runs` lists them.")
         return read_record(path, Run)
 
     def add(self, run: Run) -> Run:

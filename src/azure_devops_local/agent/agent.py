@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from azure_devops_local import run_store
+from azure_devops_local import host, run_store
 from azure_devops_local.agent import conditions, variables
 from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds, skip
 from azure_devops_local.agent.steps import sweep
 from azure_devops_local.agent.variables import Variable, Variables
 from azure_devops_local.language import documents, expressions, pipeline, reading
-from workshop.core.errors import WorkshopError, explain_os_error
+from kit_common.errors import UserError, describe_os_error
 
 __all__ = ["Approver", "Service", "Watcher", "clean_up", "execute"]
 
@@ -41,10 +41,10 @@ def execute(
         result = execution.whole()
     except KeyboardInterrupt:
         result = "canceled"
-    except WorkshopError as error:
+    except UserError as error:
         run.problem = execution.mask(str(error))
     except OSError as error:
-        run.problem = execution.mask(str(explain_os_error(error)))
+        run.problem = execution.mask(describe_os_error(error, host.current().home_variable))
     finally:
         _settle(run, result)
         clean_up(run.number)
@@ -119,7 +119,7 @@ class _Execution(RunAtWork):
             known = self._variables(scope, stage, job)
             if holds(job.condition, known, scope, done.before):
                 done.outputs = self.perform(job, entry, known)
-        except WorkshopError as error:
+        except UserError as error:
             self.fail(entry, str(error))
         finally:
             entry.finished = run_store.now() if entry.started else None

@@ -12,8 +12,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from azure_devops_local.agent.steps import StepAtWork
-from workshop.core import git
-from workshop.core.errors import WorkshopError
+from kit_common import git
+from kit_common.errors import UserError
 
 _NOT_OURS = re.compile(r"python.*|pip.*|activate.*", re.IGNORECASE)
 _LONGEST_SHEBANG = 120
@@ -23,13 +23,13 @@ def check_out(step: StepAtWork) -> None:
     """Check exactly the run's commit out, and make its environment ready where that needs nothing new.
 
     Raises:
-        WorkshopError: the commit can't be checked out.
+        UserError: the commit can't be checked out.
         OutOfTimeError: it took too long.
     """
     place = step.place
     commit, sources = place.run.commit, place.sources
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
-        raise WorkshopError(f"{commit!r} is no commit: give its whole name.")
+        raise UserError(f"{commit!r} is no commit: give its whole name.")
     step.say(f"##[section]Checking {commit} of {place.repository} out into {sources}")
     # A repository's hooks and a person's templates are no part of the commit, so nothing of them runs.
     without = ("--template=", "--config=core.hooksPath=/dev/null", *git.AS_COMMITTED)
@@ -39,7 +39,7 @@ def check_out(step: StepAtWork) -> None:
         git.command(sources, "checkout", "--quiet", "--detach", "--force", commit),
     ):
         if step.execute(command, place.work, obey=False):
-            raise WorkshopError(f"The commit {commit} can't be checked out: the step's log has what Git says.")
+            raise UserError(f"The commit {commit} can't be checked out: the step's log has what Git says.")
     requirements = sources / "requirements.txt"
     if not requirements.is_file() or not (sources / "pyproject.toml").is_file() or (sources / ".venv").exists():
         return
@@ -85,7 +85,9 @@ def make_thin_environment(sources: Path) -> None:
     # A line of a .pth file becomes a path, and the .pth files in there, such as that of the code which runs this
     # agent, are not read.
     paths = "\n".join([str(sources / "src"), *packages])
-    (environment / "lib" / version / "site-packages" / "workshop-agent.pth").write_text(f"{paths}\n", encoding="utf-8")
+    (environment / "lib" / version / "site-packages" / "azure-devops-local.pth").write_text(
+        f"{paths}\n", encoding="utf-8"
+    )
     for name in ("share", "etc"):
         if (Path(sys.prefix) / name).is_dir() and not (environment / name).exists():
             (environment / name).symlink_to(Path(sys.prefix) / name, target_is_directory=True)

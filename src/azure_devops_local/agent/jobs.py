@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from azure_devops_local import run_store
+from azure_devops_local import host, run_store
 from azure_devops_local.agent import checkout, conditions, tasks, variables
 from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.processes import OutOfTimeError
 from azure_devops_local.agent.steps import StepAtWork, Workplace, sweep
 from azure_devops_local.agent.variables import Mask, Variable, Variables
 from azure_devops_local.language import expressions, pipeline
-from workshop.core.errors import WorkshopError, explain_os_error
+from kit_common.errors import UserError, describe_os_error
 
 Approver = Callable[[run_store.Run, run_store.Job], str | None]
 """Answers an approval: the name of who approved, or None for a rejection."""
@@ -67,7 +67,7 @@ class RunAtWork:
         """Execute a job, whose entry gets the result, and return its output variables.
 
         Raises:
-            WorkshopError: its variables are no good.
+            UserError: its variables are no good.
             KeyboardInterrupt: somebody wants the run to stop.
         """
         entry.environment = known.expand(job.environment)
@@ -132,10 +132,10 @@ class RunAtWork:
             except OutOfTimeError:
                 at_work.fail("It took longer than it may: see timeoutInMinutes of the step and of its job.")
                 at_work.worsen("canceled" if time.monotonic() >= deadline else "failed")
-            except WorkshopError as error:
+            except UserError as error:
                 at_work.fail(str(error))
             except OSError as error:
-                at_work.fail(str(explain_os_error(error)))
+                at_work.fail(describe_os_error(error, host.current().home_variable))
             finally:
                 forgiven = at_work.result == "failed" and step.continue_on_error
                 entry.result = "succeeded with issues" if forgiven else at_work.result

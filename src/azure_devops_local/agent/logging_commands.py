@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from azure_devops_local.agent.variables import Variable
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 if TYPE_CHECKING:
     from azure_devops_local.agent.steps import StepAtWork
@@ -27,17 +27,17 @@ def obey(step: "StepAtWork", line: str) -> None:
     """Do what the command in a line of output says, if there is one.
 
     Raises:
-        WorkshopError: there is one that can't be obeyed.
+        UserError: there is one that can't be obeyed.
     """
     if (at := line.find(_START)) < 0:
         return
     found = _COMMAND.match(line, at)
     if found is None:
-        raise WorkshopError("A logging command can't be read: write ##vso[area.event key=value;…]text.")
+        raise UserError("A logging command can't be read: write ##vso[area.event key=value;…]text.")
     command = _COMMANDS.get(found[1].lower())
     if command is None:
         known = ", ".join(sorted(_COMMANDS))
-        raise WorkshopError(f"The logging command {found[1]} is not done here: leave it out, or use one of {known}.")
+        raise UserError(f"The logging command {found[1]} is not done here: leave it out, or use one of {known}.")
     pairs = (pair.partition("=") for pair in found[2].split(";") if pair.strip())
     properties = {key.strip().lower(): _plain(value.strip()) for key, _, value in pairs}
     if _is_true(properties, "issecret") or command is _set_secret:
@@ -55,17 +55,17 @@ def _is_true(properties: Properties, key: str) -> bool:
 
 def _wanted(properties: Properties, key: str) -> str:
     if not properties.get(key):
-        raise WorkshopError(f"A logging command lacks {key}=…: add it.")
+        raise UserError(f"A logging command lacks {key}=…: add it.")
     return properties[key]
 
 
 def _file(step: "StepAtWork", text: str) -> Path:
     path = step.place.sources / text.strip()
     if not text.strip() or not path.is_file():
-        raise WorkshopError(f"There is no file {path} to upload: check the path.")
+        raise UserError(f"There is no file {path} to upload: check the path.")
     # What a log says must not choose a file of the machine's for the run's page.
     if not path.resolve().is_relative_to(step.place.work.resolve()):
-        raise WorkshopError(f"{path} is not in the job's own folder: copy it there, then upload it.")
+        raise UserError(f"{path} is not in the job's own folder: copy it there, then upload it.")
     return path
 
 
@@ -87,7 +87,7 @@ def _set_secret(step: "StepAtWork", _: Properties, text: str) -> None:
 def _log_issue(step: "StepAtWork", properties: Properties, text: str) -> None:
     kind = _wanted(properties, "type").lower()
     if kind not in {"warning", "error"}:
-        raise WorkshopError(f"task.logissue knows the types warning and error, not {kind}: use one of them.")
+        raise UserError(f"task.logissue knows the types warning and error, not {kind}: use one of them.")
     place = ":".join(filter(None, map(properties.get, ("sourcepath", "linenumber", "columnnumber"))))
     step.issue(cast(Literal["warning", "error"], kind), f"{place}: {text}" if place else text)
 
@@ -95,9 +95,7 @@ def _log_issue(step: "StepAtWork", properties: Properties, text: str) -> None:
 def _complete(step: "StepAtWork", properties: Properties, text: str) -> None:
     result = _RESULTS.get(_wanted(properties, "result").lower())
     if result is None:
-        raise WorkshopError(
-            "task.complete knows the results Succeeded, SucceededWithIssues and Failed: use one of them."
-        )
+        raise UserError("task.complete knows the results Succeeded, SucceededWithIssues and Failed: use one of them.")
     step.worsen(result)
     if result == "failed":
         step.issue("error", text or "The step says itself that it failed.")

@@ -13,7 +13,7 @@ from typing import IO
 
 import psutil
 
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 GRACE = 5.0
 """Seconds between asking processes to stop and killing them."""
@@ -48,7 +48,7 @@ def run(  # noqa: PLR0913, PLR0917  # what a process needs
         take_error: gets those of standard error, where they are to be kept apart.
 
     Raises:
-        WorkshopError: it can't be started, or prints a line without end.
+        UserError: it can't be started, or prints a line without end.
         OutOfTimeError: it was not over at the deadline.
     """
     try:
@@ -62,9 +62,7 @@ def run(  # noqa: PLR0913, PLR0917  # what a process needs
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise WorkshopError(
-            f"{command[0]} can't be started in {folder} ({error}): check folder and variables."
-        ) from error
+        raise UserError(f"{command[0]} can't be started in {folder} ({error}): check folder and variables.") from error
     try:
         with _Output(process, take, take_error or take) as output:
             try:
@@ -174,7 +172,7 @@ class _Output:
             take(_text(line))
         if len(self._unfinished[descriptor]) > _LONGEST_LINE:
             self._unfinished[descriptor] = b""
-            raise WorkshopError("The program prints a line without end: let it end its lines.")
+            raise UserError("The program prints a line without end: let it end its lines.")
 
 
 def _text(line: bytes) -> str:

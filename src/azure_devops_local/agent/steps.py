@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-from azure_devops_local import run_store
+from azure_devops_local import host, run_store
 from azure_devops_local.agent import conditions, logging_commands, processes
 from azure_devops_local.agent.variables import Mask, Variables
 from azure_devops_local.language import pipeline
-from workshop.core import git
-from workshop.core.errors import WorkshopError
-from workshop.core.settings import current_settings
+from kit_common import git
+from kit_common.errors import UserError
 
-RUN, RUN_FOLDER = "WORKSHOP_DEVOPS_RUN", "WORKSHOP_DEVOPS_RUN_FOLDER"
+RUN, RUN_FOLDER = "AZURE_DEVOPS_LOCAL_RUN", "AZURE_DEVOPS_LOCAL_RUN_FOLDER"
 """The environment variables by which a step's processes are known."""
 _MOST_ISSUES = 10
 _WORK = ("Pipeline.Workspace", "Agent.BuildDirectory", "Agent.WorkFolder", "System.WorkFolder")
@@ -92,7 +91,7 @@ class Workplace:
             "Agent.OS": platform.system(),
             "Agent.OSArchitecture": platform.machine(),
             "Agent.Id": "1",
-            "Agent.Name": "workshop",
+            "Agent.Name": host.current().name,
             "Agent.HomeDirectory": str(self.folder.parent),
             "System.JobId": str(uuid.uuid4()),
             "Agent.MachineName": platform.node(),
@@ -110,7 +109,7 @@ class Workplace:
         return {
             **agents,
             "PATH": os.pathsep.join([*self.paths, *inherited]),
-            "WORKSHOP_HOME": str(current_settings().home),
+            **host.current().environment,
             "GIT_TERMINAL_PROMPT": "0",
             **self.variables.environment(),
             **{name: self.variables.expand(value) for name, value in step.items()},
@@ -128,13 +127,13 @@ class Workplace:
         """Copy a file or a folder into an artifact of the run.
 
         Raises:
-            WorkshopError: it is not there, or the name won't do.
+            UserError: it is not there, or the name won't do.
         """
         parts = [name, *filter(None, below.split("/"))]
         if any(re.search(r'[\\/:*?"<>|\x00-\x1f]', part) or part in {"", ".", ".."} for part in parts):
-            raise WorkshopError(f"An artifact can't be called {'/'.join(parts)!r}: use letters, digits, - and _.")
+            raise UserError(f"An artifact can't be called {'/'.join(parts)!r}: use letters, digits, - and _.")
         if not source.exists():
-            raise WorkshopError(f"There is no {source} to publish: check the path.")
+            raise UserError(f"There is no {source} to publish: check the path.")
         target = self.folder.joinpath("artifacts", *parts)
         try:
             if source.is_dir():  # links stay links: what they lead to outside of it is not the run's to keep
@@ -144,7 +143,7 @@ class Workplace:
                 shutil.copy2(source, target)
         except OSError as error:
             reason = error.strerror or "not everything in it is a readable file"
-            raise WorkshopError(f"{source} can't be published ({reason}): look at what it is.") from error
+            raise UserError(f"{source} can't be published ({reason}): look at what it is.") from error
         if name not in self.run.artifacts:
             self.run.artifacts.append(name)
         self.save()
@@ -191,7 +190,7 @@ class StepAtWork:
             fail_on_stderr: whether anything on its standard error fails the step.
 
         Raises:
-            WorkshopError: it can't be started.
+            UserError: it can't be started.
             OutOfTimeError: it took too long.
         """
         file = self.place.temp / f"{uuid.uuid4()}.sh"
@@ -205,7 +204,7 @@ class StepAtWork:
         """Run a program, and return its exit code, negative for a signal; `obey` the commands in its output, or not.
 
         Raises:
-            WorkshopError: it can't be started.
+            UserError: it can't be started.
             OutOfTimeError: it took too long.
         """
         return processes.run(
@@ -220,7 +219,7 @@ class StepAtWork:
     def _line(self, text: str) -> None:
         try:
             logging_commands.obey(self, text)
-        except WorkshopError as error:
+        except UserError as error:
             self.fail(str(error))
         self.say(text)
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from azure_devops_local.agent.steps import StepAtWork
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 Inputs = Mapping[str, str]
 
@@ -22,7 +22,7 @@ def perform(step: StepAtWork) -> None:
     """Do what a task or a `publish:` asks for.
 
     Raises:
-        WorkshopError: it can't be done, or this agent does not know the task.
+        UserError: it can't be done, or this agent does not know the task.
         OutOfTimeError: it took too long.
     """
     written = {name.lower(): value for name, value in step.step.inputs.items()}
@@ -35,7 +35,7 @@ def perform(step: StepAtWork) -> None:
         return
     task = _TASKS.get(step.step.task.partition("@")[0].lower())
     if task is None:
-        raise WorkshopError(f"{step.step.place}: the task {step.step.task} is not done here: use one of {known()}.")
+        raise UserError(f"{step.step.place}: the task {step.step.task} is not done here: use one of {known()}.")
     task(step, inputs)
 
 
@@ -46,13 +46,13 @@ def known() -> str:
 
 def _bash(step: StepAtWork, inputs: Inputs) -> None:
     if inputs.get("targettype", "inline").lower() != "inline":
-        raise WorkshopError("Bash@3 runs only inline scripts here: set `targetType: inline`.")
+        raise UserError("Bash@3 runs only inline scripts here: set `targetType: inline`.")
     step.bash(inputs.get("script", ""), inputs.get("workingdirectory", ""), _is_true(inputs, "failonstderr"))
 
 
 def _azure_cli(step: StepAtWork, inputs: Inputs) -> None:
     if inputs.get("scriptlocation", "inlineScript").lower() != "inlinescript":
-        raise WorkshopError("AzureCLI@2 runs only inline scripts here: set `scriptLocation: inlineScript`.")
+        raise UserError("AzureCLI@2 runs only inline scripts here: set `scriptLocation: inlineScript`.")
     connection = inputs.get("azuresubscription", "")
     sentence = f"{step.entry.name}: the script ran without signing in to Azure as {connection or 'anybody'}."
     step.say(f"##[warning]{sentence}")
@@ -68,9 +68,9 @@ def _use_python_version(step: StepAtWork, inputs: Inputs) -> None:
     try:
         specifiers = SpecifierSet(f"=={spec}.*" if re.fullmatch(r"\d+(\.\d+)*", spec) else ",".join(spec.split()))
     except InvalidSpecifier as error:
-        raise WorkshopError(f"{asked!r} is no Python version: write 3.11, 3.x or >=3.11.") from error
+        raise UserError(f"{asked!r} is no Python version: write 3.11, 3.x or >=3.11.") from error
     if not specifiers.contains(version, prereleases=True):
-        raise WorkshopError(f"Python {asked} is asked for, and this agent runs on {version}: start it with that one.")
+        raise UserError(f"Python {asked} is asked for, and this agent runs on {version}: start it with that one.")
     python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     step.say(f"Python {version}, the one that this agent runs on: {python}")
     if inputs.get("addtopath", "true").lower() == "true" and python.is_file():
@@ -95,7 +95,7 @@ def _cache(step: StepAtWork, inputs: Inputs) -> None:
 
 def _publish_test_results(step: StepAtWork, inputs: Inputs) -> None:
     if inputs.get("testresultsformat", "JUnit").lower() != "junit":
-        raise WorkshopError("PublishTestResults@2 reads only JUnit here: set `testResultsFormat: JUnit`.")
+        raise UserError("PublishTestResults@2 reads only JUnit here: set `testResultsFormat: JUnit`.")
     folder = step.place.sources / inputs.get("searchfolder", "")
     patterns = inputs.get("testresultsfiles", "**/TEST-*.xml").split("\n")
     found = {
@@ -106,7 +106,7 @@ def _publish_test_results(step: StepAtWork, inputs: Inputs) -> None:
     if not found:
         sentence = f"No test results match {' '.join(patterns).strip()} in {folder}."
         if _is_true(inputs, "failtaskonmissingresultsfile"):
-            raise WorkshopError(sentence)
+            raise UserError(sentence)
         step.say(f"##[warning]{sentence}")
         step.issue("warning", sentence)
         return
@@ -129,7 +129,7 @@ def _cases(path: Path) -> list[tuple[str, str]]:
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise WorkshopError(f"{path} can't be read as JUnit test results ({error}): look at what wrote it.") from error
+        raise UserError(f"{path} can't be read as JUnit test results ({error}): look at what wrote it.") from error
     found = []
     for case in root.iter("testcase"):
         children = {child.tag for child in case}
@@ -141,7 +141,7 @@ def _cases(path: Path) -> list[tuple[str, str]]:
 def _publish(step: StepAtWork, inputs: Inputs) -> None:
     name = inputs.get("artifact") or inputs.get("artifactname") or "artifact"
     if name in step.place.run.artifacts:
-        raise WorkshopError(f"This run has an artifact {name} already: choose another name.")
+        raise UserError(f"This run has an artifact {name} already: choose another name.")
     source = step.place.sources / inputs.get("targetpath", str(step.place.work))
     step.place.keep_artifact(source, name)
     step.say(f"Published {source} as the artifact {name}.")

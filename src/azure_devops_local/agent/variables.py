@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from azure_devops_local import host
 from azure_devops_local.language import documents
 from azure_devops_local.run_store import Run
-from workshop.core.errors import WorkshopError
-from workshop.core.settings import current_settings
+from kit_common.errors import UserError
 
 GROUPS_FILE = "variable_groups.yml"
 _AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
@@ -49,11 +49,11 @@ class Variables:
         """Set one.
 
         Raises:
-            WorkshopError: it is read-only.
+            UserError: it is read-only.
         """
         before = self._known.get(variable.name.lower())
         if before is not None and before.read_only:
-            raise WorkshopError(f"The variable {before.name} is read-only: choose another name.")
+            raise UserError(f"The variable {before.name} is read-only: choose another name.")
         # No process can be given a NUL.
         self._known[variable.name.lower()] = replace(variable, value=variable.value.replace("\0", ""))
 
@@ -61,7 +61,7 @@ class Variables:
         """The value of one, or None where there is none.
 
         Raises:
-            WorkshopError: what it refers to makes it longer than a process can take.
+            UserError: what it refers to makes it longer than a process can take.
         """
         return self._resolved(name, frozenset())[0]
 
@@ -107,7 +107,7 @@ class Variables:
             pieces += [text[end : macro.start()], macro[0] if value is None else value]
             end, any_secret = macro.end(), any_secret or secret
             if within and sum(map(len, pieces)) > _LONGEST:
-                raise WorkshopError(
+                raise UserError(
                     f"A variable that refers to $({macro[1]}) is longer than {_LONGEST:,} characters: shorten it."
                 )
         return "".join([*pieces, text[end:]]), any_secret
@@ -158,12 +158,12 @@ def predefined(run: Run) -> dict[str, str]:
         "Build.BuildNumber": f"{run.created:%Y%m%d}.{run.number}",
         "Build.RequestedFor": run.requested_for,
         "Build.QueuedBy": run.requested_for,
-        "Build.Repository.Name": "workshop",
+        "Build.Repository.Name": host.current().name,
         "Build.Repository.Provider": "TfsGit",
         "Build.DefinitionName": Path(run.pipeline).stem,
         "System.DefinitionId": "1",
         "System.Debug": "False",
-        "System.TeamProject": "workshop",
+        "System.TeamProject": host.current().name,
         "System.CollectionUri": "",
         "System.TeamFoundationCollectionUri": "",
     }
@@ -192,19 +192,19 @@ def read_groups(names: Iterable[str]) -> list[Variable]:
     """The variables of these variable groups, which on a laptop stand in a file of its owner's.
 
     Raises:
-        WorkshopError: the file or a group is not there, or something in it can't be understood.
+        UserError: the file or a group is not there, or something in it can't be understood.
     """
-    folder = current_settings().home / "devops"
+    folder = host.current().home
     where = f"write `{{group: {{name: value, other: {{value: …, secret: true}}}}}}` into {folder / GROUPS_FILE}"
     wanted = list(names)
     if wanted and not (folder / GROUPS_FILE).is_file():
-        raise WorkshopError(f"The variable group {wanted[0]} is not there: {where}.")
+        raise UserError(f"The variable group {wanted[0]} is not there: {where}.")
     groups = documents.load(documents.WorkTree(folder), GROUPS_FILE) if wanted else {}
     found = []
     for group in wanted:
         members = groups.get(group)
         if not isinstance(members, documents.Mapping):
-            raise WorkshopError(f"The variable group {group} is not there: {where}.")
+            raise UserError(f"The variable group {group} is not there: {where}.")
         for name, value in members.items():
             given = value if isinstance(value, dict) else {"value": value}
             if not isinstance(given.get("value"), str) or given.keys() - {"value", "secret"}:

@@ -10,8 +10,8 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from azure_devops_local import git
-from workshop.core.errors import WorkshopError
+from kit_common import git
+from kit_common.errors import UserError
 
 FOLDER = ".azure_pipelines"
 _SUFFIXES = (".yml", ".yaml")
@@ -30,7 +30,7 @@ class Place:
         return f"{self.file}, line {self.line}"
 
 
-class PipelineError(WorkshopError):
+class PipelineError(UserError):
     """Something in a pipeline file that has to be changed, with the place where it stands."""
 
     def __init__(self, place: Place, problem: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 _GRAMMAR = r"""
 ?value: STRING -> string
@@ -27,7 +27,7 @@ _PARSER = Lark(_GRAMMAR, start="value", parser="lalr", maybe_placeholders=False)
 _KEYWORDS = {"true": True, "false": False, "null": None}
 
 
-class ExpressionError(WorkshopError):
+class ExpressionError(UserError):
     """An expression that can't be read or worked out."""
 
 

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, parse, walk
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UsageError
 
 _TYPES = {
     "string": (str, "text"),
@@ -23,10 +23,6 @@ _TYPES = {
     "stageList": (Sequence, "a list of stages"),
 }
 _KEYS = ("name", "type", "default", "values", "displayName")
-
-
-class RequestError(WorkshopError):
-    """The parameters that a run was asked for do not fit its pipeline."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +93,26 @@ def of_run(declared: Values[str, Parameter], given: Values[str, str], path: str)
     """The values for a run, for which some are given on the command line.
 
     Raises:
-        RequestError: one that is given is not declared or can't have that value, or one that must be given is not.
+        UsageError: one that is given is not declared or can't have that value, or one that must be given is not.
     """
     values: dict[str, Any] = {}
     for name in given:
         if name not in declared:
             known = f"it has {', '.join(declared)}" if declared else "it has none"
-            raise RequestError(f"{path} has no parameter {name}: {known}.")
+            raise UsageError(f"{path} has no parameter {name}: {known}.")
     for name, parameter in declared.items():
         if name not in given:
             if parameter.required:
-                raise RequestError(f"{path} needs a value for its parameter {name}: add --param {name}=VALUE.")
+                raise UsageError(f"{path} needs a value for its parameter {name}: add --param {name}=VALUE.")
             values[name] = parameter.default
             continue
         try:
             plain = _TYPES[parameter.type][0] is str
             values[name] = parameter.value(given[name] if plain else parse(given[name], f"--param {name}"))
         except ValueError as error:
-            raise RequestError(f"The parameter {name} of {path} {error}.") from error
+            raise UsageError(f"The parameter {name} of {path} {error}.") from error
         except PipelineError as error:
-            raise RequestError(str(error)) from error
+            raise UsageError(str(error)) from error
     return values
 
 

@@ -28,7 +28,7 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         predefined: the variables that are known before a run begins: `Build.SourceBranch`, …
 
     Raises:
-        RequestError: the parameters that are given don't fit the pipeline.
+        UsageError: the parameters that are given don't fit the pipeline.
         PipelineError: something in the files is wrong or not implemented, at its place.
     """
     tree, parameters = expand(files, path, given, predefined)

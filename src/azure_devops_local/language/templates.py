@@ -43,7 +43,7 @@ def expand(
         predefined: the variables that are known before a run begins: `Build.SourceBranch`, …
 
     Raises:
-        RequestError: a parameter that is given is not declared, or can't have that value.
+        UsageError: a parameter that is given is not declared, or can't have that value.
         PipelineError: something in the files, at its place.
     """
     tree = load(files, path)

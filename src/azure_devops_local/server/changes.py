@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-from workshop.core import git
-from workshop.core.errors import WorkshopError
-
-
-class RequestError(WorkshopError):
-    """The command line asks for something that there can't be."""
+from kit_common import git
+from kit_common.errors import UsageError, UserError
 
 
 def changed_files(repository: Path, old: str, new: str, ref: str) -> list[str]:
@@ -18,7 +14,7 @@ def changed_files(repository: Path, old: str, new: str, ref: str) -> list[str]:
     changed that no other branch holds; the first branch of all changed every file. A deletion changed nothing.
 
     Raises:
-        WorkshopError: Git does not know the commits.
+        UserError: Git does not know the commits.
     """
     if not new.strip("0"):
         return []
@@ -39,7 +35,7 @@ def head_message(repository: Path, commit: str) -> str:
     """The whole message of a commit.
 
     Raises:
-        WorkshopError: Git does not know the commit.
+        UserError: Git does not know the commit.
     """
     return _git(repository, "log", "-1", "--format=%B", "--encoding=UTF-8", "--end-of-options", commit).strip()
 
@@ -48,11 +44,11 @@ def top_level(folder: Path) -> Path:
     """The root of the checkout that the folder is in.
 
     Raises:
-        WorkshopError: it is in none, or Git refuses it.
+        UserError: it is in none, or Git refuses it.
     """
     top = git.top_level(folder)
     if top is None:
-        raise WorkshopError(f"{folder} is not in a Git checkout: go to the folder that you cloned, then try again.")
+        raise UserError(f"{folder} is not in a Git checkout: go to the folder that you cloned, then try again.")
     return top
 
 
@@ -60,19 +56,19 @@ def check_branch(name: str) -> str:
     """The name of a branch, if Git allows a branch of that name.
 
     Raises:
-        RequestError: it does not.
+        UsageError: it does not.
     """
     allowed = git.run(Path.cwd(), "check-ref-format", "--branch", name)
     # Git would also resolve a name such as @{-1}, and answer with the branch that it stands for.
     if allowed.returncode or allowed.stdout.decode("utf-8", "surrogateescape").removesuffix("\n") != name:
-        raise RequestError(f"{name!r} is no name that Git allows for a branch: correct it.")
+        raise UsageError(f"{name!r} is no name that Git allows for a branch: correct it.")
     return name
 
 
 def _git(repository: Path, *arguments: str) -> str:
     done = git.run(repository, *arguments)
     if done.returncode:
-        raise WorkshopError(
+        raise UserError(
             f"Git could not say what a push to {repository} changed ({git.reason(done)}): check the repository."
         )
     return done.stdout.decode("utf-8", "surrogateescape")

@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-_CHECK = "workshop_unit_test.yml"
-
 
 @dataclass(frozen=True)
 class Policy:
@@ -17,9 +15,6 @@ class Policy:
     """The pipeline that must succeed on the merge."""
     reviewers: int = 0
     """How many people who are not the author must agree; whoever completes it is one."""
-
-
-POLICIES = {"integration": Policy(build=_CHECK), "main": Policy(build=_CHECK, reviewers=1)}
 
 
 class PullRequest(BaseModel):

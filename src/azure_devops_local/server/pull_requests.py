@@ -9,14 +9,15 @@ from typing import Literal
 
 from filelock import FileLock
 
-from azure_devops_local import git
+from azure_devops_local import host
 from azure_devops_local.language import triggers
 from azure_devops_local.language.documents import FOLDER, Commit
 from azure_devops_local.run_store import Run, Runs, now, read_record
 from azure_devops_local.server import merges, repository, run_queue
-from azure_devops_local.server.policies import POLICIES, Policy, PullRequest
-from workshop.core.errors import WorkshopError
-from workshop.core.files import write_whole
+from azure_devops_local.server.policies import Policy, PullRequest
+from kit_common import git
+from kit_common.errors import UserError
+from kit_common.files import write_whole
 
 _PAUSE = 0.5
 
@@ -37,7 +38,7 @@ def every() -> list[PullRequest]:
     """All of them whose record can be read, oldest first."""
     found = []
     for number in numbers():
-        with suppress(WorkshopError):  # a damaged one must not hold up all the others
+        with suppress(UserError):  # a damaged one must not hold up all the others
             found.append(load(number))
     return found
 
@@ -46,11 +47,11 @@ def load(number: int) -> PullRequest:
     """One of them.
 
     Raises:
-        WorkshopError: there is none of that number, or its record is damaged.
+        UserError: there is none of that number, or its record is damaged.
     """
     path = _folder() / f"{number}.json"
     if not path.is_file():
-        raise WorkshopError(f"There is no pull request {number}: `workshop devops pr list` lists them.")
+        raise UserError(f"There is no pull request {number}: `{host.current().advice} pr list` lists them.")
     return read_record(path, PullRequest)
 
 
@@ -60,7 +61,7 @@ def create(source: str, target: str, title: str, description: str, author: str) 
     One that is found gets the description, unless that is empty.
 
     Raises:
-        WorkshopError: a branch does not exist, there is nothing to merge, or the branches contradict each other.
+        UserError: a branch does not exist, there is nothing to merge, or the branches contradict each other.
     """
     with _locked():
         known = every()
@@ -88,7 +89,7 @@ def validation(number: int) -> Validation:
     """Where the test of the merge stands; started anew where one of the branches has moved on.
 
     Raises:
-        WorkshopError: it is not active, or the branches can't be merged (any more).
+        UserError: it is not active, or the branches can't be merged (any more).
     """
     with _active(number) as request:
         found = _validate(request)
@@ -100,7 +101,7 @@ def wait_for_validation(number: int) -> None:
     """Wait until the merge has been tested, or nothing has to be.
 
     Raises:
-        WorkshopError: as `validation`.
+        UserError: as `validation`.
     """
     while validation(number).state == "waiting":
         threading.Event().wait(_PAUSE)
@@ -114,7 +115,7 @@ def source_moved(branches: Iterable[str]) -> list[str]:
             try:
                 state = validation(request.id)
                 said.append(f"The {request.name} has this push too; its test: {state.state}.")
-            except WorkshopError as error:
+            except UserError as error:
                 said.append(f"The {request.name} has this push too. {error}")
     return said
 
@@ -128,7 +129,7 @@ def complete(number: int, completed_by: str, one_person: bool = False) -> tuple[
         one_person: lets the author be that person where somebody else is asked for.
 
     Raises:
-        WorkshopError: a policy is not fulfilled, or somebody else was quicker.
+        UserError: a policy is not fulfilled, or somebody else was quicker.
     """
     with _active(number) as request:
         _ask_for_a_reviewer(request, completed_by, one_person)
@@ -147,7 +148,7 @@ def abandon(number: int) -> PullRequest:
     """Close it without a merge.
 
     Raises:
-        WorkshopError: it is not active.
+        UserError: it is not active.
     """
     with _active(number) as request:
         request.status = "abandoned"
@@ -158,7 +159,7 @@ def describe(number: int, description: str) -> PullRequest:
     """Change its description.
 
     Raises:
-        WorkshopError: it is not active.
+        UserError: it is not active.
     """
     with _active(number) as request:
         request.description = description
@@ -171,7 +172,7 @@ def _active(number: int) -> Iterator[PullRequest]:
     with _locked():
         request = load(number)
         if request.status != "active":
-            raise WorkshopError(f"The {request.name} is {request.status} already: nothing was changed.")
+            raise UserError(f"The {request.name} is {request.status} already: nothing was changed.")
         yield request
         _save(request)
 
@@ -199,8 +200,8 @@ def _save(request: PullRequest) -> None:
 
 def _ask_for_a_reviewer(request: PullRequest, name: str, one_person: bool) -> None:
     is_author = name.strip().casefold() == request.author.strip().casefold()
-    if POLICIES.get(request.target, Policy()).reviewers and is_author and not one_person:
-        raise WorkshopError(
+    if host.current().policies.get(request.target, Policy()).reviewers and is_author and not one_person:
+        raise UserError(
             f"{request.target} wants somebody else than the author to complete a pull request, and {name} is the "
             "author: let another person do it (`--as NAME`), or say that one person plays both with `--one-person`."
         )
@@ -208,22 +209,22 @@ def _ask_for_a_reviewer(request: PullRequest, name: str, one_person: bool) -> No
 
 def _ask_for_success(request: PullRequest, found: Validation) -> None:
     if found.state == "waiting":
-        raise WorkshopError(
+        raise UserError(
             f"The {request.name} is still being tested, by run {found.run}: "
-            f"`workshop devops pr complete {request.id} --wait` waits for it."
+            f"`{host.current().advice} pr complete {request.id} --wait` waits for it."
         )
     if found.state == "failed":
-        raise WorkshopError(
+        raise UserError(
             f"The test of {request.name} failed in run {found.run}: "
-            f"push what mends it to {request.source}, or try again with `workshop devops rerun {found.run}`."
+            f"push what mends it to {request.source}, or try again with `{host.current().advice} rerun {found.run}`."
         )
 
 
 def _move(request: PullRequest, merged: Validation) -> None:
     try:
         git.ask(repository.repository(), "update-ref", f"refs/heads/{request.target}", merged.merge, merged.old)
-    except WorkshopError as error:
-        raise WorkshopError(
+    except UserError as error:
+        raise UserError(
             f"Somebody else has changed {request.target} at this moment: complete the {request.name} again."
         ) from error
 
@@ -239,7 +240,7 @@ def _merged_already(request: PullRequest) -> Validation | None:
 def _validate(request: PullRequest) -> Validation:
     """Try the merge, and see that it is tested if the target's policy asks for it."""
     merge, old = merges.merge(request.merge_ref, request.source, request.target, request.author, _message(request))
-    build = _file_of(POLICIES.get(request.target, Policy()).build, merge)
+    build = _file_of(host.current().policies.get(request.target, Policy()).build, merge)
     if not build or not _is_concerned(build, merge, old):
         request.validation_run = 0
         return Validation("not needed", merge, old)

@@ -19,7 +19,7 @@ from azure_devops_local.agent.variables import predefined
 from azure_devops_local.run_store import Run
 from azure_devops_local.server import pull_requests
 from azure_devops_local.server.policies import PullRequest
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 _PATH = "/{project}/_apis/git/repositories/{repository}/pullrequests"
 _Ref = Annotated[str, Field(pattern="^refs/heads/.")]
@@ -116,7 +116,7 @@ def build(run: Run, token: str) -> FastAPI:
     def change(number: int, asked: Annotated[_Change, Body()]) -> dict[str, Any]:
         return _shown(pull_requests.describe(number, asked.description), known)
 
-    for problem in (_RefusedError, RequestValidationError, WorkshopError):
+    for problem in (_RefusedError, RequestValidationError, UserError):
         app.add_exception_handler(problem, _refused)
     return app
 

@@ -10,17 +10,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from azure_devops_local import git
+from azure_devops_local import host
 from azure_devops_local.language import triggers
 from azure_devops_local.language.documents import Commit
 from azure_devops_local.run_store import Run, now
 from azure_devops_local.server import changes, run_queue
-from workshop.core.errors import WorkshopError
-from workshop.core.files import write_whole
-from workshop.core.git import top_level
-from workshop.core.settings import current_settings
+from kit_common import git
+from kit_common.errors import UserError
+from kit_common.files import write_whole
 
-REMOTE = "workshop"
 _NOTHING = "0" * 40
 # In the repository itself, where a push by any person finds them before that person's own.
 _SETTINGS = {
@@ -37,18 +35,18 @@ _RECEIVE = """#!/bin/sh
 # What `git push` was given for this repository is not meant for the commands that follow.
 unset $(git rev-parse --local-env-vars)
 {exports}
-exec {python} -m workshop devops received
+exec {python} -m {command} received
 """
 _REFUSE = """#!/bin/sh
 while read -r old new ref; do
   case "$ref" in
-  refs/heads/main | refs/heads/integration)
-    branch="${ref#refs/heads/}"
+  {branches})
+    branch="${{ref#refs/heads/}}"
     case "$new" in
-    *[!0]*) [ "$(git config --local --type=bool --get workshop.directPush)" = true ] && continue ;;
+    *[!0]*) [ "$(git config --local --type=bool --get {name}.directPush)" = true ] && continue ;;
     *) echo "$branch can't be deleted: every pull request ends in it." >&2; exit 1 ;;
     esac
-    echo "$branch takes pull requests only: \\`workshop devops pr create --source YOUR_BRANCH --target $branch\\`." >&2
+    echo "$branch takes pull requests only: \\`{advice} pr create --source YOUR_BRANCH --target $branch\\`." >&2
     exit 1 ;;
   refs/pull/*)
     echo "refs/pull/ belongs to the pull requests: push a branch." >&2
@@ -59,7 +57,7 @@ done
 
 
 class Rules(BaseModel):
-    """What `workshop devops start` was told, in `settings.json`."""
+    """The options of the command `start`, in `settings.json`."""
 
     approvals: bool = True
     """Whether a deployment job waits for a person's approval."""
@@ -67,18 +65,18 @@ class Rules(BaseModel):
 
 def folder() -> Path:
     """Where everything about the team's Azure DevOps lies."""
-    return current_settings().home / "devops"
+    return host.current().home
 
 
 def repository() -> Path:
     """The team's repository.
 
     Raises:
-        WorkshopError: there is none yet.
+        UserError: there is none yet.
     """
     path = folder() / "repository.git"
     if not path.is_dir():
-        raise WorkshopError("There is no team repository yet: `workshop devops start`, in your clone, makes it.")
+        raise UserError(f"There is no team repository yet: `{host.current().advice} start`, in your clone, makes it.")
     return path
 
 
@@ -92,14 +90,12 @@ def person(place: Path, name: str) -> str:
     """Who acts: whoever is named, or the `user.name` that Git knows there.
 
     Raises:
-        WorkshopError: neither.
+        UserError: neither.
     """
-    with suppress(WorkshopError):
+    with suppress(UserError):
         name = name.strip() or git.ask(place, "config", "user.name")
     if not name:
-        raise WorkshopError(
-            "Nobody knows who you are: say `--as NAME`, or `git config user.name NAME` once and for all."
-        )
+        raise UserError("Nobody knows who you are: say `--as NAME`, or `git config user.name NAME` once and for all.")
     return name
 
 
@@ -107,16 +103,16 @@ def start(place: Path, approvals: bool = True, direct_push: bool = False) -> boo
     """Make the team's repository from the checkout around `place`, or see that the one there works; whether it is new.
 
     Raises:
-        WorkshopError: no checkout, no commit, or a remote `workshop` that leads elsewhere.
+        UserError: no checkout, no commit, or a remote of the host's name that leads elsewhere.
     """
-    checkout = _checkout(place)
+    checkout, remote = _checkout(place), host.current().name
     target = folder() / "repository.git"
     remotes = git.ask(checkout, "remote").splitlines()
-    url = git.ask(checkout, "remote", "get-url", REMOTE) if REMOTE in remotes else ""
+    url = git.ask(checkout, "remote", "get-url", remote) if remote in remotes else ""
     if url and url != str(target):
-        raise WorkshopError(
-            f"This clone has a remote `{REMOTE}` already, which leads to {url}: "
-            f"rename it with `git remote rename {REMOTE} other`, then start again."
+        raise UserError(
+            f"This clone has a remote `{remote}` already, which leads to {url}: "
+            f"rename it with `git remote rename {remote} other`, then start again."
         )
     new = not target.is_dir()
     if new:
@@ -124,19 +120,19 @@ def start(place: Path, approvals: bool = True, direct_push: bool = False) -> boo
     _set_up(target, direct_push)
     write_whole(folder() / "settings.json", Rules(approvals=approvals).model_dump_json(indent=1))
     if not url:
-        git.ask(checkout, "remote", "add", REMOTE, str(target))
-    git.ask(checkout, "fetch", "--quiet", REMOTE)
+        git.ask(checkout, "remote", "add", remote, str(target))
+    git.ask(checkout, "fetch", "--quiet", remote)
     return new
 
 
 def _checkout(place: Path) -> Path:
-    top = top_level(place)
+    top = git.top_level(place)
     if top is None:
-        raise WorkshopError(f"{place} is no clone of the workshop's repository: go into yours, then start.")
+        raise UserError(f"{place} is not a clone of the team's repository: go into yours, then start.")
     try:
         git.ask(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    except WorkshopError as error:
-        raise WorkshopError(f"{top} has no commit yet: commit something, then start.") from error
+    except UserError as error:
+        raise UserError(f"{top} has no commit yet: commit something, then start.") from error
     return top
 
 
@@ -148,7 +144,8 @@ def _make(checkout: Path, target: Path) -> None:
     git.ask(partial, "init", "--quiet", "--bare", "--template=", "--initial-branch=main", names)
     _configure(partial)
     git.ask(checkout, "push", "--quiet", "--no-follow-tags", str(partial), "HEAD:refs/heads/main")
-    git.ask(partial, "branch", "integration", "main")
+    for branch in host.current().policies.keys() - {"main"}:
+        git.ask(partial, "branch", branch, "main")
     partial.rename(target)
 
 
@@ -159,16 +156,20 @@ def _configure(repository: Path) -> None:
 
 def _set_up(target: Path, direct_push: bool) -> None:
     _configure(target)
+    around = host.current()
+    key = f"{around.name}.directPush"
     if direct_push:
-        git.ask(target, "config", "workshop.directPush", "true")
-    elif "workshop.directpush=true" in git.ask(target, "config", "--local", "--list").splitlines():
-        git.ask(target, "config", "--unset-all", "workshop.directPush")
-    kept = {"WORKSHOP_HOME": str(current_settings().home), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        git.ask(target, "config", key, "true")
+    elif f"{key}=true".lower() in git.ask(target, "config", "--local", "--list").splitlines():
+        git.ask(target, "config", "--unset-all", key)
+    kept = {**around.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in kept.items() if value)
-    for name, text in {
-        "pre-receive": _REFUSE,
-        "post-receive": _RECEIVE.format(exports=exports, python=shlex.quote(sys.executable)),
-    }.items():
+    command = shlex.join(around.command)
+    hooks = {"post-receive": _RECEIVE.format(exports=exports, python=shlex.quote(sys.executable), command=command)}
+    if around.policies:
+        branches = " | ".join(f"refs/heads/{branch}" for branch in around.policies)
+        hooks["pre-receive"] = _REFUSE.format(branches=branches, name=around.name, advice=around.advice)
+    for name, text in hooks.items():
         hook = target / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(text, encoding="utf-8", newline="\n")
@@ -202,7 +203,7 @@ def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> 
         commit = git.ask(
             place, "rev-parse", "--verify", "--quiet", f"{new}^{{commit}}"
         )  # a tag may be an object of its own
-    except WorkshopError:
+    except UserError:
         return [f"{ref} names no commit: nothing starts."]
     author = git.ask(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
     message = changes.head_message(place, commit)

@@ -16,15 +16,15 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from azure_devops_local import host
 from azure_devops_local.agent import agent
+from azure_devops_local.agent.steps import RUN
 from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now, read_record
-from workshop.core import git
-from workshop.core.errors import WorkshopError
-from workshop.core.files import write_whole
-from workshop.core.settings import current_settings
+from kit_common import git
+from kit_common.errors import UserError
+from kit_common.files import write_whole
 
-_MARK = "WORKSHOP_DEVOPS_AGENT"
-_COMMAND = ["-m", "workshop", "devops", "work"]
+_MARK = "AZURE_DEVOPS_LOCAL_AGENT"
 _PAUSE = 0.2
 _SECONDS_TO_END = 30
 _listeners: list["subprocess.Popen[bytes]"] = []
@@ -55,7 +55,7 @@ def rerun(number: int, requested_for: str) -> Run:
     """Queue a run again: the same pipeline, commit and parameters.
 
     Raises:
-        WorkshopError: there is no such run.
+        UserError: there is no such run.
     """
     old = Runs().load(number)
     again = Run(
@@ -86,16 +86,17 @@ def answer_approval(number: int, name: str, approved: bool) -> Run:
     """Answer the approval that a run waits for: once, for the job that asks.
 
     Raises:
-        WorkshopError: it waits for none, or somebody has answered.
+        UserError: it waits for none, or somebody has answered.
     """
     with lock("queue"):
         run = Runs().load(number)
         if run.waiting_job is None:
-            later = "" if run.state == "completed" else "; `workshop devops watch --until-idle` ends when it does"
-            raise WorkshopError(f"The {run.title} waits for no approval: it is {run.state}{later}.")
+            watch = f"; `{host.current().advice} watch --until-idle` ends when it does"
+            later = "" if run.state == "completed" else watch
+            raise UserError(f"The {run.title} waits for no approval: it is {run.state}{later}.")
         path = approval_file(run)
         if path.exists():
-            raise WorkshopError(f"{read_record(path, Approval).by} has answered already: the {run.title} goes on soon.")
+            raise UserError(f"{read_record(path, Approval).by} has answered already: the {run.title} goes on soon.")
         path.parent.mkdir(exist_ok=True)
         write_whole(path, Approval(by=name, approved=approved).model_dump_json(indent=1))
     ensure_working()
@@ -163,7 +164,7 @@ def stop() -> int:
     """End listener and workers; what was running is canceled, what was queued stays. Returns how many ended.
 
     Raises:
-        WorkshopError: a run does not end.
+        UserError: a run does not end.
     """
     asked: set[int] = set()
     patience = time.monotonic() + _SECONDS_TO_END
@@ -174,7 +175,7 @@ def stop() -> int:
                     process.terminate()
                 asked.add(process.pid)
         if time.monotonic() > patience:
-            raise WorkshopError(f"The process {found[0].pid} does not end: end it with `kill -9 {found[0].pid}`.")
+            raise UserError(f"The process {found[0].pid} does not end: end it with `kill -9 {found[0].pid}`.")
         threading.Event().wait(_PAUSE)
     return len(asked)
 
@@ -223,7 +224,9 @@ def _give_up_on(number: int, even_if_queued: bool = False) -> None:
         run = Runs().load(number)
         if run.state == "completed" or (run.state == "queued" and not even_if_queued):
             return
-        run.problem = f"The agent was lost while it ran {run.pipeline}: push again or `workshop devops rerun {number}`."
+        run.problem = (
+            f"The agent was lost while it ran {run.pipeline}: push again or `{host.current().advice} rerun {number}`."
+        )
         finish(run, "failed")
 
 
@@ -253,11 +256,11 @@ def _is_alive(number: int) -> bool:
 def _spawn(*arguments: str) -> "subprocess.Popen[bytes]":
     """Start a listener or a worker that goes on when this process ends, and holds none of its pipes."""
     # A step may have pushed: what carries its run's number would be cleared up together with it.
-    inherited = {name: value for name, value in git.environment().items() if not name.startswith("WORKSHOP_DEVOPS_RUN")}
-    environment = {**inherited, "WORKSHOP_HOME": str(current_settings().home), _MARK: str(_folder())}
+    inherited = {name: value for name, value in git.environment().items() if not name.startswith(RUN)}
+    environment = {**inherited, **host.current().environment, _MARK: str(_folder())}
     with (_folder() / "agent.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, *_COMMAND, *arguments],
+            [sys.executable, *_command(), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -267,15 +270,19 @@ def _spawn(*arguments: str) -> "subprocess.Popen[bytes]":
         )
 
 
+def _command() -> list[str]:
+    return ["-m", *host.current().command, "work"]
+
+
 def _processes() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             command = process.cmdline()
-            if command[1:5] == _COMMAND and process.environ().get(_MARK) == str(_folder()):
+            if command[1 : 1 + len(_command())] == _command() and process.environ().get(_MARK) == str(_folder()):
                 found.append(process)
     return found
 
 
 def _folder() -> Path:
-    return current_settings().home / "devops"
+    return host.current().home

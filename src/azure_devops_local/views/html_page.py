@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from azure_devops_local import sanitize
+from azure_devops_local import host, sanitize
 from azure_devops_local.run_store import Job, Run, Runs, Stage, Step, now
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 _MOST_FILES = 50
 _REASONS = {
@@ -61,7 +61,8 @@ def content(run: Run, folder: Path, way: str) -> str:
 
 def render(template: str, **values: Any) -> str:
     """One of the templates beside this module, filled in."""
-    return _templates().get_template(template).render(**values)
+    around = host.current()
+    return _templates().get_template(template).render(advice=around.advice, remote=around.name, **values)
 
 
 def newest(runs: Runs, most: int) -> list[Run]:
@@ -70,7 +71,7 @@ def newest(runs: Runs, most: int) -> list[Run]:
     for number in reversed(runs.numbers()[-most:]):
         try:
             found.append(runs.load(number))
-        except (WorkshopError, OSError):
+        except (UserError, OSError):
             continue
     return found
 

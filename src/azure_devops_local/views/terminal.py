@@ -9,15 +9,14 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
-from azure_devops_local import git
 from azure_devops_local.agent import agent, variables
 from azure_devops_local.language import documents, reading
 from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now
 from azure_devops_local.sanitize import plain
 from azure_devops_local.server import changes, repos_api, repository, run_queue
-from azure_devops_local.server.changes import RequestError
 from azure_devops_local.views import html_page
-from workshop.core import provenance
+from kit_common import git
+from kit_common.errors import UsageError
 
 _MARKS: dict[Result, str] = {
     "succeeded": "[green]✓[/]",
@@ -29,7 +28,7 @@ _MARKS: dict[Result, str] = {
 _LAST_LINES = 15
 
 
-def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path) -> Run:
+def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path, requested_for: str = "") -> Run:
     """The run of a pipeline on the head of a branch, not stored yet.
 
     Args:
@@ -37,34 +36,35 @@ def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Pat
         branch: the branch; the one that is checked out if empty.
         parameters: those of the run.
         repository: the checkout's root.
+        requested_for: the person, if Git has no `user.name`.
 
     Raises:
-        RequestError: the branch, the file or a parameter is not there.
+        UsageError: the branch, the file or a parameter is not there.
     """
     try:
         "".join([pipeline, branch, *parameters, *parameters.values()]).encode()
     except UnicodeEncodeError as error:
-        raise RequestError("The command line has bytes in it that are no UTF-8 text: correct it.") from error
+        raise UsageError("The command line has bytes in it that are no UTF-8 text: correct it.") from error
     current = _git(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
     if not (branch or current):
-        raise RequestError("No branch is checked out here: say which one with --branch.")
+        raise UsageError("No branch is checked out here: say which one with --branch.")
     branch = changes.check_branch(branch or current)
     commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/heads/{branch}^{{commit}}")
     if not commit:
-        raise RequestError(f"There is no branch {branch} with a commit here: `git branch` lists those that there are.")
+        raise UsageError(f"There is no branch {branch} with a commit here: `git branch` lists those that there are.")
     files = documents.Commit(repository, commit)
     known = {path.rpartition("/")[2]: path for path in files.pipelines()}
     name = Path(pipeline).name
     if name not in known or pipeline not in {name, known[name], f"./{known[name]}"}:
         there = f"there are {', '.join(known)}" if known else "there are none; commit one"
-        raise RequestError(f"The branch {branch} has no pipeline {pipeline} in {documents.FOLDER}: {there}.")
+        raise UsageError(f"The branch {branch} has no pipeline {pipeline} in {documents.FOLDER}: {there}.")
     run = Run(
         number=0,
         pipeline=name,
         branch=branch,
         commit=commit,
         message=_git(repository, "log", "-1", "--format=%s", "--end-of-options", commit),
-        requested_for=_git(repository, "config", "user.name") or provenance.who(),
+        requested_for=_git(repository, "config", "user.name") or requested_for,
         parameters=parameters,
         created=now(),
     )

@@ -1,4 +1,4 @@
-"""`workshop devops watch`: the runs and the pull requests on a terminal, as they go on."""
+"""The command `watch`: the runs and the pull requests on a terminal, as they go on."""
 
 import threading
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
+from azure_devops_local import host
 from azure_devops_local.run_store import Run, Runs
 from azure_devops_local.sanitize import plain
 from azure_devops_local.server import pull_requests, run_queue
@@ -102,7 +103,7 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
 
 def _said_of(run: Run) -> str:
     if run.state == "waiting for approval":
-        return f"waiting for approval: `workshop devops approve {run.number}`"
+        return f"waiting for approval: `{host.current().advice} approve {run.number}`"
     took = f", {duration(run)}" if run.result else ""
     return f"{status(run)}{took}{'. ' + run.problem if run.problem else ''}"
 
@@ -120,7 +121,7 @@ def _tree(run: Run) -> Tree:
     message = plain(f"{run.title} · {run.branch} · {run.message}")
     tree = Tree(_label(status(run), message, duration(run) if run.result or run.started else ""), guide_style="dim")
     if run.state == "waiting for approval":
-        tree.add(Text(f"to go on: workshop devops approve {run.number}", style="bold yellow"))
+        tree.add(Text(f"to go on: {host.current().advice} approve {run.number}", style="bold yellow"))
     if run.problem:
         tree.add(Text(plain(run.problem), style="red"))
     for stage in run.stages:

@@ -1,4 +1,4 @@
-"""`workshop devops web`: the runs and the pull requests in a browser, on this machine only and only to be looked at."""
+"""The command `web`: the runs and the pull requests in a browser, on this machine only and only to be looked at."""
 
 import secrets
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.exceptions import HTTPException as Refusal
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from azure_devops_local import sanitize
+from azure_devops_local import host, sanitize
 from azure_devops_local.run_store import Runs
 from azure_devops_local.server import pull_requests
-from azure_devops_local.server.policies import POLICIES, Policy, PullRequest
+from azure_devops_local.server.policies import Policy, PullRequest
 from azure_devops_local.views import html_page
-from workshop.core.errors import WorkshopError
-from workshop.core.listening import listen
+from kit_common.errors import UserError
+from kit_common.listening import listen
 
 HOST = "127.0.0.1"
 _MOST_RUNS = 50
@@ -44,7 +44,7 @@ def serve(port: int, tell: Callable[[str], None] = print) -> None:
         tell: given one sentence with the address once a browser can connect.
 
     Raises:
-        WorkshopError: the port is taken.
+        UserError: the port is taken.
     """
     listener = listen(HOST, port)
     server = uvicorn.Server(
@@ -64,7 +64,7 @@ def build() -> FastAPI:
     app.add_api_route("/runs/{number}", _run, methods=["GET"], response_model=None)
     app.add_api_route("/runs/{number}/{kind}/{name:path}", _file, methods=["GET"], response_model=None)
     app.add_api_route("/pull-requests/{number}", _pull_request, methods=["GET"], response_model=None)
-    for problem in (Refusal, RequestValidationError, WorkshopError, FileNotFoundError):
+    for problem in (Refusal, RequestValidationError, UserError, FileNotFoundError):
         app.add_exception_handler(problem, _refused)
     return app
 
@@ -97,13 +97,13 @@ def _pull_request(number: _Number) -> HTMLResponse:
 def _refused(_: Request, error: Exception) -> HTMLResponse:
     code = error.status_code if isinstance(error, Refusal) else 404
     known = {404: "There is nothing at this address.", 405: "These pages can only be looked at."}
-    sentence = str(error) if isinstance(error, WorkshopError) else known[code]
+    sentence = str(error) if isinstance(error, UserError) else known[code]
     return _answer("Not here", _filled_in(sentence=sentence), code)
 
 
 def _policies(request: PullRequest) -> list[tuple[str, str, int]]:
     """How far each policy of the target branch is, what it asks for, and by which run that is seen."""
-    policy = POLICIES.get(request.target, Policy())
+    policy = host.current().policies.get(request.target, Policy())
     found = []
     if policy.build:
         found.append(_build(policy.build, request.validation_run))
@@ -119,7 +119,7 @@ def _build(pipeline: str, number: int) -> tuple[str, str, int]:
         return "skipped", f"{pipeline} on the merge, which changes nothing it watches", 0
     try:
         return html_page.status(Runs().load(number)), f"{pipeline} on the merge", number
-    except WorkshopError:
+    except UserError:
         return "not started", f"{pipeline} on the merge; the run is no longer there", 0
 
 

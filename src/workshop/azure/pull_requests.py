@@ -10,7 +10,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from workshop.core.errors import WorkshopError, first_sentence
+from kit_common.sanitize import first_sentence
+from workshop.core.errors import WorkshopError
 
 LONGEST_DESCRIPTION = 4000
 LONGEST_TITLE = 400

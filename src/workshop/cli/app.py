@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from kit_common.errors import UserError
+from kit_common.sanitize import visible
 from workshop.cli import databricks, devops, doctor, last_resort, pipelines, registry, run
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
@@ -80,7 +82,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, on this machine only.")] = 5000,
 ) -> None:
     """Open MLflow's own pages on the kit's store: experiments, runs, models."""
-    from workshop.core import listening
+    from kit_common import listening
     from workshop.core.registry import mlflow_store
     from workshop.core.registry.store_faults import without_credentials
 
@@ -153,11 +155,11 @@ def main() -> NoReturn:
                 "Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which libraries of the kit read: unset it."
             )
         app()
-    except WorkshopError as error:
-        err.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2 if type(error).__name__ == "RequestError" else 1)
+    except UserError as error:
+        err.print(f"[bold red]✗[/] {escape(visible(str(error)))}", soft_wrap=True)
+        sys.exit(error.exit_code)
     except OSError as error:
-        err.print(f"[bold red]✗[/] {escape(str(explain_os_error(error)))}", soft_wrap=True)
+        err.print(f"[bold red]✗[/] {escape(visible(str(explain_os_error(error))))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         _end_stopped()
@@ -166,7 +168,7 @@ def main() -> NoReturn:
             _end_stopped()
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, a person gets one sentence
-        err.print(f"[bold red]✗[/] {escape(str(last_resort.explain(error)))}", soft_wrap=True)
+        err.print(f"[bold red]✗[/] {escape(visible(str(last_resort.explain(error))))}", soft_wrap=True)
         sys.exit(1)
     sys.exit(0)
 

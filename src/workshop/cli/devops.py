@@ -9,6 +9,22 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from azure_devops_local import host
+from azure_devops_local.server.policies import Policy
+from kit_common.sanitize import visible
+from workshop.core.settings import current_settings
+
+_TESTED = "workshop_unit_test.yml"
+HOST = host.Host(
+    name="workshop",
+    command=("workshop", "devops"),
+    advice="workshop devops",
+    home_variable="WORKSHOP_HOME",
+    root=lambda: current_settings().home,
+    below="devops",
+    policies={"main": Policy(build=_TESTED, reviewers=1), "integration": Policy(build=_TESTED)},
+)
+"""The kit, as `azure_devops_local` has to know it."""
 app = typer.Typer(no_args_is_help=True, help="Azure DevOps on a laptop: push, open pull requests, watch the runs.")
 pr = typer.Typer(no_args_is_help=True, help="Pull requests: open, look at, complete.")
 app.add_typer(pr, name="pr")
@@ -18,6 +34,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are; Git's `user.name` if left out.")]
 Number = Annotated[int, typer.Argument(metavar="RUN", help="The run's number.")]
 Request = Annotated[int, typer.Argument(metavar="ID", help="The pull request's number.")]
+
+
+@app.callback()
+def in_kit() -> None:
+    """Keep the state in the kit's home, and call the commands by the kit's names."""
+    host.use(HOST)
 
 
 @app.command()
@@ -227,7 +249,7 @@ def pr_show(number: Request) -> None:
         _say(f"Test of the merge: {test.state}" + (f" (run {test.run})" if test.run else ""))
     elif request.completed_by:
         _say(f"Completed by {request.completed_by} as {request.merge_commit[:8]}.")
-    out.print(Markdown(_plain(request.description), hyperlinks=False))
+    out.print(Markdown(visible(request.description), hyperlinks=False))
 
 
 @pr.command("abandon")
@@ -245,18 +267,13 @@ def _person(name: str) -> str:
 
 
 def _say(sentence: str) -> None:
-    out.print(_plain(sentence), markup=False, highlight=False, soft_wrap=True)
+    out.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def _complain(sentence: str) -> None:
     """On standard error, where it is in no program's way."""
-    Console(stderr=True).print(_plain(sentence), markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def _shown(cell: str) -> str:
-    return escape(_plain(cell))
-
-
-def _plain(text: str) -> str:
-    """What others wrote must not steer the terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
+    return escape(visible(cell))

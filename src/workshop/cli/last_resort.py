@@ -6,7 +6,8 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workshop.core.errors import WorkshopError, first_sentence, without_tokens
+from kit_common.sanitize import first_sentence, without_tokens
+from workshop.core.errors import WorkshopError
 from workshop.core.settings import current_settings
 
 

@@ -10,8 +10,26 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from kit_common.sanitize import visible
+from workshop.cli.devops import in_kit
+
 app = typer.Typer(no_args_is_help=True, help="Check, explain and run the files in `.azure_pipelines` on this machine.")
+app.callback()(in_kit)
 out = Console()
+CHOICES: list[dict[str, str]] = [
+    {},
+    {"registry": "https://mlflow.example.com", "registryUser": "pipelines", "variableGroup": "a-group"},
+    {"target": "databricks", "signIn": "federation"},
+    {"target": "databricks", "signIn": "oidc", "databricksGitUrl": "https://dev.azure.com/our-company/wine/_git/wine"},
+    {"target": "databricks", "signIn": "secret", "variableGroup": "a-group"},
+]
+"""Values of the settings that the files branch on: also a mistake in a branch that this team does not take counts."""
+USED_ONLY_WITH = {
+    "workspaceUrl": {"target": "databricks"},
+    "serviceConnection": {"target": "databricks", "signIn": "federation"},
+    "databricksHome": {"target": "databricks"},
+}
+"""The settings that hold a placeholder as delivered, and the choices that need them."""
 
 
 class NotBetter(StrEnum):
@@ -57,7 +75,12 @@ def triggered(
         out.print(f"There are no pipelines in {documents.FOLDER}, so a push starts none.")
     for name, verdict in verdicts.items() if not as_json else ():
         mark = "[green]✓[/]" if verdict.triggered else "[red]✗[/]"
-        out.print(f"{mark} {escape(name)}: {escape(verdict.rule)}", soft_wrap=True, highlight=False, emoji=False)
+        out.print(
+            f"{mark} {_shown(name)}: {_shown(verdict.rule)}",
+            soft_wrap=True,
+            highlight=False,
+            emoji=False,
+        )
     if any(verdict.broken for verdict in verdicts.values()):
         raise typer.Exit(1)
 
@@ -78,13 +101,13 @@ def check(
     from azure_devops_local.server import changes
 
     tree = documents.WorkTree(changes.top_level(Path.cwd()))
-    found = problems(tree)
+    found = problems(tree, CHOICES)
     for problem in found:
-        out.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True, highlight=False)
-    unset = unfilled(tree)
+        out.print(f"[red]✗[/] {_shown(problem)}", soft_wrap=True, highlight=False)
+    unset = unfilled(tree, USED_ONLY_WITH)
     for setting in unset:
         out.print(
-            f"[yellow]![/] {escape(f'{setting.place}: {setting.name} still holds {setting.value}. {setting.where}')}",
+            f"[yellow]![/] {_shown(f'{setting.place}: {setting.name} still holds {setting.value}. {setting.where}')}",
             soft_wrap=True,
             highlight=False,
         )
@@ -120,6 +143,7 @@ def run(
 
     from azure_devops_local.server import changes
     from azure_devops_local.views import terminal
+    from workshop.core import provenance
 
     parameters = {}
     for pair in param or []:
@@ -128,7 +152,7 @@ def run(
             raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE.", param_hint="--param")
         parameters[name] = value
     repository = changes.top_level(Path.cwd())
-    planned = terminal.plan(pipeline, branch, parameters, repository)
+    planned = terminal.plan(pipeline, branch, parameters, repository, provenance.who())
     # Who ends this process politely means what Ctrl-C means.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     done = terminal.execute(planned, repository, out, approve)
@@ -173,5 +197,9 @@ def open_pull_request(
     title, description = announcement.for_pull_request(published, source, target)
     request = pull_requests.open_or_find(source, target, title, description)
     # The address of the stand-in on a laptop is gone when the run is over.
-    where = f"`workshop devops pr show {request.id}`" if "WORKSHOP_DEVOPS_RUN" in os.environ else request.url
+    where = f"`workshop devops pr show {request.id}`" if "AZURE_DEVOPS_LOCAL_RUN" in os.environ else request.url
     print(f"Pull request {request.id} is open{'' if request.created else ' already'}: {where}")
+
+
+def _shown(text: str) -> str:
+    return escape(visible(text))

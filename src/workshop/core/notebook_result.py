@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 from pydantic import BaseModel, TypeAdapter
 
+from kit_common.sanitize import printable, shortened
 from workshop.core import databricks_task
 from workshop.core.data.tables import development_table, production_table
-from workshop.core.errors import WorkshopError, printable, shortened
+from workshop.core.errors import WorkshopError
 from workshop.core.parameters import last_read
 from workshop.core.promotion.outcome import Outcome
 from workshop.core.settings import current_settings

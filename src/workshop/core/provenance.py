@@ -4,8 +4,8 @@ import getpass
 import os
 import platform
 
-from workshop.core import git
-from workshop.core.errors import WorkshopError
+from kit_common import git
+from kit_common.errors import UserError
 from workshop.core.settings import PACKAGE
 
 _WHO_STARTED_IT = ("WORKSHOP_REQUESTED_FOR", "BUILD_REQUESTEDFOR")
@@ -30,7 +30,7 @@ def find_commit() -> tuple[str, str]:
     try:
         tracked = git.run(PACKAGE, "ls-files", "-z", timeout=_SECONDS)
         found = git.run(PACKAGE, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty", timeout=_SECONDS)
-    except WorkshopError as error:
+    except UserError as error:
         return UNKNOWN, f"{_RECORDED}. {error}"
     if failed := next((each for each in (tracked, found) if each.returncode), None):
         return UNKNOWN, f"{_RECORDED}. Git does not work in {PACKAGE}: {git.reason(failed)}."

@@ -12,7 +12,8 @@ from databricks.sdk.config import Config
 from databricks.sdk.errors import platform
 from databricks.sdk.errors.base import DatabricksError
 
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence, printable, without_tokens
+from kit_common.sanitize import first_sentence, printable, without_tokens
+from workshop.core.errors import WorkshopError, explain_os_error
 
 _SECRET_VARIABLES = (
     "SYSTEM_ACCESSTOKEN",

@@ -12,7 +12,8 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service import jobs
 
-from workshop.core.errors import WorkshopError, shortened
+from kit_common.sanitize import shortened
+from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver, received
 from workshop.databricks.errors import explained, harmless
 from workshop.databricks.retries import in_a_hurry, patiently

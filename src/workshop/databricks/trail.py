@@ -11,8 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
+from kit_common.files import write_whole
 from workshop.core.errors import WorkshopError, explain_os_error
-from workshop.core.files import write_whole
 from workshop.core.settings import current_settings
 
 _FILE = "on-databricks.json"

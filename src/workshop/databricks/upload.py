@@ -16,7 +16,8 @@ from databricks.sdk.service.workspace import ImportFormat, Language
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from workshop.core import git
+from kit_common import git
+from kit_common.errors import UserError
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
 from workshop.databricks.errors import explained
@@ -177,7 +178,10 @@ def _git(*arguments: str) -> str:
 
 
 def _git_bytes(*arguments: str) -> bytes:
-    done = git.run(_CHECKOUT, *arguments, timeout=120)
+    try:
+        done = git.run(_CHECKOUT, *arguments, timeout=120)
+    except UserError as error:
+        raise WorkshopError(str(error)) from error
     if done.returncode:
         raise WorkshopError(f"Git can't give the commit that is to run: {git.reason(done)}.")
     return done.stdout

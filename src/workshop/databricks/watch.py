@@ -3,7 +3,7 @@
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
-from workshop.core.errors import shortened
+from kit_common.sanitize import shortened
 from workshop.databricks import results
 from workshop.databricks.errors import harmless
 from workshop.databricks.submission import RUN_ID, page_of, parameters_of

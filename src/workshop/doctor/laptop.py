@@ -12,8 +12,9 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
+from kit_common.errors import UserError
+from kit_common.git import run as run_git
 from workshop.core.errors import WorkshopError, explain_os_error
-from workshop.core.git import run as run_git
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.store_faults import without_credentials
 from workshop.core.settings import PACKAGE, Settings, current_settings, is_mounted, without_hard_links
@@ -200,7 +201,7 @@ def clock() -> str:
 def _newest_commit() -> float:
     try:
         asked = run_git(PACKAGE, "log", "-1", "--format=%ct", timeout=30)
-    except WorkshopError:
+    except UserError:
         return 0.0
     return float(asked.stdout.strip() or 0)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from kit_common.errors import UserError
 from workshop.core.errors import WorkshopError, explain_os_error
 
 Mark = Literal["holds", "fails", "note", "not checked"]
@@ -58,7 +59,7 @@ class Report:
             return False
         try:
             said = look()
-        except WorkshopError as error:
+        except UserError as error:
             self.findings.append(Finding(name, "fails", str(error)))
             return False
         except OSError as error:  # of one check; the others still say something

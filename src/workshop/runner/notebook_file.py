@@ -8,7 +8,8 @@ from typing import Any
 
 import nbformat
 
-from workshop.core.errors import WorkshopError, first_sentence
+from kit_common.sanitize import first_sentence
+from workshop.core.errors import WorkshopError
 
 _CONFLICT = re.compile(r"^[ \t]*(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}

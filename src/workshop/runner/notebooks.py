@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 
+from kit_common.errors import UsageError
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import check_parameter
 from workshop.core.settings import PACKAGE
@@ -22,7 +23,7 @@ SHIPPED = ("part_0_create_datasets", *IN_ORDER, SCORING, "part_4_new_training_co
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|access_?key|private_?key|(^|_)pat($|_)", re.IGNORECASE)
 
 
-class RequestError(WorkshopError):
+class RequestError(UsageError, WorkshopError):
     """What was asked for can't be run: the command line is wrong, and nothing has been started."""
 
 

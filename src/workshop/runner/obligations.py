@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workshop.core.errors import WorkshopError, printable
+from kit_common.sanitize import printable
+from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver
 from workshop.core.parameters import DevopsAction, Parameters
 from workshop.core.registry.backends import open_client

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
-from workshop.core.files import write_whole
+from kit_common.files import write_whole
 from workshop.core.promotion.auc import percent
 from workshop.runner.summary import NotebookResult, Summary
 

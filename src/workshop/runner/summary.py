@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from workshop.core.files import write_whole
+from kit_common.files import write_whole
 
 RunStatus = Literal[
     "promoted", "staged", "compared", "unchanged", "not better", "vetoed", "refused", "done", "failed", "interrupted"

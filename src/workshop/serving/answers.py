@@ -18,7 +18,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from workshop.core.errors import first_sentence, printable
+from kit_common.sanitize import first_sentence, printable
 from workshop.core.registry.model import LoadedModel
 
 _logger = logging.getLogger(__name__)

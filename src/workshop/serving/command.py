@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from workshop.core.listening import in_url, listen
+from kit_common.listening import in_url, listen
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.follower import Follower
 from workshop.core.registry.slots import Slot, open_slots

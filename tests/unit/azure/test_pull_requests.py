@@ -105,7 +105,7 @@ def test_the_command_says_where_to_look(service: Service, monkeypatch: pytest.Mo
     asked = ["open-pull-request", "--source", "dev-ana", "--target", "main", "--published", str(tmp_path)]
 
     opened = CliRunner().invoke(pipelines.app, asked)
-    monkeypatch.setenv("WORKSHOP_DEVOPS_RUN", "7")
+    monkeypatch.setenv("AZURE_DEVOPS_LOCAL_RUN", "7")
     again = CliRunner().invoke(pipelines.app, asked)
 
     assert opened.stdout == f"Pull request 1 is open: {service.collection_uri}workshop/_git/workshop/pullrequest/1\n"

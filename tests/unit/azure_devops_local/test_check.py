@@ -8,6 +8,7 @@ from azure_devops_local.check import VARIABLES, problems, settings, unfilled
 from azure_devops_local.language.documents import FOLDER, WorkTree
 from azure_devops_local.server import changes
 from tests.support.commands import workshop, workshop_here
+from workshop.cli.pipelines import CHOICES, USED_ONLY_WITH
 from workshop.core.settings import PACKAGE
 
 ROOT = PACKAGE.parents[1]
@@ -53,7 +54,7 @@ def change(tree: WorkTree, old: str, new: str, file: str = "cd.yml") -> None:
 
 
 def test_our_own_pipelines_are_in_order() -> None:
-    assert problems(WorkTree(ROOT)) == []
+    assert problems(WorkTree(ROOT), CHOICES) == []
 
 
 def test_every_value_of_ours_says_where_to_find_it() -> None:
@@ -67,7 +68,7 @@ def test_every_value_of_ours_says_where_to_find_it() -> None:
 
 
 def test_a_repository_in_order_has_no_problem(tree: WorkTree) -> None:
-    assert problems(tree) == []
+    assert problems(tree, CHOICES) == []
     target, connection = settings(tree)
     assert (target.name, target.value, target.where, target.is_open) == ("target", "local", "Where it runs.", False)
     assert (connection.is_open, str(connection.place)) == (True, f"{VARIABLES}, line 8")
@@ -90,7 +91,7 @@ def test_a_mistake_is_found_in_whichever_branch_of_the_file_it_stands(
     tree: WorkTree, old: str, new: str, said: str
 ) -> None:
     change(tree, old, new)
-    (problem,) = problems(tree)
+    (problem,) = problems(tree, CHOICES)
     assert said in problem
 
 
@@ -117,7 +118,9 @@ def test_the_command_lists_what_has_to_be_filled_in(monkeypatch: pytest.MonkeyPa
 def test_what_has_to_be_filled_in_is_what_the_choices_need(
     chosen: dict[str, str], left: list[str], tmp_path: Path
 ) -> None:
-    assert [setting.name for setting in unfilled(WorkTree(checkout_that_chooses(chosen, tmp_path)))] == left
+    assert [
+        setting.name for setting in unfilled(WorkTree(checkout_that_chooses(chosen, tmp_path)), USED_ONLY_WITH)
+    ] == left
 
 
 def test_ready_is_who_has_filled_in_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

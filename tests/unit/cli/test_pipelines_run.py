@@ -117,7 +117,7 @@ def test_what_there_is_not_can_not_be_run(
     folder = laptop.repository(tmp_path / "repository", PIPELINE)
     with pytest.raises(WorkshopError, match=re.escape(problem)) as refused:
         terminal.plan(pipeline, branch, parameters, folder)
-    assert type(refused.value).__name__ == "RequestError"
+    assert type(refused.value).__name__ == "UsageError"
 
 
 def test_without_a_branch_one_has_to_be_named(tmp_path: Path) -> None:

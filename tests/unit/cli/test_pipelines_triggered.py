@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from azure_devops_local.server.changes import RequestError
+from kit_common.errors import UsageError
 from tests.support.commands import workshop
 from workshop.cli.app import app
 
@@ -101,7 +101,7 @@ def test_a_branch_name_is_only_data(clone: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a; rm -rf b", "../../x", "", "--help", "-x"])
 def test_what_is_no_branch_name_is_refused(clone: Path, name: str) -> None:
-    with pytest.raises(RequestError, match="is no name that Git allows"):
+    with pytest.raises(UsageError, match="is no name that Git allows"):
         CliRunner().invoke(app, ["pipelines", "triggered", f"--branch={name}"], catch_exceptions=False)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence, printable, shortened
+from kit_common.sanitize import first_sentence, printable, shortened
+from workshop.core.errors import WorkshopError, explain_os_error
 
 
 def test_ipython_shows_the_sentence_instead_of_a_traceback() -> None:

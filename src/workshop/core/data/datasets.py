@@ -12,12 +12,13 @@ import pandas as pd
 from filelock import FileLock
 from sklearn.model_selection import train_test_split
 
+from kit_common.sanitize import first_sentence
 from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot, Table
 from workshop.core.data.digests import expected_digests
 from workshop.core.data.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
 from workshop.core.data.tables import development_table, prepared_table, production_table
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, PREPARATION, current_settings
 
 HIGH_QUALITY = 7

@@ -13,8 +13,9 @@ from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundEr
 from filelock import FileLock
 from pyarrow.lib import ArrowException
 
+from kit_common.sanitize import first_sentence
 from workshop.core.data.delta_table import COMMIT_KEY, Table
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import current_settings, is_mounted, without_hard_links
 
 

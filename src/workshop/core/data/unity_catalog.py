@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kit_common.sanitize import first_sentence
 from workshop.core.data.delta_table import COMMIT_KEY, Table
-from workshop.core.errors import WorkshopError, first_sentence
+from workshop.core.errors import WorkshopError
 
 ROW = "_row"
 """The column that holds each row's place: Spark gives rows back in any order, and splits and digests depend on it."""

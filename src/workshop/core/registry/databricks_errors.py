@@ -6,7 +6,8 @@ from http import HTTPStatus
 
 import requests
 
-from workshop.core.errors import WorkshopError, first_sentence
+from kit_common.sanitize import first_sentence
+from workshop.core.errors import WorkshopError
 from workshop.core.registry.store_faults import without_credentials
 
 REFUSED_BY_DATABRICKS: dict[int | None, str] = {

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from workshop.core.errors import WorkshopError, first_sentence
+from kit_common.sanitize import first_sentence
+from workshop.core.errors import WorkshopError
 from workshop.core.registry.model import LoadedModel, load_version
 from workshop.core.registry.slots import Slot, Slots
 

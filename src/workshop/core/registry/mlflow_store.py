@@ -20,7 +20,8 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from kit_common.sanitize import first_sentence
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.registry import store_faults
 from workshop.core.registry.backends import is_databricks, open_client, registry_beside
 from workshop.core.registry.databricks_errors import (

@@ -15,8 +15,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import Schema
 
+from kit_common.sanitize import first_sentence
 from workshop.core.data.schemas import FEATURES
-from workshop.core.errors import WorkshopError, first_sentence
+from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
 from workshop.core.registry.backends import newest_first, open_client, require_fitting

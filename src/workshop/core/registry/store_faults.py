@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from workshop.core.errors import WorkshopError, first_sentence
+from kit_common.sanitize import first_sentence
+from workshop.core.errors import WorkshopError
 
 _DATABASE_SERVERS = {"postgresql", "mysql", "mssql"}
 _OTHER_SCHEMA = re.compile("out-of-date database schema|Can't locate revision")

@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from deltalake import WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from kit_common.sanitize import first_sentence
 from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.data.delta_table import Table
 from workshop.core.data.schemas import FEATURES, WINE_ID
 from workshop.core.data.tables import named_table
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.registry.model import LoadedModel, load_version
 from workshop.core.registry.slots import Slot, Slots
 from workshop.core.scoring import spark

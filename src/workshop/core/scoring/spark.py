@@ -32,11 +32,12 @@ from deltalake import Schema
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
+from kit_common.sanitize import first_sentence
 from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.data.delta_table import Table
 from workshop.core.data.schemas import FEATURES
 from workshop.core.data.unity_catalog import CatalogTable, active_session, spark_explained, spark_schema
-from workshop.core.errors import WorkshopError, explain_os_error, first_sentence
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.registry.model import LoadedModel
 from workshop.core.scoring.rows import COLUMNS, PREDICTIONS, require_columns, require_numbers

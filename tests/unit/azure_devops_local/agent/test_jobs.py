@@ -123,7 +123,7 @@ def test_the_environment_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not {"VIRTUAL_ENV", "PYTHONPATH", "GIT_PREFIX", "PYTEST_ADDOPTS", "MAKEFLAGS"} & found.keys()
     assert str(Path(sys.executable).parent) not in found["PATH"].split(os.pathsep)
     assert (found["MY_OWN"], found["WORKSHOP_HOME"], found["TF_BUILD"]) == ("1", "/elsewhere", "True")
-    assert found["WORKSHOP_DEVOPS_RUN"] == str(done.number)
+    assert found["AZURE_DEVOPS_LOCAL_RUN"] == str(done.number)
     assert found["BUILD_SOURCESDIRECTORY"].endswith(f"runs/{done.number}/work/s")
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from azure_devops_local import run_store
 from azure_devops_local.agent import processes
+from kit_common.errors import UserError
 from tests.support import laptop
-from workshop.core.errors import WorkshopError
 
 PIPELINE = """
 steps:
@@ -177,7 +177,7 @@ def test_what_can_not_be_started_is_said(tmp_path: Path) -> None:
         (["bash"], tmp_path / "no", {}),
         (["bash", "-c", "true"], tmp_path, {"BIG": "x" * 200_000}),
     ):
-        with pytest.raises(WorkshopError, match="can't be started"):
+        with pytest.raises(UserError, match="can't be started"):
             processes.run(command, folder, environment(**more), float("inf"), print)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from azure_devops_local import run_store
 from azure_devops_local.agent import variables
 from azure_devops_local.agent.variables import Mask, Variable, Variables
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 from workshop.core.settings import current_settings
 
 NAMES = st.sampled_from(["a", "B", "c.d", "none"])
@@ -56,7 +56,7 @@ def test_a_circle_stays_as_it_is_written() -> None:
 
 def test_a_variable_that_grows_without_bounds_is_refused() -> None:
     known = written(v0="x" * 1000, **{f"v{n}": f"$(v{n - 1})" * 10 for n in range(1, 9)})
-    with pytest.raises(WorkshopError, match="longer than 100,000"):
+    with pytest.raises(UserError, match="longer than 100,000"):
         known.get("v8")
 
 
@@ -69,7 +69,7 @@ def test_a_step_gets_all_but_the_secrets_and_what_contains_them() -> None:
 
 def test_a_read_only_variable_stays_as_it_is() -> None:
     known = Variables([Variable("Build.Reason", "Manual", read_only=True)])
-    with pytest.raises(WorkshopError, match=r"Build\.Reason is read-only"):
+    with pytest.raises(UserError, match=r"Build\.Reason is read-only"):
         known.put(Variable("build.reason", "PullRequest"))
     assert known.get("Build.Reason") == "Manual"
 
@@ -153,7 +153,7 @@ def test_the_values_of_a_variable_group_stand_in_a_file() -> None:
 def test_a_variable_group_that_is_not_as_it_should_be(text: str, problem: str) -> None:
     if text:
         write_groups(text)
-    with pytest.raises(WorkshopError, match=problem):
+    with pytest.raises(UserError, match=problem):
         variables.read_groups(["team"])
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from azure_devops_local.language.parameters import RequestError
 from azure_devops_local.language.templates import expand
+from kit_common.errors import UsageError
 from tests.support.pipeline_files import Fake
 
 CD = ".azure_pipelines/cd.yml"
@@ -63,11 +63,11 @@ def test_parameters_of_a_run(given: dict[str, str], values: list[Any], script: s
     ],
 )
 def test_a_run_with_wrong_parameters(given: dict[str, str], said: str) -> None:
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(UsageError) as caught:
         expand(Fake({CD: PARAMETERS}), CD, given, {})
     assert said in str(caught.value)
 
 
 def test_a_run_without_a_required_parameter() -> None:
-    with pytest.raises(RequestError, match="needs a value for its parameter who: add --param who=VALUE"):
+    with pytest.raises(UsageError, match="needs a value for its parameter who: add --param who=VALUE"):
         expand(Fake({CD: "parameters:\n- name: who\nsteps: []\n"}), CD, {}, {})

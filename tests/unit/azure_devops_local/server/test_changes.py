@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from azure_devops_local.server.changes import RequestError, changed_files, check_branch, head_message, top_level
-from workshop.core.errors import WorkshopError
+from azure_devops_local.server.changes import changed_files, check_branch, head_message, top_level
+from kit_common.errors import UsageError, UserError
 
 ZEROS = "0" * 40
 
@@ -185,7 +185,7 @@ def test_a_commit_that_is_not_there_is_one_sentence(repository: Repository, name
         lambda: repository.changed(ZEROS, name, "main"),
         lambda: repository.changed(ZEROS, name, "dev"),
     ):
-        with pytest.raises(WorkshopError, match="Git could not say") as refused:
+        with pytest.raises(UserError, match="Git could not say") as refused:
             ask()
         assert "\n" not in str(refused.value)
     assert {path.name for path in repository.folder.iterdir()} == {".git", "a.py"}
@@ -194,7 +194,7 @@ def test_a_commit_that_is_not_there_is_one_sentence(repository: Repository, name
 def test_the_checkout_is_found_from_a_folder_in_it_and_nowhere_else(repository: Repository, tmp_path: Path) -> None:
     repository.commit("deep/a.py")
     assert top_level(repository.folder / "deep") == repository.folder
-    with pytest.raises(WorkshopError, match="is not in a Git checkout: go to"):
+    with pytest.raises(UserError, match="is not in a Git checkout: go to"):
         top_level(tmp_path)
 
 
@@ -210,7 +210,7 @@ def test_names_that_git_allows_are_branches(name: str) -> None:
     ["", "a; rm -rf b", "../../x", "-x", "--help", "-h", "@{-1}", "HEAD", "a..b", "a.lock", "/a", "a/", "a\nb", "a:b"],
 )
 def test_names_that_git_does_not_allow_are_refused(name: str) -> None:
-    with pytest.raises(RequestError, match="is no name that Git allows for a branch") as refused:
+    with pytest.raises(UsageError, match="is no name that Git allows for a branch") as refused:
         check_branch(name)
     assert "\n" not in str(refused.value)
 
@@ -219,5 +219,5 @@ def test_the_previous_branch_is_not_a_name(repository: Repository, monkeypatch: 
     repository.commit("a.py")
     repository.git("checkout", "-q", "-b", "dev")
     monkeypatch.chdir(repository.folder)
-    with pytest.raises(RequestError):
+    with pytest.raises(UsageError):
         check_branch("@{-1}")

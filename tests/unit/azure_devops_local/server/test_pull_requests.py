@@ -9,8 +9,8 @@ import pytest
 from azure_devops_local.run_store import Result, Run, Runs
 from azure_devops_local.server import merges, pull_requests, repository, run_queue
 from azure_devops_local.server.policies import PullRequest
+from kit_common.errors import UserError
 from tests.support.team import FILES, Clone, git
-from workshop.core.errors import WorkshopError
 
 CHECK = "workshop_unit_test.yml"
 
@@ -55,7 +55,7 @@ def test_a_merge_is_tested_before_it_happens_and_starts_what_a_push_would(team: 
     assert (test.pipeline, test.branch, test.reason) == (CHECK, "refs/pull/1/merge", "pullRequest")
     assert (test.commit, test.requested_for) == (tip("refs/pull/1/merge"), "Ana")
 
-    with pytest.raises(WorkshopError, match=r"still being tested, by run 1: .*--wait"):
+    with pytest.raises(UserError, match=r"still being tested, by run 1: .*--wait"):
         pull_requests.complete(1, "Ana")
     end(1, "succeeded")
     done, said = pull_requests.complete(1, "Ana")
@@ -85,7 +85,7 @@ def test_main_wants_a_second_person(team: Clone) -> None:
     pull_requests.create("dev-ana", "main", "", "", "Ana")
     assert pull_requests.load(1).title == "dev-ana into main"
 
-    with pytest.raises(WorkshopError, match="--one-person"):
+    with pytest.raises(UserError, match="--one-person"):
         pull_requests.complete(1, " ana")
     pull_requests.complete(1, "Bo")
 
@@ -122,30 +122,30 @@ def test_an_abandoned_one_makes_room(team: Clone) -> None:
         pull_requests.validation,
         lambda number: pull_requests.complete(number, "Bo"),
     ):
-        with pytest.raises(WorkshopError, match="is abandoned already"):
+        with pytest.raises(UserError, match="is abandoned already"):
             action(1)
     assert pull_requests.create("dev-ana", "integration", "Two", "", "Ana")[0].id == 2
 
 
 def test_what_cant_be_merged(team: Clone) -> None:
-    with pytest.raises(WorkshopError, match="no branch dev-ana"):
+    with pytest.raises(UserError, match="no branch dev-ana"):
         pull_requests.create("dev-ana", "integration", "", "", "Ana")
     push(team, "dev-ana", "1")
-    with pytest.raises(WorkshopError, match="no branch production"):
+    with pytest.raises(UserError, match="no branch production"):
         pull_requests.create("dev-ana", "production", "", "", "Ana")
     for trick in ("dev-ana~1", "dev-ana^{commit}", "../heads/dev-ana", "--all", "x$(touch pwned)", "", "@"):
-        with pytest.raises(WorkshopError, match="There is no branch"):
+        with pytest.raises(UserError, match="There is no branch"):
             pull_requests.create(trick, "integration", "", "", "Ana")
-    with pytest.raises(WorkshopError, match="nothing to merge"):
+    with pytest.raises(UserError, match="nothing to merge"):
         pull_requests.create("integration", "main", "", "", "Ana")
     assert pull_requests.every() == []
 
 
 def test_before_anything_was_started() -> None:
-    with pytest.raises(WorkshopError, match="workshop devops start"):
+    with pytest.raises(UserError, match="workshop devops start"):
         pull_requests.create("a", "b", "", "", "Ana")
     assert pull_requests.every() == []
-    with pytest.raises(WorkshopError, match="no pull request 3"):
+    with pytest.raises(UserError, match="no pull request 3"):
         pull_requests.load(3)
 
 
@@ -156,7 +156,7 @@ def test_branches_that_contradict_each_other(team: Clone) -> None:
     pull_requests.create("dev-ana", "integration", "Ana's", "", "Ana")
     pull_requests.complete(2, "Ana")
 
-    with pytest.raises(WorkshopError, match="change the same lines: merge integration into dev-bo"):
+    with pytest.raises(UserError, match="change the same lines: merge integration into dev-bo"):
         pull_requests.complete(1, "Bo")
     assert pull_requests.load(1).status == "active"
 
@@ -165,7 +165,7 @@ def test_an_old_git_is_named(team: Clone, monkeypatch: pytest.MonkeyPatch) -> No
     push(team, "dev-ana", "1")
     monkeypatch.setattr(merges, "MERGE_TREE_SINCE", (99, 0))
 
-    with pytest.raises(WorkshopError, match=r"Git 99\.0 or newer"):
+    with pytest.raises(UserError, match=r"Git 99\.0 or newer"):
         pull_requests.create("dev-ana", "integration", "", "", "Ana")
 
 
@@ -204,7 +204,7 @@ def test_a_test_that_failed_holds_the_merge_up_until_one_succeeds(team: Clone) -
     pull_requests.create("dev-ana", "integration", "", "", "Ana")
     end(1, "failed")
 
-    with pytest.raises(WorkshopError, match=r"failed in run 1: .* `workshop devops rerun 1`"):
+    with pytest.raises(UserError, match=r"failed in run 1: .* `workshop devops rerun 1`"):
         pull_requests.complete(1, "Ana")
     run_queue.rerun(1, "Ana")
     assert pull_requests.validation(1).run == 2
@@ -224,7 +224,7 @@ def test_what_was_tested_must_be_what_is_merged(team: Clone, moved: str) -> None
     else:
         git(repository.repository(), "update-ref", "refs/heads/integration", tip("dev-bo"))
 
-    with pytest.raises(WorkshopError, match="still being tested, by run 2"):
+    with pytest.raises(UserError, match="still being tested, by run 2"):
         pull_requests.complete(1, "Ana")
     end(2, "succeeded")
     pull_requests.complete(1, "Ana")
@@ -257,7 +257,7 @@ def test_somebody_moves_the_target_at_the_last_moment(team: Clone, monkeypatch: 
         git(repository.repository(), "update-ref", "refs/heads/integration", other)
 
     monkeypatch.setattr(pull_requests, "_ask_for_success", and_then_somebody_is_quicker)
-    with pytest.raises(WorkshopError, match="Somebody else has changed integration"):
+    with pytest.raises(UserError, match="Somebody else has changed integration"):
         pull_requests.complete(1, "Ana")
 
     assert tip("integration") == other
@@ -311,7 +311,7 @@ def test_a_damaged_record_holds_up_nobody_and_keeps_its_number(team: Clone) -> N
     request, new = pull_requests.create("dev-ana", "integration", "", "", "Ana")
     assert (request.id, new) == (2, True)
     assert [each.id for each in pull_requests.every()] == [2]
-    with pytest.raises(WorkshopError, match=r"1\.json can't be read as what it should be"):
+    with pytest.raises(UserError, match=r"1\.json can't be read as what it should be"):
         pull_requests.load(1)
 
 

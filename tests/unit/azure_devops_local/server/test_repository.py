@@ -7,8 +7,8 @@ import pytest
 
 from azure_devops_local.run_store import Run, Runs
 from azure_devops_local.server import repository, run_queue
+from kit_common.errors import UserError
 from tests.support.team import FILES, UNIT, Clone, git
-from workshop.core.errors import WorkshopError
 
 pytestmark = pytest.mark.usefixtures("no_agent")
 
@@ -83,18 +83,18 @@ def test_start_from_a_shallow_clone(clone: Clone, tmp_path: Path) -> None:
 
 
 def test_start_where_there_is_nothing_to_start_from(tmp_path: Path) -> None:
-    with pytest.raises(WorkshopError, match="no clone"):
+    with pytest.raises(UserError, match="not a clone"):
         repository.start(tmp_path)
-    with pytest.raises(WorkshopError, match="no commit yet"):
+    with pytest.raises(UserError, match="no commit yet"):
         repository.start(Clone(tmp_path / "empty", {}).path)
-    with pytest.raises(WorkshopError, match="devops start"):
+    with pytest.raises(UserError, match="devops start"):
         repository.repository()
 
 
 def test_start_leaves_somebody_elses_remote_alone(clone: Clone, tmp_path: Path) -> None:
     git(clone.path, "remote", "add", "workshop", "https://example.org/team.git")
 
-    with pytest.raises(WorkshopError, match=r"leads to https://example\.org"):
+    with pytest.raises(UserError, match=r"leads to https://example\.org"):
         repository.start(clone.path)
 
     assert git(clone.path, "remote", "get-url", "workshop").stdout.strip() == "https://example.org/team.git"
@@ -295,7 +295,7 @@ def test_who_acts(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     assert repository.person(clone.path, "") == "Ana"
     assert repository.person(clone.path, " Bo ") == "Bo"
-    with pytest.raises(WorkshopError, match="--as NAME"):
+    with pytest.raises(UserError, match="--as NAME"):
         repository.person(tmp_path, "")
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from azure_devops_local.git import ask
 from azure_devops_local.server import repository
+from kit_common.errors import UserError
+from kit_common.git import ask
 from tests.support.team import Clone, git
-from workshop.core.errors import WorkshopError
 
 pytestmark = pytest.mark.usefixtures("no_agent")
 
@@ -116,7 +116,7 @@ def test_start_from_a_hook_of_a_linked_work_tree(
 
 def test_start_in_a_checkout_of_another_owner_says_what_git_says(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    with pytest.raises(WorkshopError, match=r"dubious ownership.*--add safe\.directory"):
+    with pytest.raises(UserError, match=r"dubious ownership.*--add safe\.directory"):
         repository.start(clone.path)
 
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from azure_devops_local.run_store import Job, Run, Runs, Stage, now
 from azure_devops_local.server import pull_requests, repository, run_queue
+from kit_common.errors import UserError
 from tests.support.commands import workshop
 from tests.support.team import Clone, git
 from workshop.cli import devops
-from workshop.core.errors import WorkshopError
 
 pytestmark = pytest.mark.integration
 
@@ -190,7 +190,7 @@ def test_who_waits_for_an_approval_holds_up_only_the_same_pipeline(team: Clone, 
     until(lambda: Runs().load(second).state == "completed")
     assert Runs().load(second).result != "succeeded"
     assert diary(tmp_path) == ["main", "delivered"]
-    with pytest.raises(WorkshopError, match="waits for no approval"):
+    with pytest.raises(UserError, match="waits for no approval"):
         run_queue.answer_approval(first, "Bo", approved=True)
 
 
@@ -203,7 +203,7 @@ def test_an_answer_is_one_job_s_and_there_is_one(team: Clone) -> None:
     with run_queue.sign_of_life(number):  # so that nobody takes it for lost
         run_queue.answer_approval(number, "Bo", approved=True)
         for approved in (True, False):
-            with pytest.raises(WorkshopError, match="Bo has answered already"):
+            with pytest.raises(UserError, match="Bo has answered already"):
                 run_queue.answer_approval(number, "Cleo", approved=approved)
         first = run_queue.approval_file(Runs().load(number))
         assert run_queue.Approval.model_validate_json(first.read_text()) == run_queue.Approval(by="Bo", approved=True)
@@ -223,7 +223,7 @@ def test_a_damaged_record_holds_up_nobody(team: Clone) -> None:
     number = queue(team, "workshop_unit_test.yml")
     run_queue.ensure_working()
     until(lambda: state(number) == "succeeded")
-    with pytest.raises(WorkshopError, match=r"run\.json can't be read as what it should be"):
+    with pytest.raises(UserError, match=r"run\.json can't be read as what it should be"):
         Runs().load(damaged)
     listed = CliRunner().invoke(devops.app, ["runs"])
     assert (listed.exit_code, "The record of run 1 is damaged" in listed.stderr) == (0, True)

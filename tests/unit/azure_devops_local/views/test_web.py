@@ -18,9 +18,9 @@ from starlette.types import Receive, Scope, Send
 from azure_devops_local.run_store import Issue, Run, Runs
 from azure_devops_local.views import html_page, web
 from databricks_local import mlflow_server
+from kit_common.errors import UserError
 from tests.support import chromium, sample_runs
 from tests.support.servers import patient_session
-from workshop.core.errors import WorkshopError
 
 
 @dataclass
@@ -245,7 +245,7 @@ def test_a_run_that_is_removed_meanwhile_is_a_404(site: Site) -> None:
 def test_a_port_that_is_taken_is_one_sentence() -> None:
     with (
         socket.create_server((web.HOST, 0)) as taken,
-        pytest.raises(WorkshopError, match=r"listen at .*: choose another --port\.$"),
+        pytest.raises(UserError, match=r"listen at .*: choose another --port\.$"),
     ):
         web.serve(taken.getsockname()[1])
 

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from workshop.core.errors import WorkshopError, first_sentence
+from kit_common.errors import UserError
+from kit_common.sanitize import first_sentence
 
 # Git sets them for hooks and aliases, and people set them in a shell: each leads a call to another repository, index
 # or object store, or changes what a command means or prints. Those of an identity, of a configuration file and of a
@@ -70,7 +71,7 @@ def run(
         own: environment variables of this call.
 
     Raises:
-        WorkshopError: Git is not installed, or does not end in time.
+        UserError: Git is not installed, or does not end in time.
     """
     # Git's messages are read here, so they are in one language.
     variables = {**environment(), "LC_ALL": "C", **own}
@@ -79,9 +80,21 @@ def run(
             command(place, *arguments), input=given, capture_output=True, env=variables, check=False, timeout=timeout
         )
     except subprocess.TimeoutExpired as error:
-        raise WorkshopError(f"`git {arguments[0]}` in {place} takes longer than {timeout:.0f} s: try again.") from error
+        raise UserError(f"`git {arguments[0]}` in {place} takes longer than {timeout:.0f} s: try again.") from error
     except OSError as error:
-        raise WorkshopError(f"Git can't be started ({error.strerror}): install it, or correct PATH.") from error
+        raise UserError(f"Git can't be started ({error.strerror}): install it, or correct PATH.") from error
+
+
+def ask(place: Path, *arguments: str, given: str = "", **own: str) -> str:
+    """Return what a Git command prints, without the last line ends.
+
+    Raises:
+        UserError: it failed; with Git's reason.
+    """
+    done = run(place, *arguments, given=given.encode(), timeout=None, **own)
+    if done.returncode:
+        raise UserError(f"`git {arguments[0]}` failed: {reason(done)}.")
+    return done.stdout.decode(errors="replace").rstrip("\n")
 
 
 def reason(done: "subprocess.CompletedProcess[bytes]") -> str:
@@ -96,14 +109,14 @@ def top_level(folder: Path) -> Path | None:
     """The root of the checkout that the folder is in; None where it is in no repository.
 
     Raises:
-        WorkshopError: Git refuses the repository, or it is bare.
+        UserError: Git refuses the repository, or it is bare.
     """
     asked = run(folder, "rev-parse", "--show-toplevel")
     if asked.returncode == 0:
         return Path(asked.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
     if b"not a git repository (or any" in asked.stderr:
         return None
-    raise WorkshopError(f"Git does not work in {folder}: {reason(asked)}.")
+    raise UserError(f"Git does not work in {folder}: {reason(asked)}.")
 
 
 def _trusted() -> list[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kit_common import git
+from kit_common.errors import UserError
 from tests.support.team import Clone
-from workshop.core import git
-from workshop.core.errors import WorkshopError
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_folder_of_another_owner_is_refused_with_git_s_own_advice(
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     advice = rf"dubious ownership.* run `git config --global --add safe\.directory {clone.path}`"
-    with pytest.raises(WorkshopError, match=advice):
+    with pytest.raises(UserError, match=advice):
         git.top_level(clone.path)
     settings.write_text(f"[safe]\n\tdirectory = {clone.path}\n")
     assert git.top_level(clone.path) == clone.path
@@ -100,11 +100,11 @@ def test_a_linked_work_tree_whose_repository_is_gone_has_git_s_reason(clone: Clo
     answer(clone.path, "worktree", "add", "--quiet", str(tree), "-b", "dev")
     assert git.top_level(tree) == tree
     clone.path.rename(tmp_path / "moved")
-    with pytest.raises(WorkshopError, match=r"not a git repository: .*worktrees"):
+    with pytest.raises(UserError, match=r"not a git repository: .*worktrees"):
         git.top_level(tree)
 
 
 def test_where_git_is_missing_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(WorkshopError, match=r"Git can't be started .*: install it, or correct PATH"):
+    with pytest.raises(UserError, match=r"Git can't be started .*: install it, or correct PATH"):
         git.run(tmp_path, "version")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.core.files import write_whole
+from kit_common.files import write_whole
 
 
 def test_the_new_text_takes_the_place_of_the_old_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

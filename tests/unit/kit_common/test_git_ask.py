@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from azure_devops_local import git
+from kit_common import git
+from kit_common.errors import UserError
 from tests.support import laptop
-from workshop.core.errors import WorkshopError
 
 
 def test_what_git_prints_without_its_last_line_end(tmp_path: Path) -> None:
@@ -19,6 +19,6 @@ def test_what_git_prints_without_its_last_line_end(tmp_path: Path) -> None:
 
 
 def test_where_git_refuses_it_says_why(tmp_path: Path) -> None:
-    with pytest.raises(WorkshopError, match=r"`git log` failed: .*not a git repository"):
+    with pytest.raises(UserError, match=r"`git log` failed: .*not a git repository"):
         git.ask(tmp_path, "log")
     assert git.run(tmp_path, "log").returncode != 0

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from workshop.core.errors import WorkshopError
+from kit_common.errors import UserError
 
 
 def listen(host: str, port: int, choose: str = "--port") -> socket.socket:
@@ -15,7 +15,7 @@ def listen(host: str, port: int, choose: str = "--port") -> socket.socket:
         choose: the options that name another address.
 
     Raises:
-        WorkshopError: the address can't be listened at.
+        UserError: the address can't be listened at.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -23,7 +23,7 @@ def listen(host: str, port: int, choose: str = "--port") -> socket.socket:
     except OSError as error:
         # A name that can't be looked up has a number of its own kind, and says what it is itself.
         reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise WorkshopError(
+        raise UserError(
             f"The server can't listen at {in_url(host)}:{port} ({reason}): choose another {choose}."
         ) from error
 
