@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit_common.errors import UserError
 from workshop.core.data import datasets
-from workshop.core.errors import WorkshopError
 from workshop.core.registry.model import LoadedModel
 from workshop.core.settings import PACKAGE
 
@@ -21,9 +21,9 @@ MODEL = "wine_quality"
 
 
 @contextmanager
-def refusal(*words: str) -> Iterator[pytest.ExceptionInfo[WorkshopError]]:
+def refusal(*words: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
     """Expect one sentence for a person, with these words in it."""
-    with pytest.raises(WorkshopError) as caught:
+    with pytest.raises(UserError) as caught:
         yield caught
     sentence = str(caught.value)
     assert "\n" not in sentence

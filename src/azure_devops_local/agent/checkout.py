@@ -38,7 +38,7 @@ def check_out(step: StepAtWork) -> None:
         git.command(place.work, *clone, str(place.repository.resolve()), str(sources)),
         git.command(sources, "checkout", "--quiet", "--detach", "--force", commit),
     ):
-        if step.execute(command, place.work, obey=False):
+        if step.execute(command, place.work, with_commands=False):
             raise UserError(f"The commit {commit} can't be checked out: the step's log has what Git says.")
     requirements = sources / "requirements.txt"
     if not requirements.is_file() or not (sources / "pyproject.toml").is_file() or (sources / ".venv").exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from azure_devops_local import host, run_store
-from azure_devops_local.agent import checkout, conditions, tasks, variables
+from azure_devops_local.agent import checkout, conditions, logging_commands, tasks, variables
 from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.processes import OutOfTimeError
 from azure_devops_local.agent.steps import StepAtWork, Workplace, sweep
@@ -74,7 +74,7 @@ class RunAtWork:
         if job.environment and not self._is_approved(entry):
             self.fail(entry, f"The deployment to {entry.environment} was not approved.")
             return {}
-        place = Workplace(self.run, self.folder, self.repository, known, self.mask, self.saved)
+        place = Workplace(self.run, self.folder, self.repository, known, self.mask, self.saved, _apply_command)
         entry.started = run_store.now()
         deadline = time.monotonic() + (job.timeout_minutes * 60 or float("inf"))
         place.make_folders(with_artifacts=bool(job.environment))
@@ -127,11 +127,11 @@ class RunAtWork:
             try:
                 _perform(at_work)
             except KeyboardInterrupt:
-                at_work.worsen("canceled")
+                at_work.limit_result("canceled")
                 raise
             except OutOfTimeError:
                 at_work.fail("It took longer than it may: see timeoutInMinutes of the step and of its job.")
-                at_work.worsen("canceled" if time.monotonic() >= deadline else "failed")
+                at_work.limit_result("canceled" if time.monotonic() >= deadline else "failed")
             except UserError as error:
                 at_work.fail(str(error))
             except OSError as error:
@@ -169,6 +169,11 @@ def _perform(step: StepAtWork) -> None:
         step.bash(step.step.script, folder, step.step.fail_on_stderr)
     else:
         tasks.perform(step)
+
+
+def _apply_command(step: StepAtWork, line: str) -> None:
+    if (command := logging_commands.parse(line)) is not None:
+        logging_commands.apply(command, step)
 
 
 def _slug(name: str) -> str:

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
+from azure_devops_local.agent.steps import StepAtWork
 from azure_devops_local.agent.variables import Variable
+from azure_devops_local.run_store import Result
 from kit_common.errors import UserError
-
-if TYPE_CHECKING:
-    from azure_devops_local.agent.steps import StepAtWork
-    from azure_devops_local.run_store import Result
 
 _START = "##vso["
 _COMMAND = re.compile(r"##vso\[([\w.]+)\s*([^\]]*)\](.*)")
 _ESCAPES = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%AZP25": "%"}
-_RESULTS: dict[str, "Result"] = {
+_RESULTS: dict[str, Result] = {
     "succeeded": "succeeded",
     "succeededwithissues": "succeeded with issues",
     "failed": "failed",
@@ -23,29 +22,56 @@ _RESULTS: dict[str, "Result"] = {
 Properties = Mapping[str, str]
 
 
-def obey(step: "StepAtWork", line: str) -> None:
-    """Do what the command in a line of output says, if there is one.
+@dataclass(frozen=True)
+class LoggingCommand:
+    """One command of a line."""
+
+    name: str
+    """As it is written, `task.setvariable`."""
+    properties: Properties
+    """By key, in lower case."""
+    text: str
+    written: str
+    """The text with its escapes."""
+
+
+def parse(line: str) -> LoggingCommand | None:
+    """Return the command in a line of output, or None if the line has none.
 
     Raises:
-        UserError: there is one that can't be obeyed.
+        UserError: the command is not well-formed.
     """
     if (at := line.find(_START)) < 0:
-        return
+        return None
     found = _COMMAND.match(line, at)
     if found is None:
         raise UserError("A logging command can't be read: write ##vso[area.event key=value;…]text.")
-    command = _COMMANDS.get(found[1].lower())
-    if command is None:
-        known = ", ".join(sorted(_COMMANDS))
-        raise UserError(f"The logging command {found[1]} is not done here: leave it out, or use one of {known}.")
     pairs = (pair.partition("=") for pair in found[2].split(";") if pair.strip())
-    properties = {key.strip().lower(): _plain(value.strip()) for key, _, value in pairs}
-    if _is_true(properties, "issecret") or command is _set_secret:
-        step.place.mask.add(found[3])  # as it stands in the line, too
-    command(step, properties, _plain(found[3]))
+    properties = {key.strip().lower(): _unescaped(value.strip()) for key, _, value in pairs}
+    return LoggingCommand(found[1], properties, _unescaped(found[3]), found[3])
 
 
-def _plain(text: str) -> str:
+def apply(command: LoggingCommand, step: StepAtWork) -> None:
+    """Carry out a command of a step's output.
+
+    Raises:
+        UserError: this agent does not implement the command, or a property is missing or out of range.
+    """
+    effect = _EFFECTS.get(command.name.lower())
+    if effect is None:
+        known = ", ".join(sorted(_EFFECTS))
+        raise UserError(f"The logging command {command.name} is not done here: leave it out, or use one of {known}.")
+    if _is_true(command.properties, "issecret") or effect is _set_secret:
+        step.place.mask.add(command.written)  # as it stands in the line, too
+    effect(step, command.properties, command.text)
+
+
+def implemented() -> list[str]:
+    """Return the names of the commands that `apply` carries out."""
+    return sorted(_EFFECTS)
+
+
+def _unescaped(text: str) -> str:
     return re.sub("|".join(_ESCAPES), lambda escape: _ESCAPES[escape[0]], text)
 
 
@@ -59,7 +85,7 @@ def _wanted(properties: Properties, key: str) -> str:
     return properties[key]
 
 
-def _file(step: "StepAtWork", text: str) -> Path:
+def _file(step: StepAtWork, text: str) -> Path:
     path = step.place.sources / text.strip()
     if not text.strip() or not path.is_file():
         raise UserError(f"There is no file {path} to upload: check the path.")
@@ -69,7 +95,7 @@ def _file(step: "StepAtWork", text: str) -> Path:
     return path
 
 
-def _set_variable(step: "StepAtWork", properties: Properties, text: str) -> None:
+def _set_variable(step: StepAtWork, properties: Properties, text: str) -> None:
     name, secret = _wanted(properties, "variable"), _is_true(properties, "issecret")
     if secret:
         step.place.mask.add(text)
@@ -80,11 +106,11 @@ def _set_variable(step: "StepAtWork", properties: Properties, text: str) -> None
     step.place.variables.put(Variable(name, text, secret=secret, read_only=_is_true(properties, "isreadonly")))
 
 
-def _set_secret(step: "StepAtWork", _: Properties, text: str) -> None:
+def _set_secret(step: StepAtWork, _: Properties, text: str) -> None:
     step.place.mask.add(text)
 
 
-def _log_issue(step: "StepAtWork", properties: Properties, text: str) -> None:
+def _log_issue(step: StepAtWork, properties: Properties, text: str) -> None:
     kind = _wanted(properties, "type").lower()
     if kind not in {"warning", "error"}:
         raise UserError(f"task.logissue knows the types warning and error, not {kind}: use one of them.")
@@ -92,20 +118,20 @@ def _log_issue(step: "StepAtWork", properties: Properties, text: str) -> None:
     step.issue(cast(Literal["warning", "error"], kind), f"{place}: {text}" if place else text)
 
 
-def _complete(step: "StepAtWork", properties: Properties, text: str) -> None:
+def _complete(step: StepAtWork, properties: Properties, text: str) -> None:
     result = _RESULTS.get(_wanted(properties, "result").lower())
     if result is None:
         raise UserError("task.complete knows the results Succeeded, SucceededWithIssues and Failed: use one of them.")
-    step.worsen(result)
+    step.limit_result(result)
     if result == "failed":
         step.issue("error", text or "The step says itself that it failed.")
 
 
-def _prepend_path(step: "StepAtWork", _: Properties, text: str) -> None:
+def _prepend_path(step: StepAtWork, _: Properties, text: str) -> None:
     step.place.paths.insert(0, text)
 
 
-def _upload_summary(step: "StepAtWork", _: Properties, text: str) -> None:
+def _upload_summary(step: StepAtWork, _: Properties, text: str) -> None:
     source, run = _file(step, text), step.place.run
     name = f"summaries/{len(run.summaries) + 1}-{source.name}"
     target = step.place.folder / name
@@ -115,7 +141,7 @@ def _upload_summary(step: "StepAtWork", _: Properties, text: str) -> None:
     step.place.save()
 
 
-def _upload_log(step: "StepAtWork", _: Properties, text: str) -> None:
+def _upload_log(step: StepAtWork, _: Properties, text: str) -> None:
     source = _file(step, text)
     logs = step.place.folder / "logs"
     target = logs / f"{len(list(logs.iterdir())) + 1}-uploaded-{source.name}"
@@ -123,26 +149,26 @@ def _upload_log(step: "StepAtWork", _: Properties, text: str) -> None:
     target.write_text(shown, encoding="utf-8")
 
 
-def _upload_artifact(step: "StepAtWork", properties: Properties, text: str) -> None:
+def _upload_artifact(step: StepAtWork, properties: Properties, text: str) -> None:
     below = properties.get("containerfolder", "")
     step.place.keep_artifact(step.place.sources / text.strip(), _wanted(properties, "artifactname"), below)
 
 
-def _add_tag(step: "StepAtWork", _: Properties, text: str) -> None:
+def _add_tag(step: StepAtWork, _: Properties, text: str) -> None:
     if (tag := step.place.mask(text)) not in step.place.run.tags:
         step.place.run.tags.append(tag)
         step.place.save()
 
 
-def _set_build_number(step: "StepAtWork", _: Properties, text: str) -> None:
+def _set_build_number(step: StepAtWork, _: Properties, text: str) -> None:
     step.place.notice(f"A step gave this run the build number {text}; here it goes on by its number.")
 
 
-def _nothing(_step: "StepAtWork", _: Properties, _text: str) -> None:
+def _nothing(_step: StepAtWork, _: Properties, _text: str) -> None:
     """How far a step has come stands in its log."""
 
 
-_COMMANDS: dict[str, Callable[["StepAtWork", Properties, str], None]] = {
+_EFFECTS: dict[str, Callable[[StepAtWork, Properties, str], None]] = {
     "task.setvariable": _set_variable,
     "task.setsecret": _set_secret,
     "task.logissue": _log_issue,

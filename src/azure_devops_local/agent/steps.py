@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from azure_devops_local import host, run_store
-from azure_devops_local.agent import conditions, logging_commands, processes
+from azure_devops_local.agent import conditions, processes
 from azure_devops_local.agent.variables import Mask, Variables
 from azure_devops_local.language import pipeline
 from kit_common import git
@@ -55,6 +55,8 @@ class Workplace:
     variables: Variables
     mask: Mask
     save: Callable[[], None]
+    on_line: Callable[["StepAtWork", str], None]
+    """Is called with each line of a step's output, before the line reaches the log; a `UserError` fails the step."""
     paths: list[str] = field(default_factory=list)
     """What was prepended to PATH, the last first."""
     outputs: dict[str, str] = field(default_factory=dict)
@@ -165,7 +167,7 @@ class StepAtWork:
         self._log.write(f"{self.place.mask(line)}\n")
         self._log.flush()
 
-    def worsen(self, result: run_store.Result) -> None:
+    def limit_result(self, result: run_store.Result) -> None:
         """Let the step end no better than this."""
         self.result = conditions.worst((self.result, result))
 
@@ -177,7 +179,7 @@ class StepAtWork:
 
     def fail(self, sentence: str) -> None:
         """Let the step fail, and say why in its log and on the timeline."""
-        self.worsen("failed")
+        self.limit_result("failed")
         self.say(f"##[error]{sentence}")
         self.issue("error", sentence)
 
@@ -200,8 +202,10 @@ class StepAtWork:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             self.fail(f"The script ended with {how}: the last lines of its log say why.")
 
-    def execute(self, command: list[str], folder: Path, fail_on_stderr: bool = False, obey: bool = True) -> int:
-        """Run a program, and return its exit code, negative for a signal; `obey` the commands in its output, or not.
+    def execute(
+        self, command: list[str], folder: Path, fail_on_stderr: bool = False, with_commands: bool = True
+    ) -> int:
+        """Run a program, and return its exit code, negative for a signal; its output may contain logging commands.
 
         Raises:
             UserError: it can't be started.
@@ -212,13 +216,13 @@ class StepAtWork:
             folder,
             self.place.environment(self.step.env),
             self.deadline,
-            self._line if obey else self.say,
+            self._line if with_commands else self.say,
             self._error_line if fail_on_stderr else None,
         )
 
     def _line(self, text: str) -> None:
         try:
-            logging_commands.obey(self, text)
+            self.place.on_line(self, text)
         except UserError as error:
             self.fail(str(error))
         self.say(text)

@@ -116,7 +116,6 @@ def test_whatever_is_said_is_read_as_it_was(text: str, value: str) -> None:
 
     assert line.splitlines()[0].startswith("##vso[task.logissue key=")
     assert not {"\r", "\n"} & set(line)
-    properties, _, data = line.removeprefix("##vso[task.logissue ").partition("]")
-    assert ";" not in properties.removesuffix(";")
-    assert logging_commands._plain(properties.removeprefix("key=").removesuffix(";")) == value
-    assert logging_commands._plain(data) == text
+    read = logging_commands.parse(line)
+    assert read is not None
+    assert (read.properties["key"].strip(), read.text) == (value.strip(), text)
