@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class StartError(RuntimeError):
+    """A server that did not start; the message is one sentence."""
+
+
 def free_port() -> int:
     """Return a port of this machine on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -21,7 +25,7 @@ def started(command: list[str], sign: str, **environment: str) -> Iterator[subpr
     """Run a server as a process, and enter the block once it has printed `sign`.
 
     Raises:
-        RuntimeError: the process ended before that; with what it printed.
+        StartError: the process ended before that; a note contains what it printed.
     """
     process = subprocess.Popen(
         command,
@@ -38,7 +42,10 @@ def started(command: list[str], sign: str, **environment: str) -> Iterator[subpr
             if sign in line:
                 break
         else:
-            raise RuntimeError(f"`{' '.join(command)}` ended before it served:\n{''.join(printed)}")
+            last = next((line.strip() for line in reversed(printed) if line.strip()), "it printed nothing")
+            error = StartError(f"The server did not start ({last}): see that its port is free, then start it again.")
+            error.add_note(f"`{' '.join(command)}` printed:\n{''.join(printed)}")
+            raise error
         yield process
     finally:
         process.terminate()

@@ -19,6 +19,7 @@ from typing import Any
 
 from databricks_local.answers import Answer, Refused, Request, Route, as_json
 from databricks_local.identity import Identity
+from databricks_local.mlflow_server import StartError
 
 _FOR_MLFLOW = re.compile(r"/api/[23]\.\d/(mlflow|mlflow-artifacts|fs/(files|directories)/Models)(/|$)")
 AZURE_PREFIX = "/.azuredatabricks.net"
@@ -150,7 +151,11 @@ def serving(make_site: Callable[[str], Site]) -> Iterator[Site]:
     class Handler(_Handler):
         pass
 
-    with _Server(("127.0.0.1", 0), Handler) as server:
+    try:
+        server = _Server(("127.0.0.1", 0), Handler)
+    except OSError as error:
+        raise StartError(f"No port of 127.0.0.1 can be listened on ({error.strerror}): free one.") from error
+    with server:
         site = make_site(f"http://127.0.0.1:{server.server_address[1]}")
         Handler.site = site
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

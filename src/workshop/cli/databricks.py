@@ -1,5 +1,6 @@
 """`workshop databricks …`: what there is besides `workshop run --target databricks`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,3 +56,24 @@ def cancel() -> None:
         count = abandoned.cancel(progress)
     if not count:
         out.print("This home has left nothing on Databricks that nobody follows.")
+
+
+@app.command()
+def local(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Keeps what the workspace contains; without one, Ctrl-C removes all of it.")
+    ] = None,
+) -> None:
+    """Start a Databricks workspace on this machine, without an account, and serve it until Ctrl-C.
+
+    Prints the variables to export in a second terminal. There, `workshop doctor --target databricks` and
+    `workshop run --target databricks` use this workspace: notebooks run in real kernels, MLflow is a real server.
+    """
+    from databricks_local.command import serve
+    from databricks_local.mlflow_server import StartError
+    from workshop.core.errors import WorkshopError
+
+    try:
+        serve(folder, lambda line: print(line, flush=True))
+    except StartError as error:
+        raise WorkshopError(str(error)) from error
