@@ -7,7 +7,7 @@ quoted in databricks-sdk-go issues 917 and 1061).
 """
 
 import json
-import re
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,11 +41,27 @@ class Request:
     """Names in lower case."""
     body: bytes
     caller: Principal | None = None
-    """Whose credential it carries; nobody's on the paths that sign somebody in."""
+    """The owner of the credential; None on the paths that sign a caller in."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """The named groups of the route's expression."""
+
+    @classmethod
+    def read(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> "Request":
+        """Return the request of this HTTP message."""
+        parts = urllib.parse.urlsplit(target)
+        return cls(
+            method=method,
+            path=urllib.parse.unquote(parts.path),
+            target=target,
+            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in headers.items()},
+            body=body,
+        )
 
     @property
     def who(self) -> Principal:
-        assert self.caller is not None, f"{self.path} answers nobody without a credential"
+        """The caller, on a path that requires a credential."""
+        assert self.caller is not None, f"{self.path} requires no credential, so its caller is unknown"
         return self.caller
 
     def json(self) -> dict[str, Any]:
@@ -94,7 +110,7 @@ def invalid(message: str) -> Refused:
     return Refused(400, "INVALID_PARAMETER_VALUE", message)
 
 
-Handler = Callable[[Request, "re.Match[str]"], "Answer | dict[str, Any]"]
-"""Answers the requests of one route; a dict is answered as JSON."""
+Handler = Callable[[Request], "Answer | dict[str, Any]"]
+"""Answers the requests of one route; a dict is sent as JSON."""
 Route = tuple[str, str, Handler]
-"""The method, a regular expression that the whole path matches, and who answers."""
+"""The method, a regular expression that the whole path matches, and the handler."""

@@ -8,7 +8,6 @@ else (our reading of Databricks' documentation on volumes).
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -139,8 +138,8 @@ class Catalog:
         if not self._privileges(kind, name) and not below:
             raise Refused(403, "PERMISSION_DENIED", f"User does not have USE {kind} on {kind.capitalize()} '{name}'.")
 
-    def _get(self, request: Request, match: "re.Match[str]") -> dict[str, Any]:
-        kind, name = _SECURABLES[match["kind"]], match["name"]
+    def _get(self, request: Request) -> dict[str, Any]:
+        kind, name = _SECURABLES[request.parts["kind"]], request.parts["name"]
         self._require(kind, name)
         parts = name.split(".")
         owner = self._owners_of_models().get(name, "platform-team")
@@ -153,27 +152,27 @@ class Catalog:
             told.update(volume_type="MANAGED", volume_id="b1c2d3e4-0000-4000-8000-000000000001")
         return told
 
-    def _table_exists(self, request: Request, match: "re.Match[str]") -> dict[str, Any]:
-        catalog, _, schema = match["name"].rpartition(".")[0].partition(".")
+    def _table_exists(self, request: Request) -> dict[str, Any]:
+        catalog, _, schema = request.parts["name"].rpartition(".")[0].partition(".")
         self._require("CATALOG", catalog)
         self._require("SCHEMA", f"{catalog}.{schema}")
-        return {"table_exists": match["name"] in self.tables}
+        return {"table_exists": request.parts["name"] in self.tables}
 
-    def _directory(self, request: Request, match: "re.Match[str]") -> Answer:
-        if not self.place(match["path"]).is_dir():
+    def _directory(self, request: Request) -> Answer:
+        if not self.place(request.parts["path"]).is_dir():
             raise Refused(404, "NOT_FOUND", "The directory being accessed is not found.")
         return Answer(body=b"", headers={})
 
-    def _effective(self, request: Request, match: "re.Match[str]") -> dict[str, Any]:
-        kind = match["kind"].upper()
+    def _effective(self, request: Request) -> dict[str, Any]:
+        kind = request.parts["kind"].upper()
         kind = _SAME.get(kind, kind)
         if kind not in _LEVELS:
-            raise invalid(f"{match['kind']!r} is not a securable type that the stand-in knows")
-        self._require(kind, match["name"])
+            raise invalid(f"{request.parts['kind']!r} is not a securable type that the stand-in knows")
+        self._require(kind, request.parts["name"])
         principal = request.query.get("principal", request.who.user_name)
         if principal not in self._principals:
             raise Refused(404, "PRINCIPAL_DOES_NOT_EXIST", f"Could not find principal with name {principal}.")
-        found = self._privileges(kind, match["name"])
+        found = self._privileges(kind, request.parts["name"])
         if not found:
             return {}
         return {"privilege_assignments": [{"principal": principal, "privileges": list(map(_told, found.items()))}]}

@@ -21,7 +21,7 @@ class ClusterList:
         self.starts = 0
 
     def routes(self) -> list[Route]:
-        return [("GET", r"/api/2\.[01]/clusters/get", lambda request, match: self._get(request))]
+        return [("GET", r"/api/2\.[01]/clusters/get", self._get)]
 
     def require(self, cluster_id: str) -> dict[str, Any]:
         """The cluster, if the caller may use it."""

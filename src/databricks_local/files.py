@@ -40,12 +40,12 @@ class WorkspaceFiles:
 
     def routes(self) -> list[Route]:
         return [
-            ("POST", r"/api/2\.0/workspace/mkdirs", lambda request, match: self._mkdirs(request)),
-            ("POST", r"/api/2\.0/workspace/import", lambda request, match: self._import(request)),
-            ("POST", r"/api/2\.0/workspace/delete", lambda request, match: self._delete(request)),
-            ("GET", r"/api/2\.0/workspace/get-status", lambda request, match: self._status(request)),
-            ("GET", r"/api/2\.0/workspace/list", lambda request, match: self._list(request)),
-            ("GET", r"/api/2\.0/workspace/export", lambda request, match: self._export(request)),
+            ("POST", r"/api/2\.0/workspace/mkdirs", self._mkdirs),
+            ("POST", r"/api/2\.0/workspace/import", self._import),
+            ("POST", r"/api/2\.0/workspace/delete", self._delete),
+            ("GET", r"/api/2\.0/workspace/get-status", self._status),
+            ("GET", r"/api/2\.0/workspace/list", self._list),
+            ("GET", r"/api/2\.0/workspace/export", self._export),
         ]
 
     def folder_exists(self, path: str) -> bool:

@@ -23,7 +23,6 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 import secrets
 import time
 import urllib.parse
@@ -114,12 +113,12 @@ class Identity:
 
     def routes(self) -> list[Route]:
         return [
-            ("GET", r"/\.well-known/databricks-config", lambda request, match: self._configuration()),
-            ("GET", r"/oidc/\.well-known/oauth-authorization-server", lambda request, match: self._endpoints()),
-            ("GET", r"/aad/auth", lambda request, match: self._login_page()),
-            ("POST", _OIDC, lambda request, match: self._issue(request)),
+            ("GET", r"/\.well-known/databricks-config", self._configuration),
+            ("GET", r"/oidc/\.well-known/oauth-authorization-server", self._endpoints),
+            ("GET", r"/aad/auth", self._login_page),
+            ("POST", _OIDC, self._issue),
             ("POST", _JOB_TOKEN, self._pipeline_token),
-            ("GET", r"/api/2\.0/preview/scim/v2/Me", lambda request, match: self._me(request.who)),
+            ("GET", r"/api/2\.0/preview/scim/v2/Me", self._me),
         ]
 
     def is_open(self, path: str) -> bool:
@@ -171,7 +170,7 @@ class Identity:
             "SYSTEM_HOSTTYPE": "build",
         }
 
-    def _configuration(self) -> dict[str, Any]:
+    def _configuration(self, _: Request) -> dict[str, Any]:
         return {
             "oidc_endpoint": f"{self.host}/oidc",
             "account_id": "a1b2c3d4-0000-4000-8000-000000000009",
@@ -179,7 +178,7 @@ class Identity:
             "cloud": "Azure",
         }
 
-    def _endpoints(self) -> dict[str, Any]:
+    def _endpoints(self, _: Request) -> dict[str, Any]:
         return {
             "issuer": f"{self.host}/oidc",
             "authorization_endpoint": f"{self.host}/oidc/v1/authorize",
@@ -187,7 +186,7 @@ class Identity:
             "grant_types_supported": ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
         }
 
-    def _login_page(self) -> Answer:
+    def _login_page(self, _: Request) -> Answer:
         place = f"https://login.microsoftonline.com/{_TENANT}/oauth2/authorize?client_id={LOGIN_APP}"
         return Answer(302, b"", {"Location": place})
 
@@ -234,7 +233,7 @@ class Identity:
             return _no_token(401, "invalid_client", f"The token matches no federation policy: {said}")
         return None
 
-    def _pipeline_token(self, request: Request, match: "re.Match[str]") -> Answer:
+    def _pipeline_token(self, request: Request) -> Answer:
         if request.headers.get("authorization") != f"Bearer {self.system_access_token}":
             return as_json({"message": "Access denied."}, 401)
         if "api-version" not in request.query:
@@ -253,7 +252,8 @@ class Identity:
         )
         return as_json({"oidcToken": token})
 
-    def _me(self, who: Principal) -> dict[str, Any]:
+    def _me(self, request: Request) -> dict[str, Any]:
+        who = request.who
         return {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
             "id": who.id,

@@ -84,17 +84,17 @@ class Jobs:
     def routes(self) -> list[Route]:
         jobs = r"/api/2\.[12]/jobs"
         return [
-            ("POST", rf"{jobs}/runs/submit", lambda request, match: self._submit(request)),
-            ("GET", rf"{jobs}/runs/get", lambda request, match: self._get_run(request)),
-            ("GET", rf"{jobs}/runs/get-output", lambda request, match: self._get_output(request)),
-            ("POST", rf"{jobs}/runs/cancel", lambda request, match: self._cancel(request)),
-            ("GET", rf"{jobs}/runs/export", lambda request, match: self._export(request)),
-            ("GET", rf"{jobs}/runs/list", lambda request, match: self._list_runs(request)),
-            ("POST", rf"{jobs}/create", lambda request, match: self._create(request)),
-            ("GET", rf"{jobs}/get", lambda request, match: self._get_job(request)),
-            ("GET", rf"{jobs}/list", lambda request, match: self._list_jobs(request)),
-            ("POST", rf"{jobs}/delete", lambda request, match: self._delete(request)),
-            ("POST", rf"{jobs}/run-now", lambda request, match: self._run_now(request)),
+            ("POST", rf"{jobs}/runs/submit", self._submit),
+            ("GET", rf"{jobs}/runs/get", self._get_run),
+            ("GET", rf"{jobs}/runs/get-output", self._get_output),
+            ("POST", rf"{jobs}/runs/cancel", self._cancel),
+            ("GET", rf"{jobs}/runs/export", self._export),
+            ("GET", rf"{jobs}/runs/list", self._list_runs),
+            ("POST", rf"{jobs}/create", self._create),
+            ("GET", rf"{jobs}/get", self._get_job),
+            ("GET", rf"{jobs}/list", self._list_jobs),
+            ("POST", rf"{jobs}/delete", self._delete),
+            ("POST", rf"{jobs}/run-now", self._run_now),
         ]
 
     def active(self) -> list[Run]:

@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 import traceback
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -138,7 +137,7 @@ class Site:
             return told
         for method, pattern, handler in self._routes:
             if method == request.method and (match := pattern.fullmatch(request.path)) is not None:
-                answer = handler(request, match)
+                answer = handler(replace(request, parts=match.groupdict()))
                 return answer if isinstance(answer, Answer) else as_json(answer)
         self.unknown.append(f"{request.method} {request.path}")
         raise Refused(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path.lstrip('/')}'")
@@ -199,15 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         # A client that takes this server for its proxy names the host as well.
         target = re.sub(r"^http://[^/]+", "", self.path).removeprefix(AZURE_PREFIX)
-        parts = urllib.parse.urlsplit(target)
-        request = Request(
-            method=self.command,
-            path=urllib.parse.unquote(parts.path),
-            target=target,
-            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(length),
-        )
+        request = Request.read(self.command, target, dict(self.headers.items()), self.rfile.read(length))
         answer = self.site.answer(request)
         if answer is None:
             self.close_connection = True

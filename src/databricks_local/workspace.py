@@ -268,7 +268,7 @@ def running(
         made.append(Jobs(host, identity.workspace_id, cluster_list, execution))
         routes = [
             *(*identity.routes(), *files.routes(), *cluster_list.routes(), *catalog.routes(), *made[0].routes()),
-            ("GET", r"/api/2\.0/git-credentials", lambda request, match: {"credentials": preparation.git_credentials}),
+            ("GET", r"/api/2\.0/git-credentials", lambda _: {"credentials": preparation.git_credentials}),
         ]
         return Site(identity, routes, _mlflow(mlflow_uri, folder / "registry", files, catalog))
 
