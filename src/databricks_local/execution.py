@@ -19,7 +19,7 @@ import psutil
 from databricks_local.clusters import ClusterList
 from databricks_local.identity import Identity
 from databricks_local.preparation import Command, Preparation, UnreadyError
-from databricks_local.runs import Run, TaskRun, now, succeeded
+from databricks_local.run_state import Run, TaskRun, now, succeeded
 
 _TASK = Path(__file__).with_name("task.py")
 _SECONDS_TO_DIE = 30

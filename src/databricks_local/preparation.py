@@ -33,7 +33,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from databricks_local.catalog import Catalog
 from databricks_local.files import WorkspaceFiles
 from databricks_local.identity import Identity
-from databricks_local.runs import Run, TaskRun
+from databricks_local.run_state import Run, TaskRun
 
 
 class UnreadyError(Exception):

@@ -1,203 +1,203 @@
-"""A run and its tasks: their states, and how they are told.
+"""Runs: how they begin, what a client reads of them, how they are cancelled.
 
-Both forms of a state are told, `state` and the newer `status` (source: the SDK, `RunState` and `RunStatus`). Which
-states an outcome has:
+Where the rules are from:
 
-- A task after one that failed is SKIPPED with the message "An upstream task failed." (source: the REST reference's
-  example of runs/get) and the result UPSTREAM_FAILED (source: the SDK, `RunResultState`).
-- A run with a failed task has the code RUN_EXECUTION_ERROR, the type CLIENT_ERROR and the message "Task … failed with
-  message: Workload failed, see run output for details. This caused all downstream tasks to get skipped." (source: an
-  answer of the service in azure-databricks-client's tests). Its old life_cycle_state has been seen as TERMINATED and
-  as INTERNAL_ERROR (sources: dbt-databricks pull request 1477; an answer in a Kubernetes operator's manual):
-  TERMINATED is the default here, because it is the one that looks like success; `failed_runs_end_as` says which.
-- A task that was excluded leaves its run a success (our reading of `RunResultState.EXCLUDED`).
-- A run over its time has the result TIMEDOUT and the code CANCELED (source: the SDK, `TerminationCodeCode`).
-- When a run is cancelled, every task that has not ended is CANCELED; when it is out of time, the tasks that had not
-  begun are UPSTREAM_CANCELED (our reading).
+- Paths and fields; a second request with an idempotency_token (64 characters at most) returns the first run; the
+  first 5 MB of a notebook's result: the SDK's docstrings of `JobsAPI` and its dataclasses.
+- "Retrieving the output of runs with multiple tasks is not supported. …": the service's answer, quoted in
+  databricks-sdk-py issue 997. It holds for a submitted run with one task as well: databricks-sdk-py issue 375.
+- A run that does not exist is 400 INVALID_PARAMETER_VALUE: the SDK, `errors/overrides.py`.
+- Our reading: cancelling a run that has ended does nothing; cancelling a task's run cancels the whole run; the words
+  of the refusals that are not quoted above.
 """
 
+import html
+import itertools
+import json
+import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from databricks_local import bodies
-from databricks_local.answers import Principal
+from databricks_local.answers import Principal, Request, Route, invalid
+from databricks_local.run_state import Run, TaskRun
 
-FINAL = ("TERMINATED", "SKIPPED", "INTERNAL_ERROR")
-_SUCCESSES = ("SUCCESS", "SUCCESS_WITH_FAILURES")
-
-
-def now() -> int:
-    """Milliseconds since the epoch."""
-    return int(time.time() * 1000)
+_LONGEST_TOKEN = 64
+_LONGEST_RESULT = 5 * 1024 * 1024
 
 
-@dataclass
-class _Stated:
-    """Something with a state."""
+class Executor(Protocol):
+    """Executes runs."""
 
-    life_cycle_state: str = field(default="PENDING", kw_only=True)
-    result_state: str | None = field(default=None, kw_only=True)
-    message: str = field(default="", kw_only=True)
-    code: str | None = field(default=None, kw_only=True)
-    start_time: int = field(default_factory=now, kw_only=True)
-    end_time: int = field(default=0, kw_only=True)
+    def start(self, run: Run) -> None:
+        """Execute the run in a thread of its own."""
 
-    @property
-    def ended(self) -> bool:
-        return self.life_cycle_state in FINAL
-
-    def finish(self, life_cycle: str, result: str | None, code: str, message: str = "") -> None:
-        """End in this state."""
-        self.end_time = now()
-        self.result_state, self.code, self.message = result, code, message
-        self.life_cycle_state = life_cycle  # last: who sees the end sees the rest too
-
-    def state(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
-            "life_cycle_state": self.life_cycle_state,
-            "state_message": self.message,
-            "user_cancelled_or_timedout": self.result_state in ("CANCELED", "TIMEDOUT"),
-        }
-        return {**told, "result_state": self.result_state} if self.result_state is not None else told
-
-    def status(self) -> dict[str, Any]:
-        if not self.ended:
-            return {"state": self.life_cycle_state}
-        details = {"code": self.code, "type": _type(self.code), "message": self.message}
-        return {"state": "TERMINATED", "termination_details": details}
+    def stop(self, run: Run, result: str) -> None:
+        """End the run with this result, whatever it is doing."""
 
 
-def _type(code: str | None) -> str:
-    if code in ("SUCCESS", "SUCCESS_WITH_FAILURES", "USER_CANCELED", "SKIPPED"):
-        return "SUCCESS"
-    return code if code in ("INTERNAL_ERROR", "CLOUD_FAILURE") else "CLIENT_ERROR"
+class Runs:
+    """The workspace's runs."""
+
+    def __init__(self, host: str, workspace_id: str, executor: Executor) -> None:
+        self._host = host
+        self._workspace_id = workspace_id
+        self._executor = executor
+        self._tokens: dict[str, int] = {}
+        self.numbers = itertools.count(int(time.time() * 1000))
+        """Ids of jobs and runs."""
+        self.lock = threading.RLock()
+        """Held while a run begins or its state is read."""
+        self.runs: dict[int, Run] = {}
+
+    def routes(self) -> list[Route]:
+        """Return what this class answers."""
+        jobs = r"/api/2\.[12]/jobs"
+        return [
+            ("GET", rf"{jobs}/runs/get", self._get),
+            ("GET", rf"{jobs}/runs/get-output", self._get_output),
+            ("POST", rf"{jobs}/runs/cancel", self._cancel),
+            ("GET", rf"{jobs}/runs/export", self._export),
+            ("GET", rf"{jobs}/runs/list", self._list),
+        ]
+
+    def active(self) -> list[Run]:
+        """Return the runs that have not ended."""
+        with self.lock:
+            return [run for run in self.runs.values() if not run.ended]
+
+    def known(self, token: str | None) -> int | None:
+        """Return the run that this idempotency token has started."""
+        if token is not None and len(token) > _LONGEST_TOKEN:
+            raise invalid(f"The idempotency token must have at most {_LONGEST_TOKEN} characters.")
+        return self._tokens.get(token) if token else None
+
+    def create(
+        self,
+        job_id: int,
+        settings: bodies.CreateJob,
+        tasks: Sequence[bodies.Task],
+        creator: Principal,
+        body: "bodies.Submit | bodies.CreateJob",
+        sent: dict[str, Any],
+    ) -> Run:
+        """Return a new run of these tasks, which has not begun."""
+        run_id = next(self.numbers)
+        place = f"{self._host}/?o={self._workspace_id}#job/{job_id}/run"
+        run = Run(
+            run_id=run_id,
+            job_id=job_id,
+            name=settings.name,
+            creator=creator,
+            page=f"{place}/{run_id}",
+            timeout=settings.timeout_seconds,
+            environments={each.environment_key: each.spec or bodies.EnvironmentSpec() for each in body.environments},
+            git_source=body.git_source,
+            sent=sent,
+        )
+        described = {each["task_key"]: each for each in sent["tasks"]}
+        for task in tasks:
+            number = next(self.numbers)
+            run.tasks[task.task_key] = TaskRun(
+                run_id=number, parent=run_id, task=task, sent=described[task.task_key], page=f"{place}/{number}"
+            )
+        return run
+
+    def begin(self, run: Run, token: str | None, *, queued: bool = False) -> None:
+        """Execute the run, or skip it where it has to wait for another and may not."""
+        self.runs[run.run_id] = run
+        if token:
+            self._tokens[token] = run.run_id
+        if run.waits_for and not queued:
+            message = "The maximum number of concurrent runs of the job has been reached."
+            run.finish("SKIPPED", "MAXIMUM_CONCURRENT_RUNS_REACHED", "MAX_CONCURRENT_RUNS_EXCEEDED", message)
+            for task in run.tasks.values():
+                task.finish("SKIPPED", None, "SKIPPED", message)
+            return
+        self._executor.start(run)
+
+    def _get(self, request: Request) -> dict[str, Any]:
+        run, task = self._find(number_in(request, "run_id"))
+        with self.lock:
+            return run.described() if task is None else task.described_as_run(run)
+
+    def _get_output(self, request: Request) -> dict[str, Any]:
+        run, task = self._find(number_in(request, "run_id"))
+        if task is None:
+            raise invalid(
+                "Retrieving the output of runs with multiple tasks is not supported. "
+                "Please retrieve the output of each individual task run instead."
+            )
+        answer: dict[str, Any] = {"metadata": task.described_as_run(run), "notebook_output": {}}
+        if task.result is not None:
+            content = task.result.encode()
+            cut = content[:_LONGEST_RESULT].decode(errors="ignore")
+            answer["notebook_output"] = {"result": cut, "truncated": len(content) > _LONGEST_RESULT}
+        if task.error is not None:
+            answer["error"] = task.error
+        if task.error_trace is not None:
+            answer["error_trace"] = task.error_trace
+        return answer
+
+    def _cancel(self, request: Request) -> dict[str, Any]:
+        run, _ = self._find(bodies.read(bodies.RunId, request.json()).run_id)
+        self._executor.stop(run, "CANCELED")
+        return {}
+
+    def _export(self, request: Request) -> dict[str, Any]:
+        _, task = self._find(number_in(request, "run_id"))
+        if task is None:
+            raise invalid("Exporting the views of runs with multiple tasks is not supported.")
+        if task.executed is None or not task.executed.exists():
+            raise invalid(f"Run {task.run_id} has nothing to export.")
+        name = task.task.notebook_task.notebook_path if task.task.notebook_task else task.key
+        page = f"<!DOCTYPE html><html><body>{_as_page(task.executed)}</body></html>"
+        return {"views": [{"content": page, "name": name.rpartition("/")[2], "type": "NOTEBOOK"}]}
+
+    def _list(self, request: Request) -> dict[str, Any]:
+        job_id = number_in(request, "job_id") if "job_id" in request.query else None
+        with self.lock:
+            found = [run for run in self.runs.values() if job_id in (None, run.job_id)]
+        if request.query.get("active_only") == "true":
+            found = [run for run in found if not run.ended]
+        described = [run.described() for run in reversed(found)]
+        if request.query.get("expand_tasks") != "true":
+            for each in described:
+                del each["tasks"]
+        return {"runs": described, "has_more": False} if described else {"has_more": False}
+
+    def _find(self, run_id: int) -> tuple[Run, TaskRun | None]:
+        with self.lock:
+            if run_id in self.runs:
+                return self.runs[run_id], None
+            for run in self.runs.values():
+                for task in run.tasks.values():
+                    if task.run_id == run_id:
+                        return run, task
+        raise invalid(f"Run {run_id} does not exist.")
 
 
-@dataclass
-class TaskRun(_Stated):
-    """One task of a run."""
-
-    run_id: int
-    parent: int
-    task: bodies.Task
-    sent: dict[str, Any]
-    """The task as it came."""
-    page: str
-    overrides: dict[str, str] = field(default_factory=dict)
-    """Parameters that go before the task's own."""
-    begun: int = 0
-    """When its notebook began, after its compute was there."""
-    result: str | None = None
-    """What the notebook handed to dbutils.notebook.exit."""
-    error: str | None = None
-    error_trace: str | None = None
-    executed: Path | None = None
-    """The executed notebook, once there is one."""
-
-    @property
-    def key(self) -> str:
-        return self.task.task_key
-
-    def described(self) -> dict[str, Any]:
-        end = self.end_time or now()
-        return {
-            **self.sent,
-            "run_id": self.run_id,
-            "run_page_url": self.page,
-            "state": self.state(),
-            "status": self.status(),
-            "start_time": self.start_time,
-            "setup_duration": self.begun - self.start_time if self.begun else 0,
-            "execution_duration": end - self.begun if self.begun and self.ended else 0,
-            "cleanup_duration": 0,
-            "end_time": self.end_time,
-            "attempt_number": 0,
-        }
-
-    def described_as_run(self, run: "Run") -> dict[str, Any]:
-        """As runs/get and runs/get-output tell a task's own run."""
-        told = self.described()
-        del told["task_key"]
-        base = {"job_id": run.job_id, "number_in_job": self.run_id, "run_name": self.key, "run_type": run.run_type}
-        return {**told, **base, "creator_user_name": run.creator.user_name, "job_run_id": run.run_id}
+def _as_page(executed: Path) -> str:
+    """Return a plain page of the notebook; the service's page draws it with a script."""
+    shown = ["<p>The executed notebook as plain text and pictures; Databricks shows it as a notebook.</p>"]
+    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
+        shown.append(f"<pre>{html.escape(''.join(cell['source']))}</pre>")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data:
+                shown.append(f'<img src="data:image/png;base64,{"".join(data["image/png"])}">')
+            elif text := "".join(output.get("text", data.get("text/plain", output.get("traceback", "")))):
+                shown.append(f"<pre>{html.escape(text)}</pre>")
+    return "".join(shown)
 
 
-@dataclass
-class Run(_Stated):
-    """A run."""
-
-    run_id: int
-    job_id: int
-    name: str
-    creator: Principal
-    page: str
-    timeout: int
-    """Seconds; 0 is none."""
-    environments: dict[str, bodies.EnvironmentSpec]
-    git_source: bodies.GitSource | None
-    sent: dict[str, Any]
-    tasks: dict[str, TaskRun] = field(default_factory=dict)
-    job_parameters: dict[str, str] = field(default_factory=dict)
-    run_type: str = "JOB_RUN"
-    waits_for: "list[Run]" = field(default_factory=list)
-    """The runs that have to end before this one leaves the queue."""
-    stopping: str | None = None
-    """The result that the run was told to end with."""
-
-    def described(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
-            "job_id": self.job_id,
-            "run_id": self.run_id,
-            "number_in_job": self.run_id,
-            "original_attempt_run_id": self.run_id,
-            "run_name": self.name,
-            "run_page_url": self.page,
-            "run_type": self.run_type,
-            "creator_user_name": self.creator.user_name,
-            "trigger": "ONE_TIME",
-            "state": self.state(),
-            "status": self.status(),
-            "start_time": self.start_time,
-            "end_time": self.end_time,
-            "setup_duration": 0,
-            "execution_duration": 0,
-            "cleanup_duration": 0,
-            "run_duration": (self.end_time or now()) - self.start_time,
-            "format": "MULTI_TASK",
-            "tasks": [task.described() for task in self.tasks.values()],
-        }
-        for name in ("git_source", "job_clusters"):
-            if name in self.sent:
-                told[name] = self.sent[name]
-        if self.job_parameters:
-            told["job_parameters"] = [{"name": name, "value": value} for name, value in self.job_parameters.items()]
-        return told
-
-    def conclude(self, failed_runs_end_as: str) -> None:
-        """End as the tasks have ended."""
-        ends = list(self.tasks.values())
-        if self.stopping is not None:
-            if self.stopping == "CANCELED":
-                return self.finish("TERMINATED", "CANCELED", "USER_CANCELED", "Run cancelled.")
-            return self.finish("TERMINATED", self.stopping, "CANCELED", "Run over its time.")
-        for task in ends:
-            if task.life_cycle_state == "INTERNAL_ERROR":
-                return self.finish("INTERNAL_ERROR", "FAILED", task.code or "INTERNAL_ERROR", _blame(task))
-        for task in ends:
-            if task.result_state == "CANCELED":
-                return self.finish("TERMINATED", "CANCELED", "USER_CANCELED", _blame(task))
-            if task.result_state in ("FAILED", "TIMEDOUT"):
-                code = task.code if task.code != "CANCELED" else "RUN_EXECUTION_ERROR"
-                return self.finish(failed_runs_end_as, "FAILED", code or "RUN_EXECUTION_ERROR", _blame(task))
-        return self.finish("TERMINATED", "SUCCESS", "SUCCESS")
-
-
-def _blame(task: TaskRun) -> str:
-    return f"Task {task.key} failed with message: {task.message}. This caused all downstream tasks to get skipped."
-
-
-def succeeded(task: TaskRun) -> bool:
-    """Whether the tasks that depend on this one may begin."""
-    return task.result_state in _SUCCESSES
+def number_in(request: Request, name: str) -> int:
+    """Return a number of the request's query."""
+    try:
+        return int(request.query[name])
+    except KeyError as error:
+        raise invalid(f"Missing required field: {name}") from error
+    except ValueError as error:
+        raise invalid(f"Invalid value for field {name}: {request.query[name]!r}") from error

@@ -23,7 +23,8 @@ from databricks_local.identity import LOGIN_APP, FederationPolicy, Identity, Pip
 from databricks_local.jobs import Jobs
 from databricks_local.preparation import Preparation
 from databricks_local.registry import Registry
-from databricks_local.runs import Run
+from databricks_local.run_state import Run
+from databricks_local.runs import Runs
 from databricks_local.server import AZURE_PREFIX, AnswerMlflow, Site, serving
 
 __all__ = ["FederationPolicy", "Pipeline", "Run", "Workspace", "everything", "running", "write_az"]
@@ -41,6 +42,7 @@ class Workspace:
     catalog: Catalog
     execution: Execution
     jobs: Jobs
+    _runs: Runs
     _clusters: ClusterList
     _site: Site
     home: str = "/Volumes/main/workshop/files"
@@ -107,7 +109,7 @@ class Workspace:
 
     @property
     def runs(self) -> dict[int, Run]:
-        return self.jobs.runs
+        return self._runs.runs
 
     @property
     def requests(self) -> list[str]:
@@ -173,7 +175,7 @@ class Workspace:
 
     def active_runs(self) -> list[Run]:
         """The runs that have not ended."""
-        return self.jobs.active()
+        return self._runs.active()
 
     def hold(self, task_key: str) -> None:
         """Let this task, when its turn comes, stay PENDING until it is released."""
@@ -261,20 +263,29 @@ def running(
         git_credentials=[credential] if git_credentials is None else git_credentials,
     )
     execution = Execution(identity, preparation, cluster_list, failed_runs_end_as=failed_runs_end_as)
-    made: list[Jobs] = []
+    made: list[tuple[Jobs, Runs]] = []
 
     def make_site(host: str) -> Site:
         identity.host = host
-        made.append(Jobs(host, identity.workspace_id, cluster_list, execution))
+        runs = Runs(host, identity.workspace_id, execution)
+        jobs = Jobs(runs, cluster_list)
+        made.append((jobs, runs))
         routes = [
-            *(*identity.routes(), *files.routes(), *cluster_list.routes(), *catalog.routes(), *made[0].routes()),
+            *(
+                *identity.routes(),
+                *files.routes(),
+                *cluster_list.routes(),
+                *catalog.routes(),
+                *jobs.routes(),
+                *runs.routes(),
+            ),
             ("GET", r"/api/2\.0/git-credentials", lambda _: {"credentials": preparation.git_credentials}),
         ]
         return Site(identity, routes, _mlflow(mlflow_uri, folder / "registry", files, catalog))
 
     with serving(make_site) as site:
         try:
-            yield Workspace(identity.host, root, identity, files, catalog, execution, made[0], cluster_list, site)
+            yield Workspace(identity.host, root, identity, files, catalog, execution, *made[0], cluster_list, site)
         finally:
             execution.close()
     assert not site.crashes, "\n".join(site.crashes)
