@@ -5,29 +5,25 @@ does. Each module says where its rules are from: the SDK's sources, the REST ref
 somebody has quoted in public, or our own reading of how the service is.
 """
 
-import json
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from databricks_local.answers import Answer, Principal, Request
+from databricks_local.answers import Answer, Request
 from databricks_local.catalog import Catalog, Grants, everything
 from databricks_local.clusters import ClusterList
 from databricks_local.execution import Execution
 from databricks_local.files import WorkspaceFiles
-from databricks_local.identity import LOGIN_APP, FederationPolicy, Identity, Pipeline
+from databricks_local.identity import Identity
 from databricks_local.jobs import Jobs
 from databricks_local.preparation import Preparation
 from databricks_local.registry import Registry
 from databricks_local.run_state import Run
 from databricks_local.runs import Runs
 from databricks_local.server import AZURE_PREFIX, AnswerMlflow, Site, serving
-
-__all__ = ["FederationPolicy", "Pipeline", "Run", "Workspace", "everything", "running", "write_az"]
 
 
 @dataclass(frozen=True)
@@ -75,24 +71,12 @@ class Workspace:
         return self.identity.aad_token
 
     @property
-    def system_access_token(self) -> str:
-        return self.identity.system_access_token
-
-    @property
     def client_id(self) -> str:
         return self.identity.client_id
 
     @property
     def client_secret(self) -> str:
         return self.identity.client_secret
-
-    @property
-    def service_principal(self) -> Principal:
-        return self.identity.service_principal
-
-    @property
-    def person(self) -> Principal:
-        return self.identity.person
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -188,29 +172,9 @@ class Workspace:
         """Wait until the run has one of these states, or has ended where none is given."""
         return self.execution.wait_for(self.runs[run_id], life_cycle_states, timeout)
 
-    def fail_next(
-        self,
-        pattern: str,
-        *,
-        status: int = 500,
-        error_code: str | int | None = None,
-        message: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        times: int = 1,
-        drop: bool = False,
-        processed: bool = False,
-    ) -> None:
-        """See `Faults.fail_next`."""
-        self._site.faults.fail_next(
-            pattern,
-            status=status,
-            error_code=error_code,
-            message=message,
-            headers=headers,
-            times=times,
-            drop=drop,
-            processed=processed,
-        )
+    def fail_next(self, pattern: str, **options: Any) -> None:
+        """Answer the next requests that match with an error; the options are those of `Faults.fail_next`."""
+        self._site.faults.fail_next(pattern, **options)
 
     def set_clock(self, seconds_ahead: float) -> None:
         """Let the workspace's clock be that much ahead of this machine's."""
@@ -305,44 +269,14 @@ def _mlflow(uri: str | None, folder: Path, files: WorkspaceFiles, catalog: Catal
     registry = Registry(uri, folder, files.folder_exists)
 
     def has_model(name: str) -> bool:
-        told = registry.answer("GET", f"/api/2.0/mlflow/unity-catalog/registered-models/get?name={name}", {}, b"")
-        return told is not None and told[0] == 200
+        target = f"/api/2.0/mlflow/unity-catalog/registered-models/get?name={name}"
+        found = registry.answer(Request.read("GET", target, {}, b""))
+        return found is not None and found.status == 200
 
     catalog.has_model = has_model
 
     def answer(request: Request) -> Answer | None:
         catalog.allow(request)
-        told = registry.answer(request.method, request.target, dict(request.headers), request.body)
-        return Answer(told[0], told[2], told[1]) if told is not None else None
+        return registry.answer(request)
 
     return answer
-
-
-def write_az(folder: Path, workspace: Workspace, *, signed_in: bool = True) -> Path:
-    """Put a stand-in for the Azure CLI into `folder`, for PATH: signed in as the service principal, or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    script = folder / "az"
-    token = {
-        "accessToken": workspace.aad_token,
-        "expiresOn": "2099-01-01 00:00:00.000000",
-        "tokenType": "Bearer",
-        "tenant": "7f1078d6-b20d-4a20-9d88-05a2f0d645a3",
-    }
-    account = {"user": {"name": workspace.client_id, "type": "servicePrincipal"}}
-    script.write_text(
-        f"#!{sys.executable}\n"
-        "import json, sys\n"
-        f"known = ({LOGIN_APP!r}, 'https://management.core.windows.net/')\n"
-        "arguments = sys.argv[1:]\n"
-        f"if not {signed_in}:\n"
-        "    sys.exit(\"ERROR: Please run 'az login' to setup account.\")\n"
-        "if arguments[:2] == ['account', 'show']:\n"
-        f"    print({json.dumps(account)!r})\n"
-        "elif 'get-access-token' in arguments and arguments[arguments.index('--resource') + 1] in known:\n"
-        f"    print({json.dumps(token)!r})\n"
-        "else:\n"
-        "    sys.exit('ERROR: ' + ' '.join(arguments))\n",
-        encoding="utf-8",
-    )
-    script.chmod(0o755)
-    return script

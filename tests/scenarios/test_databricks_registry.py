@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.tree import DecisionTreeClassifier
 
+from databricks_local.answers import Answer, Request
 from databricks_local.mlflow_server import free_port, mlflow_server
 from databricks_local.registry import Registry
 from tests.conftest import isolated
@@ -65,13 +66,14 @@ def serving(registry: Registry) -> Iterator[str]:
             bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
             if bearer in REFUSED:
                 status, content = REFUSED[bearer][0], json.dumps(REFUSED[bearer][1]).encode()
-            elif told := registry.answer(self.command, self.path, dict(self.headers.items()), body):
-                status, headers, content = told
+            elif answer := registry.answer(Request.read(self.command, self.path, dict(self.headers.items()), body)):
+                status, headers, content = answer.status, dict(answer.headers), answer.body
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(content))} | headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
 
@@ -87,6 +89,13 @@ def serving(registry: Registry) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def split() -> datasets.Split:
+    """The prepared wines, split."""
+    development, _ = datasets.split_off_production(datasets.read_originals(), 42)
+    return datasets.split_prepared(datasets.prepare(development))
 
 
 @pytest.fixture(scope="module")
@@ -226,14 +235,15 @@ UNITY, OLD = "/api/2.0/mlflow/unity-catalog", "/api/2.0/mlflow"
 def test_the_stand_in_refuses_what_the_service_refuses(
     served: Workspace, method: str, path: str, body: dict[str, object], status: int, words: str
 ) -> None:
-    told = served.registry.answer(method, path, {"Content-Type": "application/json"}, json.dumps(body).encode())
-    assert told is not None
-    assert told[0] == status
-    assert words in told[2].decode()
+    headers = {"Content-Type": "application/json"}
+    answer = served.registry.answer(Request.read(method, path, headers, json.dumps(body).encode()))
+    assert answer is not None
+    assert answer.status == status
+    assert words in answer.body.decode()
 
 
 def test_what_is_no_business_of_mlflow_is_left_to_others(served: Workspace) -> None:
-    assert served.registry.answer("GET", "/api/2.2/jobs/list", {}, b"") is None
+    assert served.registry.answer(Request.read("GET", "/api/2.2/jobs/list", {}, b"")) is None
 
 
 def test_before_the_first_version_there_is_nothing_and_no_error(workspace: Workspace) -> None:
@@ -253,7 +263,7 @@ def test_without_rights_on_the_catalogue_there_is_one_sentence(workspace: Worksp
 
 
 def test_a_catalogue_that_is_not_there_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace.registry, "catalogs", {"main"})
+    monkeypatch.setattr(workspace.registry.unity_catalog, "catalogs", {"main"})
     with refusal("catalog 'mian' does not exist", "model_name"):
         open_slots(mlflow_store.connect(), "mian.wines.quality").holders()
 
@@ -300,7 +310,7 @@ def test_a_credential_that_is_not_accepted_is_one_sentence_without_it(
 
 def test_a_workspace_that_has_failed_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    failed = (500, {"Content-Type": "application/json"}, b'{"error_code": "INTERNAL_ERROR"}')
+    failed = Answer(500, b'{"error_code": "INTERNAL_ERROR"}')
     monkeypatch.setattr(workspace.registry, "answer", lambda *_: failed)
     with refusal("could not open its store", "run it again in some minutes", "workshop doctor"):
         mlflow_store.connect()

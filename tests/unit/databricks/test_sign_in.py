@@ -26,6 +26,7 @@ from databricks.sdk.errors import (
 from databricks.sdk.service.iam import User
 
 from databricks_local import workspace as stand_in
+from databricks_local.azure_cli import write_az
 from databricks_local.mlflow_server import free_port
 from workshop.core.errors import WorkshopError
 from workshop.databricks.errors import explained, without_secrets
@@ -67,7 +68,7 @@ def by_secret(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> No
 
 
 def by_azure_cli(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    stand_in.write_az(folder / "bin", workspace)
+    write_az(folder / "bin", workspace)
     as_an_azure_address(workspace.host, env)
     env.setenv("DATABRICKS_AUTH_TYPE", "azure-cli")
 

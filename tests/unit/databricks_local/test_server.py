@@ -33,6 +33,7 @@ from databricks.sdk.service.workspace import ImportFormat, ObjectType
 
 from databricks_local import workspace as stand_in
 from databricks_local.answers import Request
+from databricks_local.azure_cli import write_az
 from databricks_local.workspace import Workspace
 
 _FOLDER = "/Workspace/Shared/workshop"
@@ -137,11 +138,11 @@ def test_a_pipeline_signs_in_where_the_policy_is_about_it(
 
 
 def test_the_azure_cli_signs_in(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in.write_az(tmp_path / "bin", workspace)
+    write_az(tmp_path / "bin", workspace)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     settings = {"host": workspace.azure_host, "auth_type": "azure-cli"}
     assert _client(workspace, **settings).current_user.me().user_name == workspace.client_id
-    stand_in.write_az(tmp_path / "bin", workspace, signed_in=False)
+    write_az(tmp_path / "bin", workspace, signed_in=False)
     with pytest.raises(ValueError, match="cannot configure default credentials"):
         _client(workspace, **settings)
 
