@@ -11,7 +11,7 @@ from typing import Any
 
 from databricks.sdk import WorkspaceClient
 
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import UsageError, WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
@@ -34,7 +34,6 @@ from workshop.databricks.submission import Submitted
 from workshop.databricks.trail import Trail
 from workshop.databricks.watch import Watch
 from workshop.runner import interruption
-from workshop.runner.notebooks import RequestError
 from workshop.runner.plan import Executed, Plan, Progress, Request
 from workshop.runner.summary import NotebookResult
 
@@ -47,7 +46,7 @@ class DatabricksTarget:
     def __init__(self, request: Request) -> None:
         """Point MLflow at the workspace, for all that this process asks the registry from now on."""
         if request.cell_timeout is not None:
-            raise RequestError(
+            raise UsageError(
                 f"Databricks has no time-out for a cell: leave --cell-timeout out, and set {PREFIX}TIMEOUT_MINUTES."
             )
         self.settings = databricks_settings()

@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from workshop.core.errors import WorkshopError
-from workshop.runner.notebooks import RequestError
+from workshop.core.errors import UsageError, WorkshopError
 
 AUDIENCE = "api://AzureADTokenExchange"
 _ISSUER = "https://vstoken.dev.azure.com"
@@ -89,11 +88,11 @@ def place(text: str, organization_id: str = "") -> Place:
     """Read ORGANIZATION/PROJECT/NAME.
 
     Raises:
-        RequestError: it is something else.
+        UsageError: it is something else.
     """
     parts = text.split("/", 2)
     if len(parts) != 3 or not all(part.strip() == part and part.isprintable() and part for part in parts):
-        raise RequestError(
+        raise UsageError(
             f"--federation is {text!r}: give ORGANIZATION/PROJECT/NAME, as in our-company/wine/cd, where NAME is the "
             "pipeline's or the service connection's."
         )

@@ -9,8 +9,7 @@ from typing import Any
 
 import nbformat
 
-from kit_common.errors import UsageError
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import UsageError, WorkshopError
 from workshop.core.parameters import check_parameter
 from workshop.core.settings import PACKAGE
 from workshop.runner import notebook_file, parameters_cell
@@ -21,10 +20,6 @@ SCORING = "part_1_4_scoring"
 SHIPPED = ("part_0_create_datasets", *IN_ORDER, SCORING, "part_4_new_training_code")
 
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|access_?key|private_?key|(^|_)pat($|_)", re.IGNORECASE)
-
-
-class RequestError(UsageError, WorkshopError):
-    """What was asked for can't be run: the command line is wrong, and nothing has been started."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +41,29 @@ class Notebook:
         """Return the parameters of its tagged cell, with their types.
 
         Raises:
-            RequestError: two cells are tagged, or the tagged cell is not Python.
+            UsageError: two cells are tagged, or the tagged cell is not Python.
             WorkshopError: the file is not a notebook.
         """
         cells = parameters_cell.tagged(self.read())
         if len(cells) > 1:
-            raise RequestError(
+            raise UsageError(
                 f"The notebook {self.name} has {len(cells)} cells tagged `parameters`, and a later one undoes the "
                 "values that a run gives: keep one, and remove the tag or the cell of the others."
             )
         try:
             return parameters_cell.types_of(cells[0].source) if cells and cells[0].cell_type == "code" else {}
         except WorkshopError as error:
-            raise RequestError(f"The parameters cell of the notebook {self.name} {error}") from error
+            raise UsageError(f"The parameters cell of the notebook {self.name} {error}") from error
 
     def require_kept(self, names: Iterable[str]) -> None:
         """Check that no cell sets one of these parameters back, which the run gives.
 
         Raises:
-            RequestError: a cell does.
+            UsageError: a cell does.
         """
         if (found := parameters_cell.set_back(self.read(), names)) is not None:
             number, name = found
-            raise RequestError(
+            raise UsageError(
                 f"The notebook {self.name} sets the parameter {name} in its code cell {number}, which undoes the value "
                 "that the run gives: remove that assignment."
             )
@@ -86,13 +81,13 @@ def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
         scoring: whether the delivery run ends with 1_4.
 
     Raises:
-        RequestError: none has that name, or several match it equally.
+        UsageError: none has that name, or several match it equally.
     """
     chosen = list(names)
     if chosen:
         found = [_find(name) for name in chosen]
         if twice := [notebook.name for notebook in found if found.count(notebook) > 1]:
-            raise RequestError(f"The notebook {twice[0]} is named twice: a run executes it once.")
+            raise UsageError(f"The notebook {twice[0]} is named twice: a run executes it once.")
         return found
     return [_find(name) for name in (*IN_ORDER, *([SCORING] if scoring else []))]
 
@@ -104,13 +99,13 @@ def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) ->
         The parameters of each notebook, by its name.
 
     Raises:
-        RequestError: a parameter looks like a secret, is declared by none of them, or has a value that it can't have.
+        UsageError: a parameter looks like a secret, is declared by none of them, or has a value that it can't have.
     """
     declared = {notebook.name: notebook.declared() for notebook in notebooks}
     known = sorted({name for types in declared.values() for name in types})
     for name in [*given, *known]:
         if _SECRET.search(name):
-            raise RequestError(
+            raise UsageError(
                 f"The parameter {name} looks like a secret, and parameters are written into the executed notebooks: "
                 "give it to the process as an environment variable instead."
             )
@@ -119,14 +114,14 @@ def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) ->
             close = difflib.get_close_matches(name, known, n=1)
             declares = f"they have {', '.join(known)}." if known else "they declare no parameters."
             hint = f"did you mean {close[0]}?" if close else declares
-            raise RequestError(f"No notebook of this run has a parameter {name!r}: {hint}")
+            raise UsageError(f"No notebook of this run has a parameter {name!r}: {hint}")
     try:
         return {
             notebook: {name: check_parameter(name, given[name], types[name]) for name in given if name in types}
             for notebook, types in declared.items()
         }
     except WorkshopError as error:
-        raise RequestError(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 def _find(name: str) -> Notebook:
@@ -140,7 +135,7 @@ def _find(name: str) -> Notebook:
     abbreviated = re.compile(rf"(part_)?{re.escape(wanted)}_[^\W\d]\w*")
     found = [each for each in every if wanted and abbreviated.fullmatch(each)]
     if len(found) > 1:
-        raise RequestError(f"The notebook {name!r} is ambiguous: name one of {', '.join(found)} in full.")
+        raise UsageError(f"The notebook {name!r} is ambiguous: name one of {', '.join(found)} in full.")
     if not found:
-        raise RequestError(f"There is no notebook {name!r}: there are {', '.join(every)}.")
+        raise UsageError(f"There is no notebook {name!r}: there are {', '.join(every)}.")
     return Notebook(every[found[0]])

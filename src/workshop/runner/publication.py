@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from workshop.core.errors import explain_os_error
+from workshop.core.errors import UsageError, explain_os_error
 from workshop.core.promotion.auc import percent
 from workshop.runner import report
-from workshop.runner.notebooks import RequestError
 from workshop.runner.summary import Summary
 
 
@@ -17,12 +16,12 @@ def check_folder(folder: Path) -> None:
     """Make sure that a run can be published there, before it starts.
 
     Raises:
-        RequestError: something is there already, which would get mixed up with it.
+        UsageError: something is there already, which would get mixed up with it.
         WorkshopError: the folder can't be read or made.
     """
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RequestError(f"{folder} is not empty: publish into a folder that is, or that does not exist yet.")
+            raise UsageError(f"{folder} is not empty: publish into a folder that is, or that does not exist yet.")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain_os_error(error) from error

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.errors import UsageError, WorkshopError, explain_os_error
 from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slots, open_slots
 from workshop.core.settings import PREPARATION, TRAINING, Settings, current_settings
 from workshop.runner import interruption, notebooks, report
-from workshop.runner.notebooks import Notebook, RequestError
+from workshop.runner.notebooks import Notebook
 from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.summary import EXIT_CODES, Summary
 
@@ -134,7 +134,7 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
     """Each notebook's parameters: those given, and the run's own for the notebooks that declare them."""
     for name, option in _OPTIONS.items():
         if name in request.parameters:
-            raise RequestError(f"The parameter {name} has an option of its own: use {option} instead of -p.")
+            raise UsageError(f"The parameter {name} has an option of its own: use {option} instead of -p.")
     asked = dict(request.parameters)
     if request.target == "local" and asked.get("source_folder"):
         asked["source_folder"] = str(Path(asked["source_folder"]).absolute())  # kernels run in another folder
@@ -156,7 +156,7 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
     }
     for notebook in chosen:
         if missing := sorted(_DECLARED.get(notebook.name, set()) - declared[notebook.name]):
-            raise RequestError(
+            raise UsageError(
                 f"The notebook {notebook.name} declares no parameter {missing[0]}, which a run gives it: put it into "
                 "the cell tagged `parameters`, and the tag back on that cell if it was lost."
             )

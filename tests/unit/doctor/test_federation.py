@@ -8,10 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from workshop.cli import doctor
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import UsageError, WorkshopError
 from workshop.doctor import federation
 from workshop.doctor.federation import Place, Trust, place
-from workshop.runner.notebooks import RequestError
 
 ID = "0ca3ddd9-f0b0-4635-a98c-5866526961b6"
 WHERE = Place("our-company", "wine lab", "cd", ID)
@@ -53,7 +52,7 @@ def test_a_name_cannot_break_out_of_the_command() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "a/b", "a//c", "/b/c", "a/b/", "a/ b/c", "a/b/c\nd"])
 def test_anything_but_three_names_is_a_wrong_command_line(text: str) -> None:
-    with pytest.raises(RequestError, match="give ORGANIZATION/PROJECT/NAME"):
+    with pytest.raises(UsageError, match="give ORGANIZATION/PROJECT/NAME"):
         place(text)
 
 
@@ -86,7 +85,7 @@ def test_the_command_for_programs() -> None:
 
 def test_a_place_that_is_empty_is_a_wrong_command_line() -> None:
     done = CliRunner().invoke(doctor.app, ["--federation", "", "--json"])
-    assert isinstance(done.exception, RequestError)
+    assert isinstance(done.exception, UsageError)
     assert "give ORGANIZATION/PROJECT/NAME" in str(done.exception)
     assert done.output == ""
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.models import refusal
 from tests.support.notebook_files import write_notebook
+from workshop.core.errors import UsageError
 from workshop.runner import notebooks
-from workshop.runner.notebooks import IN_ORDER, Notebook, RequestError, check_parameters, select
+from workshop.runner.notebooks import IN_ORDER, Notebook, check_parameters, select
 
 
 def test_a_delivery_run_has_three_notebooks_in_order_and_scoring_on_request() -> None:
@@ -33,7 +34,7 @@ def test_a_notebook_is_found_by_what_a_person_calls_it(name: str, found: str) ->
 
 @pytest.mark.parametrize("name", ["9_9", "1", "../part_1_1_data_prep", ""])
 def test_an_unknown_notebook_is_refused_with_the_names_that_there_are(name: str) -> None:
-    with pytest.raises(RequestError, match="there are part_0_create_datasets, part_1_1_data_prep"):
+    with pytest.raises(UsageError, match="there are part_0_create_datasets, part_1_1_data_prep"):
         select([name])
 
 
@@ -67,7 +68,7 @@ def test_each_notebook_gets_the_given_parameters_that_it_declares_with_their_typ
     ],
 )
 def test_a_wrong_parameter_is_refused_in_one_sentence(given: dict[str, str], sentence: str) -> None:
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(UsageError) as caught:
         check_parameters(select(), given)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -75,13 +76,13 @@ def test_a_wrong_parameter_is_refused_in_one_sentence(given: dict[str, str], sen
 
 @pytest.mark.parametrize("name", ["password", "db_passwd", "client_secret", "API_KEY", "token", "pat", "my_pat"])
 def test_a_parameter_that_looks_like_a_secret_is_refused(name: str) -> None:
-    with pytest.raises(RequestError, match="looks like a secret"):
+    with pytest.raises(UsageError, match="looks like a secret"):
         check_parameters(select(), {name: "hunter2"})
 
 
 def test_a_notebook_that_declares_a_secret_is_refused_even_if_none_is_given(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "print(token)", parameters='token = ""')
-    with pytest.raises(RequestError, match="looks like a secret"):
+    with pytest.raises(UsageError, match="looks like a secret"):
         check_parameters([notebook], {})
 
 
@@ -110,14 +111,14 @@ def test_a_copy_never_runs_instead_of_the_notebook_that_was_named(folder: Path) 
         assert select([name])[0].path == folder / "part_1_1_data_prep.ipynb"
     assert select([stems[1]])[0].name == stems[1]
     (folder / "part_1_1_data_prep.ipynb").unlink()
-    with pytest.raises(RequestError, match="There is no notebook '1_1'"):
+    with pytest.raises(UsageError, match="There is no notebook '1_1'"):
         select(["1_1"])
 
 
 def test_two_notebooks_that_match_equally_are_called_ambiguous(folder: Path) -> None:
     for stem in ("part_1_1_data_prep", "part_1_1_old", "1_1_other"):
         write_notebook(folder / f"{stem}.ipynb")
-    with pytest.raises(RequestError, match="ambiguous: name one of 1_1_other, part_1_1_data_prep, part_1_1_old in"):
+    with pytest.raises(UsageError, match="ambiguous: name one of 1_1_other, part_1_1_data_prep, part_1_1_old in"):
         select(["1_1"])
     assert [select([name])[0].name for name in ("1_1_other", "1_1_old")] == ["1_1_other", "part_1_1_old"]
 
@@ -268,7 +269,7 @@ def test_two_tagged_cells_are_refused(tmp_path: Path) -> None:
     nbformat.write(content, notebook.path)
     with refusal("The notebook n has 2 cells tagged `parameters`", "remove the tag") as caught:
         check_parameters([notebook], {})
-    assert isinstance(caught.value, RequestError)
+    assert isinstance(caught.value, UsageError)
 
 
 def test_notebooks_without_parameters_are_said_to_declare_none(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from tests.unit.runner.test_report import DECISION, ONE_PIXEL, OUTCOME
 from tests.unit.runner.test_summary import FIELDS
-from workshop.runner.notebooks import RequestError
+from workshop.core.errors import UsageError
 from workshop.runner.publication import as_junit, as_markdown, check_folder, publish
 from workshop.runner.summary import Failure, NotebookResult, Summary
 
@@ -98,7 +98,7 @@ def test_a_folder_with_something_in_it_is_refused_before_the_run(tmp_path: Path)
     check_folder(tmp_path / "new" / "one")
     assert (tmp_path / "new" / "one").is_dir()
     (tmp_path / "out" / "older.txt").touch()
-    with pytest.raises(RequestError, match="is not empty: publish into a folder that is"):
+    with pytest.raises(UsageError, match="is not empty: publish into a folder that is"):
         check_folder(tmp_path / "out")
-    with pytest.raises(RequestError, match="is not empty"):
+    with pytest.raises(UsageError, match="is not empty"):
         check_folder(tmp_path / "out" / "older.txt")

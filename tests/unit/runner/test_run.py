@@ -7,13 +7,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import UsageError, WorkshopError
 from workshop.core.notebook_result import MIME_TYPE
 from workshop.core.parameters import DevopsAction
 from workshop.core.settings import current_settings
 from workshop.runner import notebooks
 from workshop.runner.local import returned_by, unfinished
-from workshop.runner.notebooks import RequestError, select
+from workshop.runner.notebooks import select
 from workshop.runner.plan import Request
 from workshop.runner.run import _make_folder, _parameters
 
@@ -49,7 +49,7 @@ def test_a_notebook_that_has_lost_its_parameters_cell_does_not_run(
     monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
     path = tmp_path / "notebooks" / "part_1_3_evaluating.ipynb"
     path.write_text(path.read_text(encoding="utf-8").replace('"parameters"', '"parameter"'), encoding="utf-8")
-    with pytest.raises(RequestError, match="part_1_3_evaluating declares no parameter compare_only"):
+    with pytest.raises(UsageError, match="part_1_3_evaluating declares no parameter compare_only"):
         _parameters(Request(DevopsAction.DEPLOYMENT, compare_only=True), select())
 
 
@@ -61,7 +61,7 @@ def test_a_relative_folder_is_that_of_the_command(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(("name", "option"), [("run_name", "--run-name"), ("devops_action", "--action")])
 def test_what_has_an_option_of_its_own_is_no_parameter(name: str, option: str) -> None:
-    with pytest.raises(RequestError, match=f"use {option} instead of -p"):
+    with pytest.raises(UsageError, match=f"use {option} instead of -p"):
         _parameters(Request(parameters={name: "x"}), select())
 
 
