@@ -113,7 +113,7 @@ def test_a_cancelled_script_lets_the_run_end_itself_and_announces_it(tmp_path: P
     stand_in = tmp_path / "workshop"
     stand_in.write_text(
         "#!/bin/bash\n"
-        'if [ "$1" = pipelines ]; then echo "announced: $*"; exit 1; fi\n'
+        'if [ "$1" = azure ]; then echo "announced: $*"; exit 1; fi\n'
         "trap 'echo told; read -r -t 5 < waits; echo ended; exit 1' TERM\n"
         "trap 'echo disturbed' INT\n"
         "echo runs\n"
@@ -142,6 +142,6 @@ def test_a_cancelled_script_lets_the_run_end_itself_and_announces_it(tmp_path: P
         assert bash.stdout.readline() == "told\n"
         bash.send_signal(signal.SIGTERM)
         os.write(keeps_it_open, b"now\n")
-        assert bash.stdout.read() == "ended\nannounced: pipelines announce p --not-better error\n"
+        assert bash.stdout.read() == "ended\nannounced: azure announce p --not-better error\n"
         assert bash.wait(timeout=30) == 1
     os.close(keeps_it_open)

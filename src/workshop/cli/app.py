@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from kit_common.errors import UserError
 from kit_common.sanitize import visible
-from workshop.cli import databricks, devops, doctor, last_resort, pipelines, registry, run
+from workshop.cli import azure, databricks, devops, doctor, last_resort, pipelines, registry, run
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -33,6 +33,7 @@ app.add_typer(doctor.app)
 app.add_typer(databricks.app, name="databricks")
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(devops.app, name="devops")
+app.add_typer(azure.app, name="azure")
 out = Console()
 err = Console(stderr=True)
 _INTERRUPTED = 130

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -30,13 +29,6 @@ USED_ONLY_WITH = {
     "databricksHome": {"target": "databricks"},
 }
 """The settings that hold a placeholder as delivered, and the choices that need them."""
-
-
-class NotBetter(StrEnum):
-    """What a pipeline makes of a new model that is not better."""
-
-    WARNING = "warning"
-    ERROR = "error"
 
 
 @app.command()
@@ -158,47 +150,6 @@ def run(
     done = terminal.execute(planned, repository, out, approve)
     if done.result in {"failed", "canceled"}:
         raise typer.Exit(1)
-
-
-@app.command()
-def announce(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `workshop run --publish FOLDER` left.")],
-    not_better: Annotated[
-        NotBetter,
-        typer.Option(help="What it is if the new model is not better: a warning ends with 0, an error with 3."),
-    ] = NotBetter.ERROR,
-) -> None:
-    """Tell Azure DevOps what came of a run: its summary page, a tag, and a warning or an error.
-
-    Ends as the run did: with 0, 1 or 3.
-    """
-    from workshop.azure import logging_commands as announcement
-
-    lines, code = announcement.announce(folder, not_better.value)
-    for line in lines:
-        print(line)
-    raise typer.Exit(code)
-
-
-@app.command()
-def open_pull_request(
-    source: Annotated[str, typer.Option(metavar="BRANCH", help="What is to be merged.")],
-    target: Annotated[str, typer.Option(metavar="BRANCH", help="Into what.")],
-    published: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="What `workshop run --publish FOLDER` left: it is the description.")
-    ],
-) -> None:
-    """Open a pull request in Azure Repos from within a pipeline, or give the one that is open the new description."""
-    import os
-
-    from workshop.azure import logging_commands as announcement
-    from workshop.azure import pull_requests
-
-    title, description = announcement.for_pull_request(published, source, target)
-    request = pull_requests.open_or_find(source, target, title, description)
-    # The address of the stand-in on a laptop is gone when the run is over.
-    where = f"`workshop devops pr show {request.id}`" if "AZURE_DEVOPS_LOCAL_RUN" in os.environ else request.url
-    print(f"Pull request {request.id} is open{'' if request.created else ' already'}: {where}")
 
 
 def _shown(text: str) -> str:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from azure_devops_local.agent import logging_commands
 from workshop.azure.logging_commands import announce, command, for_pull_request
-from workshop.cli import pipelines
+from workshop.cli import azure
 from workshop.core.errors import WorkshopError
 
 SENTENCE = "Not better: version 3 keeps Production."
@@ -94,13 +94,13 @@ def test_the_command_ends_as_the_run_did(tmp_path: Path) -> None:
     folder = publish(tmp_path / "p", 3, "not better", "dev\n##vso[task.complete result=Failed;]")
     runner = CliRunner()
 
-    error = runner.invoke(pipelines.app, ["announce", str(folder)])
-    warning = runner.invoke(pipelines.app, ["announce", str(folder), "--not-better", "warning"])
+    error = runner.invoke(azure.app, ["announce", str(folder)])
+    warning = runner.invoke(azure.app, ["announce", str(folder), "--not-better", "warning"])
 
     assert (error.exit_code, warning.exit_code) == (3, 0)
     assert all(line.startswith("##vso[") for line in error.stdout.splitlines())
     assert len(error.stdout.splitlines()) == 4
-    assert isinstance(runner.invoke(pipelines.app, ["announce", str(tmp_path)]).exception, WorkshopError)
+    assert isinstance(runner.invoke(azure.app, ["announce", str(tmp_path)]).exception, WorkshopError)
 
 
 def test_a_name_in_the_sentence_cant_form_a_command() -> None:

@@ -18,7 +18,7 @@ from azure_devops_local.server import repos_api, repository, run_queue
 from azure_devops_local.server.repos_api import Service
 from tests.support.team import Clone
 from workshop.azure import pull_requests
-from workshop.cli import pipelines
+from workshop.cli import azure
 from workshop.core.errors import WorkshopError
 
 TOKEN = "t0ken-that-nobody-may-see"
@@ -104,9 +104,9 @@ def test_the_command_says_where_to_look(service: Service, monkeypatch: pytest.Mo
     (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     asked = ["open-pull-request", "--source", "dev-ana", "--target", "main", "--published", str(tmp_path)]
 
-    opened = CliRunner().invoke(pipelines.app, asked)
+    opened = CliRunner().invoke(azure.app, asked)
     monkeypatch.setenv("AZURE_DEVOPS_LOCAL_RUN", "7")
-    again = CliRunner().invoke(pipelines.app, asked)
+    again = CliRunner().invoke(azure.app, asked)
 
     assert opened.stdout == f"Pull request 1 is open: {service.collection_uri}workshop/_git/workshop/pullrequest/1\n"
     assert again.stdout == "Pull request 1 is open already: `workshop devops pr show 1`\n"
