@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from kit_common.errors import UserError
 from kit_common.sanitize import visible
-from workshop.cli import azure, databricks, devops, doctor, last_resort, pipelines, registry, run
+from workshop.cli import azure, databricks, devops, doctor, history, pipelines, run, slots, status, unexpected_errors
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -28,7 +28,8 @@ app = typer.Typer(
     "Databricks workspace.",
 )
 app.add_typer(run.app)
-app.add_typer(registry.app)
+for module in (status, history, slots):
+    app.add_typer(module.app)
 app.add_typer(doctor.app)
 app.add_typer(databricks.app, name="databricks")
 app.add_typer(pipelines.app, name="pipelines")
@@ -169,7 +170,7 @@ def main() -> NoReturn:
             _end_stopped()
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, a person gets one sentence
-        err.print(f"[bold red]✗[/] {escape(visible(str(last_resort.explain(error))))}", soft_wrap=True)
+        err.print(f"[bold red]✗[/] {escape(visible(str(unexpected_errors.explain(error))))}", soft_wrap=True)
         sys.exit(1)
     sys.exit(0)
 

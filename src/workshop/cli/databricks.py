@@ -6,20 +6,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from workshop.cli.options import checked_model
+
 app = typer.Typer(no_args_is_help=True, help="What there is besides `workshop run --target databricks`.")
 out = Console()
-
-
-def _checked(model: str) -> str:
-    from workshop.core.parameters import check_parameter  # as the other commands do
-
-    return str(check_parameter("model_name", model, str)) if model else ""
 
 
 @app.command()
 def bundle(
     model: Annotated[
-        str, typer.Option(help="The registered model; main.workshop.wine_quality unless you say.", callback=_checked)
+        str,
+        typer.Option(
+            help="The registered model; main.workshop.wine_quality if left out.",
+            callback=lambda model: model and checked_model(model),
+        ),
     ] = "",
     scoring: Annotated[
         bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")

@@ -10,16 +10,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from workshop.cli.options import AsJson, Model
+
 app = typer.Typer()
 out = Console()
 
 _COLOURS = {"holds": "green", "fails": "bold red", "note": "yellow", "not checked": "dim"}
-
-
-def _checked(model: str) -> str:
-    from workshop.core.parameters import check_parameter  # as the other commands do
-
-    return str(check_parameter("model_name", model, str))
 
 
 class Examined(StrEnum):
@@ -38,7 +34,7 @@ def doctor(
             case_sensitive=False,
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="The registered model.", callback=_checked)] = "wine_quality",
+    model: Model = "wine_quality",
     federation: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +45,7 @@ def doctor(
     organization_id: Annotated[
         str, typer.Option(metavar="ID", help="The organization's id, for --federation: $(System.CollectionId).")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at this set-up and say, line by line, what holds (✓), what does not and what to do about it (✗).
 

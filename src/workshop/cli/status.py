@@ -1,16 +1,30 @@
-"""Which version of the model holds which slot, for people and for programs."""
+"""`workshop status`: the version in each slot."""
 
+import json
 from typing import Any
 
+import typer
+from rich.console import Console
 from rich.table import Table
 
-from workshop.core.registry import mlflow_store
-from workshop.core.registry.model import COMMIT_TAG, DATA_TAG, RUN_NAME_TAG
-from workshop.core.registry.slots import Slot, open_slots
+from workshop.cli.options import AsJson, Model
+
+app = typer.Typer()
+out = Console()
+
+
+@app.command()
+def status(model: Model = "wine_quality", as_json: AsJson = False) -> None:
+    """Show which version of the model holds which slot."""
+    found = read(model)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        out.print(as_table(found))
 
 
 def read(model_name: str) -> dict[str, Any]:
-    """The slots' holders and the archived versions.
+    """Return the slots' holders and the archived versions.
 
     Returns:
         `{"model": …, "slots": {"production": {"version", "uri", "run_name", "git_commit", "data_version"} or None,
@@ -19,6 +33,9 @@ def read(model_name: str) -> dict[str, Any]:
     Raises:
         WorkshopError: the store can't be reached.
     """
+    from workshop.core.registry import mlflow_store
+    from workshop.core.registry.slots import Slot, open_slots
+
     slots = open_slots(mlflow_store.connect(), model_name)
     return {
         "model": model_name,
@@ -28,7 +45,7 @@ def read(model_name: str) -> dict[str, Any]:
 
 
 def as_table(found: dict[str, Any]) -> Table:
-    """The same for a terminal."""
+    """Return the table for a terminal."""
     table = Table("slot", "version", "run name", "data", "commit", title=f"{found['model']}", title_justify="left")
     for slot, holder in found["slots"].items():
         if holder is None:
@@ -42,12 +59,14 @@ def as_table(found: dict[str, Any]) -> Table:
 
 
 def _short(commit: str) -> str:
-    """The first digits of a commit, and whether files differed from it."""
+    """Return the first digits of a commit, and whether files differed from it."""
     digits, dash, dirty = commit.partition("-")
     return f"{digits[:10]}{dash}{dirty}"
 
 
 def _describe(entry: Any, uri: str) -> dict[str, str] | None:
+    from workshop.core.registry.model import COMMIT_TAG, DATA_TAG, RUN_NAME_TAG
+
     if entry is None:
         return None
     return {

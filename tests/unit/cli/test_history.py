@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from tests.support.models import refusal
-from workshop.cli import history_table
+from workshop.cli import history
 from workshop.core.promotion.gate import Terms, decide
 from workshop.core.promotion.guards import Guard
 from workshop.core.promotion.history import Event
@@ -60,7 +60,7 @@ EVENTS = [
 
 
 def test_the_fields_that_other_programs_read_are_these() -> None:
-    read = json.loads(json.dumps(history_table.as_json("wine_quality", EVENTS)))
+    read = json.loads(json.dumps(history.for_programs("wine_quality", EVENTS)))
     assert set(read) == {"model", "events"}
     assert read["model"] == "wine_quality"
     assert len(read["events"]) == len(EVENTS)
@@ -72,7 +72,7 @@ def test_the_fields_that_other_programs_read_are_these() -> None:
 
 
 def test_the_fields_of_a_decision_and_of_what_it_rests_on_are_these() -> None:
-    for each in history_table.as_json("wine_quality", EVENTS)["events"][:5]:
+    for each in history.for_programs("wine_quality", EVENTS)["events"][:5]:
         decision = each["decision"]
         assert set(decision) == {
             *("verdict", "reason", "rows", "positives", "confidence", "min_improvement", "guards", "looks"),
@@ -91,7 +91,7 @@ def test_the_fields_of_a_decision_and_of_what_it_rests_on_are_these() -> None:
 
 
 def test_an_event_says_what_happened_in_order() -> None:
-    events = history_table.as_json("wine_quality", EVENTS)["events"]
+    events = history.for_programs("wine_quality", EVENTS)["events"]
     assert [each["number"] for each in events] == [1, 2, 3, 4, 5, 6, 7]
     assert [each["event"] for each in events] == [each.kind for each in EVENTS]
     assert [each["compared_on"] for each in events] == ["production@0"] * 5 + ["", ""]
@@ -118,7 +118,7 @@ def test_an_event_says_what_happened_in_order() -> None:
 
 
 def test_a_model_without_a_history_has_no_events() -> None:
-    assert history_table.as_json("wine_quality", []) == {"model": "wine_quality", "events": []}
+    assert history.for_programs("wine_quality", []) == {"model": "wine_quality", "events": []}
 
 
 # For a terminal
@@ -127,7 +127,7 @@ def test_a_model_without_a_history_has_no_events() -> None:
 def printed(events: list[Event], width: int = 80) -> list[str]:
     """The lines of the table, on a terminal of that width."""
     console = Console(file=io.StringIO(), width=width)
-    console.print(history_table.as_table("wine_quality", events))
+    console.print(history.as_table("wine_quality", events))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     return [line for line in str(written).splitlines() if line.strip()]
 
@@ -171,7 +171,7 @@ def test_a_person_whose_name_has_brackets_is_called_by_it(who: str) -> None:
 
 @pytest.mark.parametrize("name", ["history.png", "folder/of/its/own/history.png"])
 def test_the_picture_is_written(tmp_path: Path, name: str) -> None:
-    history_table.draw(EVENTS, tmp_path / name)
+    history.draw(EVENTS, tmp_path / name)
     with Image.open(tmp_path / name) as picture:
         assert picture.format == "PNG"
         assert picture.width > 100 and picture.height > 100
@@ -181,13 +181,13 @@ def test_the_picture_is_written(tmp_path: Path, name: str) -> None:
 
 def test_a_picture_of_a_kind_that_there_is_none_of_is_refused(tmp_path: Path) -> None:
     with refusal("history.corked", ".png or .svg"):
-        history_table.draw(EVENTS, tmp_path / "history.corked")
+        history.draw(EVENTS, tmp_path / "history.corked")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_of_no_kind_is_refused(tmp_path: Path) -> None:
     with refusal(".png or .svg"):
-        history_table.draw(EVENTS, tmp_path / "history")
+        history.draw(EVENTS, tmp_path / "history")
 
 
 @pytest.mark.parametrize("name", ["a file/history.png", "a file/folder/history.png", "a folder.png"])
@@ -195,4 +195,4 @@ def test_a_place_that_can_not_be_written_to_is_refused(tmp_path: Path, name: str
     (tmp_path / "a file").write_text("in the way")
     (tmp_path / "a folder.png").mkdir()
     with refusal(name.split("/", maxsplit=1)[0]):
-        history_table.draw(EVENTS, tmp_path / name)
+        history.draw(EVENTS, tmp_path / name)

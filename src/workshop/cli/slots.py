@@ -1,0 +1,60 @@
+"""`workshop rollback` and `workshop promote`: moving a slot by hand."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from workshop.cli.options import Model
+from workshop.cli.output import output_may_fail
+
+app = typer.Typer()
+out = Console()
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    to: Annotated[
+        str, typer.Option(metavar="VERSION", help="The version; the one that held it before if left out.")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    model: Model = "wine_quality",
+) -> None:
+    """Give Production back to the version that held it before, in one step, after making sure that it works."""
+    from workshop.core.promotion import manual
+    from workshop.core.registry import mlflow_store
+    from workshop.core.registry.slots import open_slots
+
+    context.with_resource(output_may_fail())
+    event = manual.roll_back(open_slots(mlflow_store.connect(), model), to or None, reason)
+    if event is None:
+        out.print(f"Version {to} holds Production already; nothing was changed.")
+    else:
+        archived = f"; version {event.champion} is archived" if event.champion else ""
+        out.print(f"Version {event.version} holds Production again{archived}.")
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that is to hold Production.")],
+    reason: Annotated[str, typer.Option(help="Why the gate is overridden, for the history.")],
+    model: Model = "wine_quality",
+) -> None:
+    """Give Production to a version without asking the gate. It is recorded as an override, with who and why.
+
+    A version that callers could not use (not loadable, other columns, answers that are no probabilities) is refused.
+    """
+    from workshop.core.promotion import manual
+    from workshop.core.registry import mlflow_store
+    from workshop.core.registry.slots import open_slots
+
+    context.with_resource(output_may_fail())
+    event = manual.override(open_slots(mlflow_store.connect(), model), version, reason)
+    if event is None:
+        out.print(f"Version {version} holds Production already; nothing was changed.")
+    elif event.champion is None:
+        out.print(f"Version {version} holds Production, as an override of the gate.")
+    else:
+        out.print(f"Version {version} holds Production, as an override; version {event.champion} is archived.")
