@@ -13,10 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from kit_common.errors import UserError
 from kit_common.sanitize import visible
-from workshop.cli import azure, databricks, devops, doctor, history, pipelines, run, slots, status, unexpected_errors
-from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.cli import azure, databricks, devops, doctor, errors, history, pipelines, run, slots, status
+from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
 
 app = typer.Typer(
@@ -157,21 +156,16 @@ def main() -> NoReturn:
                 "Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which libraries of the kit read: unset it."
             )
         app()
-    except UserError as error:
-        err.print(f"[bold red]✗[/] {escape(visible(str(error)))}", soft_wrap=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        err.print(f"[bold red]✗[/] {escape(visible(str(explain_os_error(error))))}", soft_wrap=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         _end_stopped()
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             _end_stopped()
         raise
-    except Exception as error:  # noqa: BLE001  # whatever it is, a person gets one sentence
-        err.print(f"[bold red]✗[/] {escape(visible(str(unexpected_errors.explain(error))))}", soft_wrap=True)
-        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  # the user gets one sentence for any of them
+        explained = errors.explain(error)
+        err.print(f"[bold red]✗[/] {escape(visible(str(explained)))}", soft_wrap=True)
+        sys.exit(explained.exit_code)
     sys.exit(0)
 
 

@@ -131,11 +131,10 @@ def run(
 
     For example: `workshop pipelines run cd.yml --approve`, or `workshop pipelines run cd.yml --param scoring=true`.
     """
-    import signal
-
     from azure_devops_local.server import changes
     from azure_devops_local.views import terminal
     from workshop.core import provenance
+    from workshop.runner import interruption
 
     parameters = {}
     for pair in param or []:
@@ -145,8 +144,7 @@ def run(
         parameters[name] = value
     repository = changes.top_level(Path.cwd())
     planned = terminal.plan(pipeline, branch, parameters, repository, provenance.who())
-    # Who ends this process politely means what Ctrl-C means.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruption.sigterm_as_ctrl_c()
     done = terminal.execute(planned, repository, out, approve)
     if done.result in {"failed", "canceled"}:
         raise typer.Exit(1)

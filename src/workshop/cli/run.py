@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         _require_nothing_besides(context, "follow", "publish", *(["target"] if target is Target.DATABRICKS else []))
     from workshop.runner import interruption
 
-    interruption.listen()
+    interruption.install()
     try:
         if target is Target.LOCAL and follow is None:
             # Whatever kernels need is imported in another process while this one imports what it needs itself.

@@ -1,7 +1,7 @@
-"""Somebody asks a run to stop, with Ctrl-C or SIGTERM.
+"""Signal handling of the command line: Ctrl-C and SIGTERM stop a run at a safe point.
 
-A KeyboardInterrupt that happens to be raised in a library's clean-up code is ignored by Python, and the run would go on
-as if nobody had asked. So the wish is remembered, and the next cell does not start.
+Python ignores a KeyboardInterrupt that is raised in a library's clean-up code, and the run would go on. So the request
+to stop is stored, and the next cell does not start.
 """
 
 import signal
@@ -14,114 +14,144 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SECONDS_OF_ONE_REQUEST = 0.5
+"""Signals within this time are one request: the terminal's Ctrl-C and a supervisor's SIGTERM may come together."""
+
 
 @dataclass
-class _Wish:
-    """What somebody wants of this process."""
+class _State:
+    """The request to stop this process, if any."""
 
-    asked: bool = False
-    """To stop."""
-    asked_at: float = 0.0
-    """When that was, on a clock of its own."""
+    requested: bool = False
+    requested_at: float = 0.0
+    """In seconds of the monotonic clock."""
     held: bool = False
-    """Not now: something is being done that must not be cut short."""
+    """A step is running that must not be cut short."""
     cut_short: bool = False
-    """It was, since somebody has asked twice."""
+    """Such a step was cut short by a second request."""
 
 
-_wish = _Wish()
-_SECONDS_OF_ONE_WISH = 0.5
-"""Whatever comes within them means the same: the terminal's Ctrl-C and a supervisor's SIGTERM may come as one."""
+_state = _State()
 
 
-def listen() -> None:
-    """Hear Ctrl-C and SIGTERM from now on, in this whole process."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, ask)
+def install() -> None:
+    """Handle Ctrl-C and SIGTERM in this process from now on."""
+    for signum in _SIGNALS:
+        signal.signal(signum, on_signal)
     show = sys.unraisablehook
 
     def show_others(unraisable: Any) -> None:
-        # Python shows the traceback of what it ignores; this one is remembered, and comes again.
+        # Python prints the traceback of an exception that it ignores; this one is stored and raised again.
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             show(unraisable)
 
     sys.unraisablehook = show_others
 
 
-def ask(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler gets both
-    """Stop now, or, where this is held or not heard, at the next moment that is good for it.
+def sigterm_as_ctrl_c() -> None:
+    """Make SIGTERM raise KeyboardInterrupt, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def on_signal(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler gets both
+    """Raise KeyboardInterrupt now, or defer it to the end of the current `held()` block.
 
     Raises:
-        KeyboardInterrupt: nothing is being held, or this is another time.
+        KeyboardInterrupt: nothing is held, or this is a second request.
     """
-    now, again = time.monotonic(), _wish.asked
-    if again and now < _wish.asked_at + _SECONDS_OF_ONE_WISH:
+    now, again = time.monotonic(), _state.requested
+    if again and now < _state.requested_at + _SECONDS_OF_ONE_REQUEST:
         return
-    _wish.asked, _wish.asked_at = True, now
-    if _wish.held and not again:
+    _state.requested, _state.requested_at = True, now
+    if _state.held and not again:
         return
-    _wish.cut_short = _wish.cut_short or _wish.held
+    _state.cut_short = _state.cut_short or _state.held
     raise KeyboardInterrupt
 
 
 def check() -> None:
-    """Stop here if somebody has asked.
+    """Stop here if a stop was requested.
 
     Raises:
-        KeyboardInterrupt: somebody has.
+        KeyboardInterrupt: a stop was requested.
     """
-    if _wish.asked:
+    if _state.requested:
         raise KeyboardInterrupt
 
 
-def heard() -> None:
-    """The run is being ended: what ends it must not be stopped again."""
-    _wish.asked = False
+def acknowledge() -> None:
+    """Clear the request: the run is stopping, and its clean-up must not be stopped again."""
+    _state.requested = False
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Do what must come to its end, such as a request that makes something; who asks to stop meanwhile is heard then.
+    """Defer a stop until the block has ended, for a step such as a request that creates something.
 
     Raises:
-        KeyboardInterrupt: at the end of the block, or in it where somebody asks a second time.
+        KeyboardInterrupt: at the end of the block, or in it at a second request.
     """
-    outer, _wish.held = _wish.held, True
+    outer, _state.held = _state.held, True
     try:
         yield
     finally:
-        _wish.held = outer
+        _state.held = outer
         if not outer:
             check()
 
 
 @contextmanager
 def not_held() -> Iterator[None]:
-    """Within such a block, a moment that is good for stopping."""
-    outer, _wish.held = _wish.held, False
+    """Allow a stop again in the block, within `held()`."""
+    outer, _state.held = _state.held, False
     try:
         check()
         yield
     finally:
-        _wish.held = outer
+        _state.held = outer
 
 
 def something_was_cut_short() -> bool:
-    """Whether something that was held has not come to its end, since this was asked last."""
-    was, _wish.cut_short = _wish.cut_short, False
+    """Return whether a `held()` block was cut short since the last call."""
+    was, _state.cut_short = _state.cut_short, False
     return was
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hear nobody who asks to stop while what was asked for is being done: a second Ctrl-C must not lose the first."""
+    """Ignore signals in the block: a second Ctrl-C must not lose what the first one asked for."""
     if threading.current_thread() is not threading.main_thread():  # signals come to that one alone
         yield
         return
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
-    heard()
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in _SIGNALS}
+    acknowledge()
     try:
         yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Deliver signals after the block, and block Ctrl-C for good in the processes that it starts.
+
+    For POSIX. A Ctrl-C in a terminal goes to all processes there: the runner gets it and ends what it has started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    handlers = {each: signal.getsignal(each) for each in _SIGNALS}
+    for each in _SIGNALS:
+        signal.signal(each, lambda signum, _: received.append(signum))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for signum in received:
+            signal.raise_signal(signum)

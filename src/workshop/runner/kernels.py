@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, process, resource_tracker, util
@@ -26,6 +25,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
 from workshop.core.errors import WorkshopError
+from workshop.runner import interruption
 from workshop.runner.kernel_manager import KernelManager
 from workshop.runner.open_files import allow_open_files
 from workshop.runner.socket_folder import PREFIX, room_for_sockets
@@ -33,7 +33,6 @@ from workshop.runner.socket_folder import PREFIX, room_for_sockets
 WARM_PROVISIONER = "workshop-warm"
 _USUAL_PROVISIONER = "local-provisioner"
 _LAUNCHER = "workshop.runner.kernel_process"
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _PERSONAL = ("IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP")
 """Variables with a person's or an editor's settings for interactive work: a headless kernel does not get them."""
 _SECONDS_TO_END = 20
@@ -53,7 +52,7 @@ def begin_warming() -> None:
         with room_for_sockets():
             util.get_temp_dir()  # the fork server's, made once in a process
         multiprocessing.get_context("forkserver").set_forkserver_preload(["workshop.runner.warm_imports"])
-        with _nothing_to_import_again(), _undisturbed():
+        with _quiet_start():
             forkserver.ensure_running()
 
 
@@ -176,7 +175,7 @@ class WarmProvisioner(LocalProvisioner):
             target=_become_kernel, args=(arguments, kwargs["env"], kwargs.get("cwd"), log), daemon=True
         )
         try:
-            with _nothing_to_import_again(), _undisturbed():
+            with _quiet_start():
                 forked.start()
         except (EOFError, ConnectionError):  # the fork server has crashed, most likely in a library that it imports
             return await super().launch_kernel(cmd, **kwargs)
@@ -184,6 +183,14 @@ class WarmProvisioner(LocalProvisioner):
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd", Path.cwd())
         return self.connection_info
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Start a process without the main module, and deliver signals later: a fork server stopped early dies loudly."""
+    resource_tracker.ensure_running()  # its start would lift the block of SIGINT
+    with _nothing_to_import_again(), interruption.delayed():
+        yield
 
 
 @contextmanager
@@ -205,32 +212,6 @@ def _path_for_kernels() -> list[str]:
     of_command = {"", getattr(process, "ORIGINAL_DIR", None), str(Path(sys.argv[0]).absolute().parent)}
     begins_with_it = not sys.flags.safe_path and sys.path[:1] and sys.path[0] in of_command
     return sys.path[1:] if begins_with_it else list(sys.path)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block has ended: a fork server that is left in mid-sentence dies loudly.
-
-    What is started in the block never sees a Ctrl-C of the terminal, which goes to all processes there:
-    the runner gets it too, and ends what it has started.
-    """
-    if not can_start_warm() or threading.current_thread() is not threading.main_thread():
-        yield  # signals are handled in the main thread only
-        return
-    held: list[int] = []
-    resource_tracker.ensure_running()  # it would lift the block below
-    handlers = {each: signal.getsignal(each) for each in _STOPPING}
-    for each in _STOPPING:
-        signal.signal(each, lambda signum, _: held.append(signum))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-        for signum in held:
-            signal.raise_signal(signum)
 
 
 class _ForkedKernel:

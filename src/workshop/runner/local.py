@@ -121,7 +121,7 @@ def _execute(jobs: list[papermill_run.Job], plan: Plan, progress: Progress) -> E
             result = papermill_run.execute(job, lambda number: _start_cell(progress, number))
             result = _check(result, obligations, plan.run_id)
         except KeyboardInterrupt:
-            interruption.heard()
+            interruption.acknowledge()
             status, sentence = "interrupted", f"Stopped in {name}; run it again when you like."
             result = NotebookResult(name=name, status="interrupted", output=str(job.output))
         except WorkshopError as error:

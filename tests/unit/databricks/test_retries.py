@@ -71,7 +71,7 @@ def test_while_it_waits_to_try_again_somebody_who_wants_to_stop_is_heard(monkeyp
 
     def stopped(clock: RealClock, seconds: float) -> None:
         waited.append(seconds)
-        interruption.ask(signal.SIGINT, None)
+        interruption.on_signal(signal.SIGINT, None)
 
     monkeypatch.setattr(RealClock, "sleep", stopped)
     with pytest.raises(KeyboardInterrupt), interruption.held():
@@ -79,5 +79,5 @@ def test_while_it_waits_to_try_again_somebody_who_wants_to_stop_is_heard(monkeyp
     assert (waited, interruption.something_was_cut_short()) == ([60], False)
     with pytest.raises(KeyboardInterrupt), interruption.held():  # who has asked already is not kept waiting
         PatientClock().sleep(60)
-    interruption.heard()
+    interruption.acknowledge()
     assert waited == [60]

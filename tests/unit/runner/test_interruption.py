@@ -10,11 +10,11 @@ from workshop.runner import interruption
 def test_an_interruption_that_is_lost_comes_before_the_next_cell() -> None:
     interruption.check()
     with pytest.raises(KeyboardInterrupt):
-        interruption.ask(signal.SIGINT, None)
+        interruption.on_signal(signal.SIGINT, None)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             interruption.check()
-    interruption.heard()
+    interruption.acknowledge()
     interruption.check()
 
 
@@ -22,9 +22,9 @@ def test_what_is_held_comes_to_its_end_first() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt), interruption.held():
         with interruption.held():
-            interruption.ask(signal.SIGTERM, None)
+            interruption.on_signal(signal.SIGTERM, None)
         done.append("all of it")
-    interruption.heard()
+    interruption.acknowledge()
     assert done == ["all of it"]
     assert not interruption.something_was_cut_short()
 
@@ -33,39 +33,39 @@ def test_what_comes_at_the_same_moment_is_one_wish() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt):
         try:
-            interruption.ask(signal.SIGINT, None)
+            interruption.on_signal(signal.SIGINT, None)
         finally:
-            interruption.ask(signal.SIGTERM, None)
+            interruption.on_signal(signal.SIGTERM, None)
             done.append("all of it")
-    interruption.heard()
+    interruption.acknowledge()
     assert done == ["all of it"]
 
 
 def test_whoever_asks_twice_cuts_it_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_WISH", 0)
+    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_REQUEST", 0)
     with pytest.raises(KeyboardInterrupt), interruption.held():
-        interruption.ask(signal.SIGINT, None)
-        interruption.ask(signal.SIGINT, None)
-    interruption.heard()
+        interruption.on_signal(signal.SIGINT, None)
+        interruption.on_signal(signal.SIGINT, None)
+    interruption.acknowledge()
     assert interruption.something_was_cut_short()
     assert not interruption.something_was_cut_short()
 
 
 def test_in_between_is_a_good_moment() -> None:
     with pytest.raises(KeyboardInterrupt), interruption.held():
-        interruption.ask(signal.SIGINT, None)
+        interruption.on_signal(signal.SIGINT, None)
         with interruption.not_held():
             pytest.fail("it stops before that")
     with pytest.raises(KeyboardInterrupt), interruption.held(), interruption.not_held():
-        interruption.heard()
-        interruption.ask(signal.SIGINT, None)
-    interruption.heard()
+        interruption.acknowledge()
+        interruption.on_signal(signal.SIGINT, None)
+    interruption.acknowledge()
     assert not interruption.something_was_cut_short()
 
 
 def test_who_ends_a_run_is_not_stopped_again() -> None:
     with pytest.raises(KeyboardInterrupt):
-        interruption.ask(signal.SIGINT, None)
+        interruption.on_signal(signal.SIGINT, None)
     with interruption.undisturbed():
         signal.raise_signal(signal.SIGINT)
         interruption.check()
@@ -81,7 +81,7 @@ class Dropped:
     def __del__(self):
         self.at_the_end()
 
-interruption.listen()
+interruption.install()
 Dropped(lambda: signal.raise_signal(signal.SIGTERM))
 Dropped(lambda: [][0])
 try:

@@ -12,7 +12,7 @@ from jupyter_core.utils import run_sync
 
 from tests.support.models import refusal
 from tests.support.notebook_files import write_notebook
-from workshop.runner import kernels
+from workshop.runner import interruption, kernels
 from workshop.runner.socket_folder import room_for_sockets
 
 pytestmark = pytest.mark.integration
@@ -106,7 +106,7 @@ def test_a_kernel_that_is_being_started_is_started_before_a_run_is_stopped(tmp_p
     told: list[int] = []
     before = {each: signal.signal(each, lambda signum, _: told.append(signum)) for each in STOPPING}
     try:
-        with kernels._undisturbed():
+        with interruption.delayed():
             for each in STOPPING:
                 os.kill(os.getpid(), each)
             assert told == []
@@ -180,7 +180,7 @@ def test_a_kernel_that_does_not_come_to_its_end_is_killed_when_the_run_is_stoppe
     write_notebook(tmp_path / "n.ipynb", cell)
     os.mkfifo(tmp_path / "ending")
     environment = os.environ | {"WORKSHOP_WARM_KERNELS": "0"}
-    stopped = "from workshop.runner import interruption\ninterruption.listen()\n" + RUNNER
+    stopped = "from workshop.runner import interruption\ninterruption.install()\n" + RUNNER
     runner = subprocess.Popen([sys.executable, "-c", stopped], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
     kernel = psutil.Process(int((tmp_path / "ending").read_text()))
     runner.send_signal(signum)

@@ -1,4 +1,4 @@
-"""The last resort of the command line: an error that no command expected becomes one sentence and a log file."""
+"""Any error of a command as one sentence; an unexpected one also leaves its traceback in a log file."""
 
 import os
 import tempfile
@@ -6,13 +6,21 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kit_common.errors import UserError
 from kit_common.sanitize import first_sentence, without_tokens
-from workshop.core.errors import WorkshopError
+from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import current_settings
 
 
-def explain(error: Exception) -> WorkshopError:
-    """Write the traceback into a log file, and return the sentence that points to it."""
+def explain(error: Exception) -> UserError:
+    """Return the sentence for an error that ended a command."""
+    if isinstance(error, UserError):
+        return error
+    return explain_os_error(error) if isinstance(error, OSError) else _unexpected(error)
+
+
+def _unexpected(error: Exception) -> WorkshopError:
+    """Write the traceback into a log file, and return the sentence that names the file."""
     text = without_tokens("".join(traceback.format_exception(error)))
     log = next((written for write in (_in_home, _in_temporary_folder) if (written := write(text))), None)
     what = f"{type(error).__name__}: {first_sentence(error)}" if str(error).strip() else type(error).__name__
