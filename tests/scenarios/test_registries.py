@@ -34,9 +34,8 @@ from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.promotion import evaluate, manual
 from workshop.core.promotion.evaluate import act, judge
-from workshop.core.promotion.gate import Terms
+from workshop.core.promotion.gate import Judgement, Terms
 from workshop.core.promotion.history import History
-from workshop.core.promotion.judgement import Judgement
 from workshop.core.promotion.replay import replay
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.model import log_candidate
@@ -119,7 +118,7 @@ def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: i
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    """Drawing takes longer than all the rest, and test_plots_in_mlflow covers it."""
     monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
 
 

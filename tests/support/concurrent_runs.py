@@ -14,8 +14,7 @@ from tests.support.faulty_registry import Fragile
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.promotion import evaluate
 from workshop.core.promotion.evaluate import Contest, act, judge
-from workshop.core.promotion.gate import Terms
-from workshop.core.promotion.judgement import Judgement
+from workshop.core.promotion.gate import Judgement, Terms
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, Slots, open_slots
 

@@ -118,7 +118,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    """Drawing takes longer than all the rest, and test_plots_in_mlflow covers it."""
     monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
 
 

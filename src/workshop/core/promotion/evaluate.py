@@ -17,12 +17,11 @@ from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import DevopsAction, Parameters, require_as_given
 from workshop.core.promotion import drift, gate, guards, reproduction, slices
-from workshop.core.promotion.gate import Decision, Terms
+from workshop.core.promotion.gate import Decision, Judgement, Terms
 from workshop.core.promotion.guards import Guard
 from workshop.core.promotion.history import Event, History, Kind
-from workshop.core.promotion.illustration import illustrate
-from workshop.core.promotion.judgement import Judgement
 from workshop.core.promotion.outcome import Outcome, Status
+from workshop.core.promotion.plots import illustrate
 from workshop.core.promotion.swap import Trial, Turn, describe, swap, turn
 from workshop.core.registry.model import LoadedModel, find_candidate, load_version, require_probabilities
 from workshop.core.registry.slots import Slot, Slots, open_slots

@@ -83,6 +83,20 @@ class Decision:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A decision with the arrays that it was made from, for drawing or repeating it."""
+
+    decision: Decision
+    champion_version: str | None
+    target: np.ndarray
+    candidate: np.ndarray | None = None
+    """The candidate's probabilities; None if it was refused before it answered."""
+    champion: np.ndarray | None = None
+    drift: dict[str, float] = field(default_factory=dict)
+    """The population stability index of each feature, the compared rows against the candidate's training wines."""
+
+
 def decide(  # noqa: PLR0913  # each is a fact of its own
     target: np.ndarray,
     candidate: np.ndarray | None,

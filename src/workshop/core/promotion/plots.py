@@ -1,8 +1,11 @@
 """The pictures that more than one reader needs: in a notebook, in the report, on an MLflow run."""
 
+import logging
+import math
 import textwrap
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,15 +14,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mlflow.entities import Metric
 from sklearn.metrics import roc_curve
 
+from workshop.core.errors import WorkshopError
 from workshop.core.promotion.auc import percent
 from workshop.core.promotion.drift import LARGE, MODERATE
-from workshop.core.promotion.gate import Decision
-from workshop.core.promotion.judgement import Judgement
-
-if TYPE_CHECKING:
-    from workshop.core.promotion.history import Event
+from workshop.core.promotion.gate import Decision, Judgement
+from workshop.core.promotion.history import Event, History
+from workshop.core.registry.mlflow_store import explained
 
 CANDIDATE = "#8a1c4a"
 CHAMPION = "#3b6ea5"
@@ -35,6 +38,7 @@ _MARKS = {
     "refusal": ("s", "#a3262a"),
 }
 """How each kind of event is drawn."""
+_log = logging.getLogger("workshop")
 
 
 def use_workshop_style() -> None:
@@ -86,7 +90,7 @@ def drift_picture(drift: dict[str, float]) -> Figure:
     return figure
 
 
-def history_picture(events: "list[Event]") -> Figure:
+def history_picture(events: list[Event]) -> Figure:
     """Who held Production over time, what else happened, and how each comparison came out."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 6.4), sharex=True, height_ratios=[1.3, 1])
     champions: list[int | None] = []
@@ -164,6 +168,22 @@ def score_distributions(
     return figure
 
 
+def illustrate(history: History, event: Event, judgement: Judgement) -> None:
+    """Add figures and pictures to an event that is recorded already; it stands without them, so failing is no error."""
+    client = history.client
+    try:
+        with explained("draw the decision"):
+            timestamp = int(datetime.fromisoformat(event.at).timestamp() * 1000)
+            metrics = [Metric(name, value, timestamp, 0) for name, value in _figures(judgement.decision).items()]
+            client.log_batch(event.id, metrics=metrics)
+            client.log_dict(event.id, judgement.decision.as_dict(), "decision.json")
+            figure = decision_picture(judgement)
+            client.log_figure(event.id, figure, "decision.png")
+            plt.close(figure)
+    except WorkshopError as error:
+        _log.warning("The decision is recorded, but without its pictures: %s", error)
+
+
 def _no_comparison(decision: Decision) -> Figure:
     figure, axes = plt.subplots(figsize=(11, 1.6 + 0.6 * len(decision.vetoes)))
     axes.set_axis_off()
@@ -219,3 +239,13 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
 
 def _label(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any) -> None:
     axes.text(x, y, text, color=colour, **{"ha": "center", "va": "center", "fontsize": 9.5, **style})
+
+
+def _figures(decision: Decision) -> dict[str, float]:
+    """The numbers of a decision, those of its guards under the guard's name."""
+    figures = {name: value for name, value in decision.as_dict().items() if isinstance(value, int | float)}
+    for guard in decision.guards:
+        called = "".join(letter if letter.isalnum() else "_" for letter in guard.name)
+        figures |= {f"guards/{called}/{name}": value for name, value in guard.figures.items()}
+        figures[f"guards/{called}/passed"] = float(guard.passed)
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}

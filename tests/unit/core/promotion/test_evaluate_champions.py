@@ -19,7 +19,7 @@ from tests.support.promotions import (
     slots_now,
 )
 from workshop.core.promotion.evaluate import Contest, act, judge
-from workshop.core.promotion.judgement import Judgement
+from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.outcome import Outcome
 from workshop.core.registry.slots import Slot, Slots
 

@@ -13,9 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 from workshop.core.data.schemas import FEATURES
 from workshop.core.promotion import gate, plots
 from workshop.core.promotion.drift import LARGE, MODERATE
+from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.guards import Guard
 from workshop.core.promotion.history import Event
-from workshop.core.promotion.judgement import Judgement
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from workshop.core.promotion.replay import replay
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_illustration sees to it."""
+    """Drawing takes longer than all the rest, and test_plots_in_mlflow covers it."""
     monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
 
 

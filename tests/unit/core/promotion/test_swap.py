@@ -19,8 +19,8 @@ from workshop.core.data.schemas import FEATURES
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import evaluate, lease, manual, swap
 from workshop.core.promotion.evaluate import act, judge
+from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event, History
-from workshop.core.promotion.judgement import Judgement
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.model import LoadedModel, load_version
 from workshop.core.registry.slots import Slot, Slots, open_slots
