@@ -173,15 +173,17 @@ def _named_values(pairs: list[str]) -> dict[str, str]:
 
 
 def _print_summary(summary: Any) -> None:
+    from workshop.core.promotion.outcome import MEANINGS
+
     for result in summary.notebooks:
         if result.error is not None and result.error.cell:
             out.print(f"\n[bold]{result.error.notebook}, {result.error.place}:[/]")
             source = "\n".join(f"    {line}" for line in result.error.source.splitlines())
             out.print(source, markup=False, highlight=False, soft_wrap=True)
-    colour = {0: "green", 3: "yellow"}.get(summary.exit_code, "red")
+    colour = MEANINGS[summary.status].colour
     out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
     if summary.outcome is not None and summary.status != "failed":
-        for said in (summary.outcome["decision"]["reason"], *summary.outcome["decision"]["notes"]):
+        for said in (summary.outcome.decision.reason, *summary.outcome.decision.notes):
             out.print(escape(said), soft_wrap=True, highlight=False)
     out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
     if summary.run_page and summary.outcome is not None:

@@ -4,10 +4,11 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from kit_common.sanitize import printable, shortened
 from workshop.core import databricks_task
@@ -34,7 +35,7 @@ MIME_TYPE = "application/vnd.workshop.handover+json"
 class HandedOver(BaseModel):
     """The result of a notebook, as it travels to the run."""
 
-    outcome: dict[str, Any] | None
+    outcome: Outcome | None
     """The decision of 1_3 and what was done about it."""
     said: dict[str, str]
     """What else the notebook says of its work, as in `{"candidate": "3"}`."""
@@ -64,7 +65,7 @@ def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, *
     if not in_a_job and not current_settings().run_id:
         return
     handed_over = HandedOver(
-        outcome=json.loads(json.dumps(outcome.as_dict())) if outcome is not None else None,
+        outcome=outcome,
         said={name: str(value) for name, value in said.items()},
         data_version=data_version(),
         parameters=last_read(),
@@ -95,10 +96,11 @@ def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOve
         read = _each_text(read, harmless)
         got = HandedOver.model_validate_json(json.dumps({**read, "picture": picture}), strict=True)
         if got.outcome is not None:
-            _check_outcome(got.outcome)
-            got.outcome["sentence"] = shortened(got.outcome["sentence"], _LONGEST_SENTENCE)
+            _require_complete(got.outcome)
+            short = replace(got.outcome, sentence=shortened(got.outcome.sentence, _LONGEST_SENTENCE))
+            got = got.model_copy(update={"outcome": short})
         if got.picture and not base64.b64decode(got.picture, validate=True).startswith(_PNG):
-            raise ValueError("its picture is none")
+            raise ValueError("the picture is not a PNG")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WorkshopError(
             "what it ended with is not what the workshop's notebooks hand over: leave the call of hand_over in its "
@@ -107,26 +109,22 @@ def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOve
     return got.model_copy(update={"said": {name: shortened(value) for name, value in got.said.items()}})
 
 
-def _check_outcome(read: dict[str, Any]) -> None:
-    """Make sure that there is all of an Outcome, each figure of the right type.
+def _require_complete(outcome: Outcome) -> None:
+    """Check the slots and the figures of an outcome that has been read.
 
     Raises:
-        ValueError: there is not.
+        ValueError: a slot is missing, the comparison is incomplete, or a figure is out of range.
     """
-    from workshop.core.promotion.gate import Decision  # noqa: PLC0415  # takes seconds
-    from workshop.core.registry.slots import Slot  # noqa: PLC0415  # MLflow does too
+    from workshop.core.registry.slots import Slot  # noqa: PLC0415  # imports MLflow, which takes seconds
 
-    whole = TypeAdapter(Outcome)
-    whole.rebuild(_types_namespace={"Decision": Decision})
-    whole.validate_json(json.dumps(read), strict=True)
-    if set(read["slots_before"]) != set(Slot) or set(read["slots_after"]) != set(Slot):
-        raise ValueError("it does not say who holds which slot")
-    decision = read["decision"]
+    if set(outcome.slots_before) != set(Slot) or set(outcome.slots_after) != set(Slot):
+        raise ValueError("the holder of a slot is missing")
+    decision = outcome.decision.as_dict()
     if decision["difference"] is not None and any(decision[name] is None for name in _COMPARED):
-        raise ValueError("it compares by halves")
+        raise ValueError("the comparison is incomplete")
     figures = [decision[name] for name in (*_COMPARED, *_FIGURES) if decision[name] is not None]
     if not all(abs(figure) < _LARGEST for figure in figures):
-        raise ValueError("its figures are none")
+        raise ValueError("a figure is out of range")
 
 
 def _each_text(read: Any, harmless: Callable[[str], str]) -> Any:

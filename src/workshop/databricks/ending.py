@@ -163,7 +163,7 @@ def _before_this_process(run: jobs.Run, executed: Executed) -> dict[str, Any]:
     """What a run says itself of the time when nobody here looked."""
     found: dict[str, Any] = {}
     if executed.outcome is not None:
-        found["slots_before"] = executed.outcome["slots_before"]
+        found["slots_before"] = executed.outcome.slots_before
     if run.start_time and run.end_time:
         found["started"] = datetime.fromtimestamp(run.start_time // 1000, UTC)
         found["seconds"] = round((run.end_time - run.start_time) / 1000, 2)

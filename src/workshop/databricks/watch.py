@@ -4,12 +4,13 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
 from kit_common.sanitize import shortened
+from workshop.core.promotion.outcome import RunStatus
 from workshop.databricks import results
 from workshop.databricks.errors import harmless
 from workshop.databricks.submission import RUN_ID, page_of, parameters_of
 from workshop.runner.obligations import Obligations
 from workshop.runner.plan import Executed, Plan, Progress
-from workshop.runner.summary import NotebookResult, RunStatus
+from workshop.runner.summary import NotebookResult
 
 _LONGEST_TEXT = 10_000
 """Characters of what the workspace says that are looked at."""

@@ -12,11 +12,12 @@ from workshop.core.data import tables
 from workshop.core.databricks_task import GIVEN_PARAMETERS
 from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import MIME_TYPE, HandedOver, data_version, received
+from workshop.core.promotion.outcome import RunStatus
 from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
 from workshop.runner.obligations import Obligations
 from workshop.runner.plan import Executed, Plan, Progress
-from workshop.runner.summary import Failure, NotebookResult, RunStatus
+from workshop.runner.summary import Failure, NotebookResult
 
 _PATHS = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 """Environment variables that name files; a relative path is that of the command's folder, and kernels have another."""

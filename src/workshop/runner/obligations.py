@@ -7,6 +7,7 @@ from kit_common.sanitize import printable
 from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver
 from workshop.core.parameters import DevopsAction, Parameters
+from workshop.core.promotion.outcome import Outcome
 from workshop.core.registry.backends import open_client
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.registry.model import RUN_ID_TAG, RUN_NAME_TAG
@@ -34,7 +35,7 @@ class Obligations:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._candidate: str | None = None
-        self.outcome: dict[str, Any] | None = None
+        self.outcome: Outcome | None = None
         """The decision that the run has made, once it has been checked."""
 
     def check(self, name: str, returned: HandedOver | None, run_id: str) -> None:
@@ -83,12 +84,12 @@ class Obligations:
             )
         self._candidate = version
 
-    def _check_decision(self, outcome: Mapping[str, Any]) -> None:
-        plan, version, status = self._plan, str(outcome["candidate_version"]), outcome["status"]
+    def _check_decision(self, outcome: Outcome) -> None:
+        plan, version, status = self._plan, outcome.candidate_version, outcome.status
         run_name = Parameters(run_name=plan.request.run_name).run_name
-        if outcome["model_name"] != plan.model_name:
+        if outcome.model_name != plan.model_name:
             raise WorkshopError(
-                f"it decided about {outcome['model_name']}, and the run is about {plan.model_name}: leave the "
+                f"it decided about {outcome.model_name}, and the run is about {plan.model_name}: leave the "
                 "parameter model_name as it was given."
             )
         if self._candidate is not None and version != self._candidate:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workshop.core.parameters import DevopsAction
+from workshop.core.promotion.outcome import Outcome, RunStatus
 from workshop.runner.notebooks import Notebook
-from workshop.runner.summary import NotebookResult, RunStatus
+from workshop.runner.summary import NotebookResult
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Executed:
     status: RunStatus
     """`done`, `failed` or `interrupted`; what a decision makes of it is said by its outcome."""
     sentence: str
-    outcome: dict[str, Any] | None
+    outcome: Outcome | None
     data_version: dict[str, int]
     run_page: str = ""
     """Where a person sees it, if it is not on this machine."""

@@ -50,7 +50,7 @@ def publish(summary: Summary, folder: Path) -> None:
 def as_markdown(summary: Summary) -> str:
     """The decision in Markdown: the sentence, the figures, the guards and how the notebooks ended."""
     lines = [f"## {_plain(summary.sentence)}", ""]
-    decision: dict[str, Any] = (summary.outcome or {}).get("decision", {})
+    decision: dict[str, Any] = summary.outcome.decision.as_dict() if summary.outcome else {}
     for said in (decision.get("reason"), *decision.get("notes", [])):
         lines += [_plain(said), ""] if said else []
     lines += _figures(decision)

@@ -61,7 +61,7 @@ def write(summary: Summary, path: Path) -> None:
     environment.filters["with_link_to"] = _with_link_to
     page = environment.get_template("report.html.j2").render(
         summary=summary,
-        decision=(summary.outcome or {}).get("decision"),
+        decision=summary.outcome.decision if summary.outcome else None,
         decision_pictures=decision_pictures(summary),
         pictures=[picture for picture in drawn if picture.notebook != EVALUATION],
         sections=sections,

@@ -7,6 +7,7 @@ from typing import Any
 
 from workshop.core.errors import UsageError, WorkshopError, explain_os_error
 from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
+from workshop.core.promotion.outcome import MEANINGS, RunStatus
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slots, open_slots
@@ -14,7 +15,7 @@ from workshop.core.settings import PREPARATION, TRAINING, Settings, current_sett
 from workshop.runner import interruption, notebooks, report
 from workshop.runner.notebooks import Notebook
 from workshop.runner.plan import Executed, Plan, Progress, Request, Target
-from workshop.runner.summary import EXIT_CODES, Summary
+from workshop.runner.summary import Summary
 
 _DECLARED = {
     PREPARATION: {"run_name"},
@@ -87,7 +88,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
         model=slots.model_name,
         status=status,
         sentence=sentence,
-        exit_code=EXIT_CODES[status],
+        exit_code=MEANINGS[status].exit_code,
         started=(executed.started or started).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 2) if executed.seconds is None else executed.seconds,
         git_commit=plan.commit,
@@ -113,11 +114,11 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
 
 def _what_came_of_it(
     executed: Executed, before: dict[str, str | None], after: dict[str, str | None]
-) -> tuple[Any, str]:
+) -> tuple[RunStatus, str]:
     """The run's status and its sentence."""
     status, sentence = executed.status, executed.sentence
     if status == "done" and executed.outcome is not None:
-        return executed.outcome["status"], executed.outcome["sentence"]
+        return executed.outcome.status, executed.outcome.sentence
     for slot in ("production", "staging"):
         if status in ("failed", "interrupted") and after[slot] != before[slot]:
             sentence = f"{sentence} Before that, version {after[slot]} took {slot.capitalize()}."

@@ -1,28 +1,12 @@
 """What a run says of itself, in `summary.json`: read by pipelines and other programs, so its fields stay."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from kit_common.files import write_whole
-
-RunStatus = Literal[
-    "promoted", "staged", "compared", "unchanged", "not better", "vetoed", "refused", "done", "failed", "interrupted"
-]
-
-EXIT_CODES: dict[RunStatus, int] = {
-    "promoted": 0,
-    "staged": 0,
-    "compared": 0,
-    "unchanged": 0,
-    "done": 0,
-    "not better": 3,
-    "vetoed": 3,
-    "refused": 1,
-    "failed": 1,
-    "interrupted": 1,
-}
+from workshop.core.promotion.outcome import Outcome, RunStatus
 
 
 class Failure(BaseModel):
@@ -77,7 +61,7 @@ class Summary(BaseModel):
     data_version: dict[str, int]
     """The version of each table."""
     notebooks: list[NotebookResult]
-    outcome: dict[str, Any] | None
+    outcome: Outcome | None
     """The decision of 1_3 and what was done about it; null where 1_3 did not get that far."""
     slots_before: dict[str, str | None]
     slots_after: dict[str, str | None]

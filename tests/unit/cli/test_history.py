@@ -12,8 +12,8 @@ from rich.console import Console
 from tests.support.models import refusal
 from workshop.cli import history
 from workshop.core.promotion.gate import Terms, decide
-from workshop.core.promotion.guards import Guard
 from workshop.core.promotion.history import Event
+from workshop.core.promotion.outcome import Guard
 
 TARGET = np.repeat([0, 1], [60, 40])
 GOOD, FAIR = (np.clip(0.5 * TARGET + np.linspace(0, reach, 100), 0, 1) for reach in (0.2, 0.9))

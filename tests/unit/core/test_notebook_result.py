@@ -25,7 +25,8 @@ def test_a_job_gets_the_outcome_as_it_would_be_read_on_a_laptop(task: Task) -> N
     made = outcome("promoted")
     hand_over(made)
     got = received(task.ended_with[0])
-    assert got.outcome == json.loads(json.dumps(made.as_dict()))
+    assert got.outcome == made
+    assert json.loads(task.ended_with[0])["outcome"] == json.loads(json.dumps(made.as_dict()))
     assert got.data_version == {}
 
 
@@ -49,7 +50,7 @@ def test_jupyter_shows_the_outcome_and_goes_on(capsys: pytest.CaptureFixture[str
 def test_a_figure_that_is_none_arrives_as_it_is(task: Task) -> None:
     hand_over(replace(outcome("promoted"), drift={"alcohol": math.nan}))
     got = received(task.ended_with[0]).outcome
-    assert got is not None and math.isnan(got["drift"]["alcohol"])
+    assert got is not None and math.isnan(got.drift["alcohol"])
 
 
 def test_a_text_that_no_file_takes_arrives_as_one_that_it_does(task: Task) -> None:
@@ -125,19 +126,19 @@ def test_no_text_of_it_does_anything_where_it_is_shown() -> None:
     made["slots_after"]["\x1b[2Jproduction"] = "##[error]2"
     got = received(text_of(made, said={"rows\x00": "\x9b3J1 \udfff"}))
     assert got.outcome is not None
-    assert got.outcome["sentence"] == "All is well. # #vso[task.complete result=Succeeded]"
-    assert got.outcome["decision"]["notes"] == ["one", "half \ufffd"]
-    assert got.outcome["slots_after"]["production"] == "# #[error]2"
+    assert got.outcome.sentence == "All is well. # #vso[task.complete result=Succeeded]"
+    assert got.outcome.decision.notes == ["one", "half \ufffd"]
+    assert got.outcome.slots_after["production"] == "# #[error]2"
     assert got.said == {"rows": "1 \ufffd"}
     got.model_dump_json().encode("utf-8")
 
 
 def test_whoever_reads_it_may_hide_more() -> None:
     got = received(text_of(outcome().as_dict(), said={"a": "hush"}), lambda text: text.replace("hush", "***"))
-    assert got == HandedOver(outcome=outcome().as_dict(), said={"a": "***"}, data_version={})
+    assert got == HandedOver(outcome=outcome(), said={"a": "***"}, data_version={})
 
 
 def test_what_is_said_is_short() -> None:
     got = received(text_of(outcome("promoted", "s" * 5000).as_dict(), said={"a": "v" * 5000}))
     assert got.outcome is not None
-    assert (len(got.outcome["sentence"]), len(got.said["a"])) == (1002, 302)
+    assert (len(got.outcome.sentence), len(got.said["a"])) == (1002, 302)

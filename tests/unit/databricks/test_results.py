@@ -142,14 +142,14 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tasks]:
 
 
 SAID = HandedOver(outcome=None, said={"candidate": "3"}, data_version={"production": 0})
-DECIDED = SAID.model_copy(update={"outcome": outcome().as_dict()})
+DECIDED = SAID.model_copy(update={"outcome": outcome()})
 
 
 def test_what_a_notebook_hands_over_is_its_result(tasks: Tasks) -> None:
     assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
     decided = tasks.result(DECIDES, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json())
     assert (decided.notebook.status, decided.state) == ("succeeded", "SUCCESS")
-    assert decided.handed_over is not None and decided.handed_over.outcome == outcome().as_dict()
+    assert decided.handed_over is not None and decided.handed_over.outcome == outcome()
     assert (tasks.folder / DECISION_PICTURE).read_bytes() == base64.b64decode(PIXEL)
 
 

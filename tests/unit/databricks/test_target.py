@@ -156,7 +156,7 @@ def every_task_succeeds(workspace: Workspace, status: Status, monkeypatch: pytes
     version = SimpleNamespace(tags={"workshop.run_id": ANY})
     client = SimpleNamespace(get_model_version=lambda name, number: version)
     monkeypatch.setattr(obligations, "open_client", lambda: client)
-    decided = outcome(status, f"So it is: {status}.").as_dict()
+    decided = outcome(status, f"So it is: {status}.")
     given = {"run_name": "no_name", "devops_action": "Deployment", "compare_only": False}
     said = HandedOver(outcome=None, said={"prepared": "x@0"}, data_version={"production": 0}, parameters=given)
     workspace.outcomes.update({FIRST: "SUCCESS", SECOND: "SUCCESS", THIRD: "SUCCESS"})

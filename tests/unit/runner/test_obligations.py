@@ -43,7 +43,7 @@ def of(
 
 
 def returned(decided: Status | None = None, version: str = "3", said: dict[str, str] | None = None) -> HandedOver:
-    made = replace(outcome(decided), candidate_version=version).as_dict() if decided else None
+    made = replace(outcome(decided), candidate_version=version) if decided else None
     return HandedOver(outcome=made, said=said or {}, data_version={}, parameters={**GIVEN, "seed": 42})
 
 
@@ -102,7 +102,7 @@ def test_a_decision_of_a_run_that_does_not_train_is_about_a_candidate_of_its_run
 def test_a_decision_is_about_the_model_of_this_run() -> None:
     decided = returned("promoted")
     assert decided.outcome is not None
-    decided.outcome["model_name"] = "cheese_quality"
+    decided = decided.model_copy(update={"outcome": replace(decided.outcome, model_name="cheese_quality")})
     with refusal("cheese_quality", "wine_quality"):
         of().check(EVALUATION, decided, "this")
 

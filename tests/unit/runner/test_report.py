@@ -11,11 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.unit.runner.test_summary import FIELDS
-from workshop.core.promotion.gate import Decision, Looks
-from workshop.core.promotion.guards import Guard
-from workshop.core.promotion.outcome import Outcome
+from workshop.core.promotion.outcome import Decision, Guard, Looks, Outcome, RunStatus
 from workshop.runner import report
-from workshop.runner.summary import Failure, NotebookResult, RunStatus, Summary
+from workshop.runner.summary import Failure, NotebookResult, Summary
 
 ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 HOLDERS: dict[str, str | None] = {"production": "1", "staging": None, "previous": None}

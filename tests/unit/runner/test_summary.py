@@ -1,7 +1,8 @@
 import json
 from pathlib import Path
 
-from workshop.runner.summary import EXIT_CODES, Failure, NotebookResult, Summary
+from workshop.core.promotion.outcome import MEANINGS
+from workshop.runner.summary import Failure, NotebookResult, Summary
 
 FIELDS = {
     "run_id": "20261124T120000Z-dev-ana",
@@ -64,7 +65,7 @@ def test_nothing_but_the_summary_is_left_beside_it(tmp_path: Path) -> None:
 
 
 def test_exit_codes_are_the_contract() -> None:
-    assert EXIT_CODES == {
+    assert {status: meaning.exit_code for status, meaning in MEANINGS.items()} == {
         "promoted": 0,
         "staged": 0,
         "compared": 0,

@@ -17,10 +17,9 @@ from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import DevopsAction, Parameters, require_as_given
 from workshop.core.promotion import drift, gate, guards, reproduction, slices
-from workshop.core.promotion.gate import Decision, Judgement, Terms
-from workshop.core.promotion.guards import Guard
-from workshop.core.promotion.history import Event, History, Kind
-from workshop.core.promotion.outcome import Outcome, Status
+from workshop.core.promotion.gate import Judgement, Terms
+from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.outcome import MEANINGS, Guard, Outcome, Status, sentence_for, status_for
 from workshop.core.promotion.plots import illustrate
 from workshop.core.promotion.swap import Trial, Turn, describe, swap, turn
 from workshop.core.registry.model import LoadedModel, find_candidate, load_version, require_probabilities
@@ -29,11 +28,6 @@ from workshop.core.registry.slots import Slot, Slots, open_slots
 _MOST_COMPARISONS = 5
 _DECISIVE = ("run_name", "model_name", "devops_action", "compare_only")
 """The parameters that choose candidate, rows and slot: no slot moves unless they are the run's."""
-_UNFIT: dict[gate.Verdict, tuple[Kind, Status]] = {
-    "not better": ("rejection", "not better"),
-    "vetoed": ("rejection", "vetoed"),
-    "refused": ("refusal", "refused"),
-}
 
 
 @dataclass(frozen=True)
@@ -147,7 +141,7 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
         illustrate(mine.history, event, judgement)
     return Outcome(
         status=status,
-        sentence=_sentence(status, contest, judgement),
+        sentence=sentence_for(status, contest.candidate, judgement.champion_version, contest.slot, judgement.decision),
         model_name=contest.slots.model_name,
         candidate_version=contest.candidate,
         champion_version=judgement.champion_version,
@@ -220,30 +214,29 @@ def _carry_out(contest: Contest, judgement: Judgement, mine: Turn) -> tuple[Stat
     version, decision = contest.candidate, judgement.decision
     if version in (judgement.champion_version, contest.slots.holder(contest.slot)):
         return "unchanged", None
-    if contest.compare_only and decision.passed:
-        event = mine.history.append(_event("comparison", contest, judgement))
-        describe(contest.slots, version, event, "compared")
-        return "compared", event
-    if contest.slot is Slot.PRODUCTION and judgement.candidate is not None and decision.passed:
-        trial = Trial(contest.rows.frame, judgement.candidate)
-        return "promoted", swap(mine, _event("promotion", contest, judgement), trial)
-    if decision.passed:
-        return "staged", _stage(contest, judgement, mine)
-    kind, status = _UNFIT[decision.verdict]
-    event = mine.history.append(_event(kind, contest, judgement))
+    status = status_for(decision.verdict, contest.slot, compare_only=contest.compare_only)
+    event = _event(status, contest, judgement)
+    if status == "promoted":
+        return status, swap(mine, event, Trial(contest.rows.frame, np.asarray(judgement.candidate)))
+    if status == "staged":
+        return status, _stage(contest, event, mine)
+    event = mine.history.append(event)
     describe(contest.slots, version, event, status)
     return status, event
 
 
-def _stage(contest: Contest, judgement: Judgement, mine: Turn) -> Event:
-    event = mine.history.append(replace(_event("staging", contest, judgement), state="intended"))
+def _stage(contest: Contest, event: Event, mine: Turn) -> Event:
+    event = mine.history.append(replace(event, state="intended"))
     mine.lease.renew()
     contest.slots.assign(Slot.STAGING, contest.candidate)
     describe(contest.slots, contest.candidate, event, "staged")
     return mine.history.conclude(event, "done")
 
 
-def _event(kind: Kind, contest: Contest, judgement: Judgement) -> Event:
+def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
+    kind = MEANINGS[status].event
+    if kind is None:
+        raise ValueError(f"the status {status} has no event")
     return Event(
         kind=kind,
         version=contest.candidate,
@@ -257,32 +250,5 @@ def _event(kind: Kind, contest: Contest, judgement: Judgement) -> Event:
     )
 
 
-def _sentence(status: Status, contest: Contest, judgement: Judgement) -> str:
-    candidate, champion = contest.candidate, judgement.champion_version
-    held = Slot.PRODUCTION if candidate == champion else contest.slot
-    kept = "Production is untouched."
-    promoted = (
-        f"promoted to Production; version {champion} is archived."
-        if champion is not None
-        else "promoted: it is the first to hold Production."
-    )
-    would = f"is better than version {champion}" if champion is not None else "passes, and nothing holds Production yet"
-    said: dict[Status, str] = {
-        "promoted": f"is {promoted}",
-        "staged": f"holds Staging; {kept}",
-        "compared": f"{would}, but this run only compares; {kept}",
-        "unchanged": f"holds {held.value.capitalize()} already; nothing was changed.",
-        "not better": f"is not better than version {champion}; {kept}",
-        "vetoed": f"is better than version {champion} overall, but {_named(judgement.decision)}; {kept}",
-        "refused": f"is refused, since {_named(judgement.decision)}; {kept}",
-    }
-    return f"Version {candidate} {said[status]}"
-
-
 def _called(version: str | None) -> str:
     return f"version {version}" if version else "nobody"
-
-
-def _named(decision: Decision) -> str:
-    """The guards that failed, by name."""
-    return ", ".join(f"the guard «{guard.name}» says no" for guard in decision.vetoes)

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from workshop.core.promotion import auc, guards
 from workshop.core.promotion.auc import Comparison, PairedScores
-from workshop.core.promotion.guards import Guard
-
-Verdict = Literal["better", "not better", "baseline", "vetoed", "refused"]
-"""`vetoed`: better overall, but a guard failed. `refused`: callers would break, or nothing can be judged."""
+from workshop.core.promotion.outcome import Decision, Guard, Looks, Verdict
 
 
 @dataclass(frozen=True)
@@ -28,59 +25,6 @@ class Terms:
     """How much AUC a slice may lose."""
     correct_for_looks: bool = False
     """Whether the confidence grows with each comparison on the same production wines."""
-
-
-@dataclass(frozen=True)
-class Looks:
-    """What comparing again and again on the same rows does to the error rate."""
-
-    number: int
-    """Which look at these rows this is, from 1."""
-    false_promotion_chance: float
-    """At most how likely it is, by now, that one of this many looks at candidates that are no better promoted one."""
-    corrected_confidence: float
-    """The confidence with which all looks together, however many follow, err no more often than one was to."""
-    corrected_lower_bound: float | None = None
-    corrected: bool = False
-    """Whether the verdict has used it."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the gate says, with every figure that it rests on."""
-
-    verdict: Verdict
-    reason: str
-    rows: int
-    positives: int
-    confidence: float
-    """The one that the bounds below have."""
-    min_improvement: float
-    guards: list[Guard]
-    looks: Looks
-    auc_candidate: float | None = None
-    auc_champion: float | None = None
-    difference: float | None = None
-    standard_error: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    p_value: float | None = None
-    notes: list[str] = field(default_factory=list)
-    """What a reader should know and the verdict does not depend on."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the candidate may take the slot."""
-        return self.verdict in ("better", "baseline")
-
-    @property
-    def vetoes(self) -> list[Guard]:
-        """The guards that failed."""
-        return [guard for guard in self.guards if not guard.passed]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The decision as JSON types."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

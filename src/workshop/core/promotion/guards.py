@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,28 +11,14 @@ from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion.auc import FEWEST_OF_A_KIND, Comparison, PairedScores, compare_auc, kinds, percent
+from workshop.core.promotion.outcome import Guard
 from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
-
-Protects = Literal["callers", "verdict"]
-"""What a guard is for: that whoever calls the model is still answered, or that the verdict means what it says."""
 
 POWER = 0.8
 """How likely a difference of the sought size must be to be found; the convention, as in Cohen 1988."""
 FEWEST_FOR_A_VERDICT = 30
 """Rows of either kind below which DeLong's normal approximation is not to be trusted."""
 _FEWEST_IN_A_SLICE = 10
-
-
-@dataclass(frozen=True)
-class Guard:
-    """One check of a candidate."""
-
-    name: str
-    passed: bool
-    finding: str
-    """What was found, in one sentence."""
-    protects: Protects
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def fits_schema(snapshot: Snapshot) -> Guard:

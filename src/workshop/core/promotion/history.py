@@ -18,12 +18,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.entities.run_tag import RunTag
 
+from workshop.core.promotion.outcome import Kind
 from workshop.core.provenance import git_commit, who
 from workshop.core.registry.mlflow_store import ensure_experiment, experiment_name, explained
 from workshop.core.settings import current_settings
 
-Kind = Literal["promotion", "staging", "comparison", "rejection", "refusal", "rollback", "override"]
-"""`comparison`: the candidate would have taken the slot, had the run not been one that only compares."""
 State = Literal["intended", "done", "dropped", "returned"]
 """`dropped`: a crash came before the swap. `returned`: the new holder did not answer, and the slot went back."""
 

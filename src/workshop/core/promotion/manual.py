@@ -7,8 +7,8 @@ from typing import Literal
 
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import guards
-from workshop.core.promotion.guards import Guard
 from workshop.core.promotion.history import Event
+from workshop.core.promotion.outcome import Guard
 from workshop.core.promotion.swap import STATUS_TAG, Trial, Turn, swap, trial_of, turn
 from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
 from workshop.core.registry.slots import Slot, Slots

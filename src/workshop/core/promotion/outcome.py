@@ -1,18 +1,134 @@
-"""The outcome of a comparison: the decision, and what was done about it."""
+"""The outcome of a comparison: guards, decision, what was done about it, and one table of what each status means.
+
+Only plain data: whatever prints or passes on an outcome imports this module, and it must import in milliseconds.
+"""
 
 import html
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from workshop.core.promotion.gate import Decision
+from pydantic.dataclasses import dataclass as validated_dataclass
 
+Protects = Literal["callers", "verdict"]
+"""What a guard protects: the programs that call the model, or the meaning of the verdict."""
+Verdict = Literal["better", "not better", "baseline", "vetoed", "refused"]
+"""`vetoed`: better overall, but a guard failed. `refused`: callers would break, or the rows allow no verdict."""
+Kind = Literal["promotion", "staging", "comparison", "rejection", "refusal", "rollback", "override"]
+"""The kinds of event in the history. `comparison`: only `compare_only` kept the candidate from the slot."""
 Status = Literal["promoted", "staged", "compared", "not better", "vetoed", "refused", "unchanged"]
+"""What was done about the candidate; the version is tagged with it."""
+RunStatus = Literal[Status, "done", "failed", "interrupted"]
+"""How a run ended: with an outcome's status; `done` is a run without a comparison."""
+Colour = Literal["green", "yellow", "red"]
+
+HEX: dict[Colour, str] = {"green": "#1b6e3c", "yellow": "#8a1c4a", "red": "#a3262a"}
+"""The colours of a page, by those of a terminal; on white paper yellow is unreadable."""
+
+
+class Meaning(NamedTuple):
+    """A row of the table of statuses."""
+
+    verdicts: tuple[Verdict, ...]
+    """The verdicts that lead to the status."""
+    event: Kind | None
+    """The event in the history; None where nothing is recorded."""
+    exit_code: int
+    colour: Colour
+
+
+MEANINGS: dict[RunStatus, Meaning] = {
+    "promoted": Meaning(("better", "baseline"), "promotion", 0, "green"),
+    "staged": Meaning(("better", "baseline"), "staging", 0, "green"),
+    "compared": Meaning(("better", "baseline"), "comparison", 0, "green"),
+    "unchanged": Meaning(("better", "not better", "baseline", "vetoed", "refused"), None, 0, "green"),
+    "not better": Meaning(("not better",), "rejection", 3, "yellow"),
+    "vetoed": Meaning(("vetoed",), "rejection", 3, "yellow"),
+    "refused": Meaning(("refused",), "refusal", 1, "red"),
+    "done": Meaning((), None, 0, "green"),
+    "failed": Meaning((), None, 1, "red"),
+    "interrupted": Meaning((), None, 1, "red"),
+}
+"""Every status of a run: the verdicts before it, its event, its exit code and its colour.
+
+The tag `workshop.status` of a candidate is the status itself.
+"""
+TAG_IN_PRODUCTION: dict[Kind, str] = {
+    "promotion": "promoted",
+    "override": "promoted",
+    "rollback": "rolled back to",
+}
+"""The tag of a version that an event has given Production to."""
 
 
 @dataclass(frozen=True)
+class Guard:
+    """One check of a candidate."""
+
+    name: str
+    passed: bool
+    finding: str
+    """The result in one sentence."""
+    protects: Protects
+    figures: Mapping[str, int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The effect of repeated comparisons on the same rows on the error rate."""
+
+    number: int
+    """The number of this look at these rows, from 1."""
+    false_promotion_chance: float
+    """Upper bound on the probability that any look so far promoted a candidate that was no better."""
+    corrected_confidence: float
+    """The confidence with which all looks together, however many follow, have the error rate of a single one."""
+    corrected_lower_bound: float | None = None
+    corrected: bool = False
+    """Whether the verdict uses the corrected confidence."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict of the gate, with every figure that it rests on."""
+
+    verdict: Verdict
+    reason: str
+    rows: int
+    positives: int
+    confidence: float
+    """The confidence of the bounds below."""
+    min_improvement: float
+    guards: list[Guard]
+    looks: Looks
+    auc_candidate: float | None = None
+    auc_champion: float | None = None
+    difference: float | None = None
+    standard_error: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    p_value: float | None = None
+    notes: list[str] = field(default_factory=list)
+    """Remarks for the reader that the verdict does not depend on."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate may take the slot."""
+        return self.verdict in ("better", "baseline")
+
+    @property
+    def vetoes(self) -> list[Guard]:
+        """The guards that failed."""
+        return [guard for guard in self.guards if not guard.passed]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the decision as JSON types."""
+        return asdict(self)
+
+
+@validated_dataclass(frozen=True)
 class Outcome:
-    """What came of it."""
+    """A decision about a candidate, and what was done about it."""
 
     status: Status
     sentence: str
@@ -22,21 +138,63 @@ class Outcome:
     rows: str
     slots_before: dict[str, str | None]
     slots_after: dict[str, str | None]
-    decision: "Decision"
+    decision: Decision
     drift: dict[str, float] = field(default_factory=dict)
     """The population stability index of each feature."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The outcome as JSON types."""
+        """Return the outcome as JSON types."""
         return asdict(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """Return what a notebook shows."""
-        colour = {"not better": "#8a1c4a", "vetoed": "#8a1c4a", "refused": "#a3262a"}.get(self.status, "#1b6e3c")
+        """Return the forms in which a notebook shows the outcome."""
+        colour = HEX[MEANINGS[self.status].colour]
+        lines = [self.decision.reason, *self.decision.notes]
         text = f"<strong style='color:{colour}'>{html.escape(self.sentence)}</strong><br>"
-        said = [self.decision.reason, *self.decision.notes]
-        text += "<br>".join(html.escape(each) for each in said)
+        text += "<br>".join(html.escape(line) for line in lines)
         return {
             "text/html": f"<p>{text}</p>",
-            "text/plain": "\n".join([self.sentence, *said]),
+            "text/plain": "\n".join([self.sentence, *lines]),
         }
+
+
+def status_for(verdict: Verdict, slot: str, *, compare_only: bool) -> Status:
+    """Return the status of a candidate that does not hold the slot yet."""
+    match verdict:
+        case "not better" | "vetoed" | "refused":
+            return verdict
+        case _ if compare_only:
+            return "compared"
+        case _:
+            return "promoted" if slot == "production" else "staged"
+
+
+def sentence_for(status: Status, candidate: str, champion: str | None, slot: str, decision: Decision) -> str:
+    """Return the sentence of an outcome.
+
+    Args:
+        status: of the outcome.
+        candidate: its version.
+        champion: the version in Production, if any.
+        slot: the slot that the comparison was about.
+        decision: of the gate.
+    """
+    held = "production" if candidate == champion else slot
+    kept = "Production is untouched."
+    promoted = (
+        f"promoted to Production; version {champion} is archived."
+        if champion is not None
+        else "promoted: it is the first to hold Production."
+    )
+    would = f"is better than version {champion}" if champion is not None else "passes, and nothing holds Production yet"
+    vetoes = ", ".join(f"the guard «{guard.name}» failed" for guard in decision.vetoes)
+    sentences: dict[Status, str] = {
+        "promoted": f"is {promoted}",
+        "staged": f"holds Staging; {kept}",
+        "compared": f"{would}, but this run only compares; {kept}",
+        "unchanged": f"holds {held.capitalize()} already; nothing was changed.",
+        "not better": f"is not better than version {champion}; {kept}",
+        "vetoed": f"is better than version {champion} overall, but {vetoes}; {kept}",
+        "refused": f"is refused, since {vetoes}; {kept}",
+    }
+    return f"Version {candidate} {sentences[status]}"

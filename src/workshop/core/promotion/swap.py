@@ -16,15 +16,14 @@ from filelock import Timeout
 from workshop.core.data.tables import production_table
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import lease
-from workshop.core.promotion.history import Event, History, Kind
+from workshop.core.promotion.history import Event, History
 from workshop.core.promotion.lease import Lease
+from workshop.core.promotion.outcome import TAG_IN_PRODUCTION
 from workshop.core.registry.model import LoadedModel, load_as_a_consumer, load_version
 from workshop.core.registry.slots import Slot, Slots
 
 STATUS_TAG = "workshop.status"
 DECISION_TAG = "workshop.decision"
-IN_PRODUCTION: dict[Kind, str] = {"promotion": "promoted", "override": "promoted", "rollback": "rolled back to"}
-"""What a version that took Production is tagged with."""
 _SAMPLE_ROWS = 100
 _log = logging.getLogger("workshop")
 
@@ -155,7 +154,7 @@ def _finish(mine: Turn, event: Event) -> Event:
     # With a lease that it has outlived, another machine may have promoted a version that ours has then replaced.
     for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {event.version, *slots.archived()}:
         slots.archive(overtaken)
-    describe(slots, event.version, event, IN_PRODUCTION[event.kind])
+    describe(slots, event.version, event, TAG_IN_PRODUCTION[event.kind])
     return mine.history.conclude(event, "done")
 
 

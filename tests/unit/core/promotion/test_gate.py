@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.core.promotion.test_auc import KG, POPIND, PROTEIN, scored_rows
 from workshop.core.promotion.auc import compare_auc
-from workshop.core.promotion.gate import Decision, Looks, Terms, decide
-from workshop.core.promotion.guards import Guard
+from workshop.core.promotion.gate import Terms, decide
+from workshop.core.promotion.outcome import Decision, Guard, Looks
 
 HOLDS = Guard("loads", True, "Version 2 was loaded by its URI.", "callers")
 FAILS = Guard("same inputs as Production", False, "Version 2 takes another column.", "callers", {"columns": 3})

@@ -16,7 +16,7 @@ from workshop.core.data.delta_table import Snapshot
 from workshop.core.data.schemas import FEATURES
 from workshop.core.promotion import guards
 from workshop.core.promotion.auc import Comparison, PairedScores, compare_auc
-from workshop.core.promotion.guards import Guard
+from workshop.core.promotion.outcome import Guard
 from workshop.core.registry.model import LoadedModel
 
 

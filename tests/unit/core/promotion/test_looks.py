@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.unit.core.promotion.test_gate import BETTER, FAILS, FEW_ROWS_DO
 from workshop.core.promotion.auc import compare_auc
-from workshop.core.promotion.gate import Looks, Terms, decide
+from workshop.core.promotion.gate import Terms, decide
+from workshop.core.promotion.outcome import Looks
 
 CORRECTED = replace(FEW_ROWS_DO, correct_for_looks=True)
 confidences = st.floats(0.51, 0.999)

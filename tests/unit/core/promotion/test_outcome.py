@@ -5,9 +5,7 @@ from typing import Any, get_args
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from workshop.core.promotion.gate import Decision, Looks
-from workshop.core.promotion.guards import Guard
-from workshop.core.promotion.outcome import Outcome, Status
+from workshop.core.promotion.outcome import Decision, Guard, Looks, Outcome, Status
 
 DECISION = Decision(
     verdict="better",
