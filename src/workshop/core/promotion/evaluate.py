@@ -16,7 +16,7 @@ from workshop.core.data.delta_table import Snapshot
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import DevopsAction, Parameters, require_as_given
-from workshop.core.promotion import drift, gate, guards, reproduction, slices
+from workshop.core.promotion import drift, gate, guards, slices
 from workshop.core.promotion.gate import Judgement, Terms
 from workshop.core.promotion.history import Event, History
 from workshop.core.promotion.outcome import MEANINGS, Guard, Outcome, Status, sentence_for, status_for
@@ -95,7 +95,7 @@ def judge(contest: Contest) -> Judgement:
     wines, decision = contest.rows.frame, judgement.decision
     notes = [*decision.notes]
     if contest.slot is Slot.PRODUCTION:
-        notes += reproduction.notes(contest.slots, contest.candidate, champion_version, wines, judgement.candidate)
+        notes += _notes_on_staged(contest, champion_version, judgement.candidate)
     drifted = {}
     if contest.trained_on is not None:
         drifted = drift.population_stability(contest.trained_on, wines, FEATURES)
@@ -180,6 +180,36 @@ def _try(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) ->
         return [loadable, fitting], None
     proper, answers = guards.answers_properly(candidate, wines)
     return [loadable, fitting, proper], answers
+
+
+def _notes_on_staged(contest: Contest, champion_version: str | None, answers: np.ndarray) -> list[str]:
+    """Return a note on whether the candidate reproduces the version in Staging; empty if Staging holds no other one.
+
+    Args:
+        contest: its rows are those that `answers` belong to.
+        champion_version: the version in Production, if any.
+        answers: the candidate's probabilities, shape `(rows,)`.
+    """
+    slots, wines = contest.slots, contest.rows.frame
+    staged = slots.holder(Slot.STAGING)
+    if staged is None or staged in (contest.candidate, champion_version):
+        return []
+    try:
+        staged_answers = load_version(slots.client, slots.model_name, staged).probabilities(wines)
+        require_probabilities(staged_answers, len(wines), f"model in Staging, version {staged},")
+    except WorkshopError as error:
+        return [f"The candidate can't be compared with version {staged}, which an Integration run has staged: {error}"]
+    different = int((staged_answers != answers).sum())
+    if not different:
+        return [
+            f"It reproduces version {staged}, which an Integration run has staged: the same answers to all "
+            f"{len(wines):,} wines."
+        ]
+    return [
+        f"It is another model than version {staged}, which an Integration run has staged: {different:,} of "
+        f"{len(wines):,} answers differ, by up to {np.abs(staged_answers - answers).max():.3f}. This candidate has not "
+        "passed Integration."
+    ]
 
 
 def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judgement:

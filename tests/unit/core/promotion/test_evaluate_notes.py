@@ -48,7 +48,7 @@ def test_the_same_wines_written_again_are_no_new_wines(champion: Slots) -> None:
 def test_a_staged_model_of_another_making_stops_nobody(champion: Slots) -> None:
     champion.assign(Slot.STAGING, register_odd("two columns"))
     (note,) = run(BETTER).decision.notes
-    assert note.startswith("Whether it reproduces version 5, which CI has staged, can't be said")
+    assert note.startswith("The candidate can't be compared with version 5, which an Integration run has staged: ")
 
 
 def test_a_third_look_says_what_it_does_to_the_error_rate_and_can_be_corrected_for(champion: Slots) -> None:
@@ -67,9 +67,11 @@ def test_deployment_says_whether_it_judges_the_model_that_integration_has_passed
     run(FIRST, "Integration")
     same = run(AGAIN)
     assert same.status == "promoted"
-    assert same.decision.notes == ["It reproduces version 1, which CI has staged: the same answers to all 1,064 wines."]
+    assert same.decision.notes == [
+        "It reproduces version 1, which an Integration run has staged: the same answers to all 1,064 wines."
+    ]
     (other,) = run(BETTER).decision.notes
-    assert other.startswith("It is another model than version 1, which CI has passed and staged: ")
+    assert other.startswith("It is another model than version 1, which an Integration run has staged: ")
     slots.client.delete_model_version(MODEL, "1")
     assert run(RIVAL).decision.notes[1:] == []
 
