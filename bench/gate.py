@@ -14,16 +14,14 @@ from sklearn.ensemble import RandomForestClassifier
 from bench.measure import Result, Row, Spread, Target, Tell
 from workshop.core.data import datasets
 from workshop.core.data.schemas import FEATURES, TARGET
-from workshop.core.parameters import Parameters
+from workshop.core.parameters import Terms
 from workshop.core.promotion import gate, slices
-from workshop.core.promotion.gate import Terms
 
 RESPLITS = 300
 EQUAL_TREES = 60
 FEW_TREES, MANY_TREES = 10, 500
 MOST_FALSE, LEAST_TRUE = 0.05, 0.95
-DEFAULTS = Parameters()
-TERMS = Terms(confidence=DEFAULTS.confidence, min_improvement=DEFAULTS.min_improvement)
+TERMS = Terms()
 
 
 @dataclass(frozen=True)

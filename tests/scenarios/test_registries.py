@@ -31,10 +31,10 @@ from workshop.core.data import datasets
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
-from workshop.core.parameters import Parameters
+from workshop.core.parameters import Parameters, Terms
 from workshop.core.promotion import evaluate, manual
 from workshop.core.promotion.evaluate import act, judge
-from workshop.core.promotion.gate import Judgement, Terms
+from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import History
 from workshop.core.promotion.replay import replay
 from workshop.core.registry import mlflow_store

@@ -12,9 +12,10 @@ import sqlalchemy.orm
 
 from tests.support.faulty_registry import Fragile
 from workshop.core.data.delta_table import Snapshot
+from workshop.core.parameters import Terms
 from workshop.core.promotion import evaluate
 from workshop.core.promotion.evaluate import Contest, act, judge
-from workshop.core.promotion.gate import Judgement, Terms
+from workshop.core.promotion.gate import Judgement
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, Slots, open_slots
 

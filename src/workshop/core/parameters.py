@@ -31,11 +31,22 @@ _read_last: dict[str, "Parameters"] = {}
 
 
 class DevopsAction(StrEnum):
-    """What a run is for, and so which rows the models are compared on and which slot the winner takes."""
+    """The purpose of a run: it determines the wines to compare on and the slot that a better candidate takes."""
 
     INTEGRATION = "Integration"
     DEPLOYMENT = "Deployment"
     UNKNOWN = "unknown"
+    """A person in Jupyter; treated as Integration."""
+
+    @property
+    def slot(self) -> Literal["production", "staging"]:
+        """The slot that a better candidate takes."""
+        return "production" if self is DevopsAction.DEPLOYMENT else "staging"
+
+    @property
+    def compares_on(self) -> Literal["production", "test"]:
+        """The wines to compare on: the production table, or the test part of the run's prepared wines."""
+        return "production" if self is DevopsAction.DEPLOYMENT else "test"
 
     @classmethod
     def _missing_(cls, value: object) -> "DevopsAction":
@@ -83,8 +94,25 @@ def _shown(value: Any) -> str:
 RunName = Annotated[str, AfterValidator(safe_run_name)]
 
 
-class Parameters(BaseModel):
-    """The parameters that the notebooks share, with their limits; a notebook's own extra ones are kept as well."""
+class Terms(BaseModel):
+    """The terms of the gate, with their limits and defaults."""
+
+    model_config = ConfigDict(frozen=True)
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.975
+    """The one-sided confidence of the verdict that the candidate is better."""
+    min_improvement: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """The AUC difference that the lower confidence bound must exceed."""
+    detectable_improvement: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.05
+    """Smallest improvement beyond `min_improvement` that the test must detect with 80 % power."""
+    slice_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
+    """The AUC that the candidate may lose on a slice, for example on red wines."""
+    correct_for_looks: bool = False
+    """Whether each further comparison on the same production wines needs more confidence."""
+
+
+class Parameters(Terms):
+    """The parameters that the notebooks share, with their limits; extra ones of a single notebook are kept."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -93,17 +121,7 @@ class Parameters(BaseModel):
     model_name: Annotated[str, AfterValidator(_model_name)] = "wine_quality"
     """The registered model."""
     devops_action: Annotated[DevopsAction, BeforeValidator(DevopsAction)] = DevopsAction.UNKNOWN
-    """Integration, Deployment, or unknown: a person in Jupyter, treated as Integration."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.975
-    """How sure the gate must be that the candidate is better, one-sided."""
-    min_improvement: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    """By how much AUC, at least, the candidate must be better."""
-    detectable_improvement: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.05
-    """By how much beyond that a candidate is better that the rows must suffice to recognize."""
-    slice_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
-    """How much AUC the candidate may lose on a slice, red wines for one."""
-    correct_for_looks: bool = False
-    """Whether the gate asks for more confidence with each comparison on the same production wines."""
+    """Integration, Deployment or unknown; see `DevopsAction`."""
     compare_only: bool = False
     """Whether the run only compares and reports, and leaves every slot as it is."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
@@ -113,7 +131,12 @@ class Parameters(BaseModel):
     input_table: Annotated[str, AfterValidator(_table_name)] = "production"
     """The table whose wines are scored."""
     slot: Literal["", "production", "staging"] = ""
-    """The slot to score with; empty for Production, or Staging as long as nothing has been promoted."""
+    """The slot to score with; empty for Production, or for Staging until the first promotion."""
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the gate among the parameters."""
+        return Terms(**self.model_dump(include=set(Terms.model_fields)))
 
 
 def read_parameters(**cell_values: Any) -> Parameters:

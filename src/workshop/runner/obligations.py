@@ -6,8 +6,8 @@ from typing import Any
 from kit_common.sanitize import printable
 from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver
-from workshop.core.parameters import DevopsAction, Parameters
-from workshop.core.promotion.outcome import Outcome
+from workshop.core.parameters import Parameters
+from workshop.core.promotion.outcome import Outcome, status_for
 from workshop.core.registry.backends import open_client
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.registry.model import RUN_ID_TAG, RUN_NAME_TAG
@@ -102,8 +102,8 @@ class Obligations:
                 f"it decided about version {version}, which is no candidate of the run name {run_name}: judge what "
                 "open_contest finds."
             )
-        allowed = {"promoted" if plan.request.action is DevopsAction.DEPLOYMENT else "staged"}
-        if status in {"promoted", "staged"} - (set() if plan.request.compare_only else allowed):
+        allowed = status_for("better", plan.request.action.slot, compare_only=plan.request.compare_only)
+        if status in {"promoted", "staged"} - {allowed}:
             asked = "only to compare" if plan.request.compare_only else f"for {plan.request.action.value}"
             raise WorkshopError(
                 f"version {version} is {status}, and the run was {asked}: look at `workshop history`, give the slot "

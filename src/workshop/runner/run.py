@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.core.errors import UsageError, WorkshopError, explain_os_error
-from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
+from workshop.core.parameters import Parameters, safe_run_name
 from workshop.core.promotion.outcome import MEANINGS, RunStatus
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
@@ -145,7 +145,7 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
         "devops_action": request.action.value,
         "compare_only": request.compare_only,  # given even where it is off: a cell may turn it on
         # CD must not quietly score with anything else, not even where nothing has been promoted.
-        **({"slot": "production"} if request.action is DevopsAction.DEPLOYMENT else {}),
+        **({"slot": request.action.slot} if request.action.slot == "production" else {}),
     }
     declared = {notebook.name: set(notebook.declared()) for notebook in chosen}
     parameters = {

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from tests.support.models import refusal
 from workshop.cli import history
-from workshop.core.promotion.gate import Terms, decide
+from workshop.core.parameters import Terms
+from workshop.core.promotion.gate import decide
 from workshop.core.promotion.history import Event
 from workshop.core.promotion.outcome import Guard
 
@@ -39,7 +40,7 @@ def decided(candidate: np.ndarray | None, champion: np.ndarray | None, *checked:
     return {
         "rows": "production@0",
         "run_name": "dev-ana",
-        "terms": vars(Terms()),
+        "terms": Terms().model_dump(),
         "decision": decision.as_dict(),
         "reason": decision.reason,
     }

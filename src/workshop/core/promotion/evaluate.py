@@ -5,7 +5,7 @@ Production is held by a model that has been loaded and has answered, and a run t
 next one cannot finish or drop.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,9 @@ from workshop.core.data import datasets, tables
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
-from workshop.core.parameters import DevopsAction, Parameters, require_as_given
+from workshop.core.parameters import Parameters, Terms, require_as_given
 from workshop.core.promotion import drift, gate, guards, slices
-from workshop.core.promotion.gate import Judgement, Terms
+from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event, History
 from workshop.core.promotion.outcome import MEANINGS, Guard, Outcome, Status, sentence_for, status_for
 from workshop.core.promotion.plots import illustrate
@@ -50,23 +50,13 @@ class Contest:
 def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     """Find this run's candidate, and choose the rows as the action says.
 
-    Deployment compares on the production table and is about Production; Integration, or a person in Jupyter, compares
-    on the test wines and is about Staging.
-
     Raises:
         WorkshopError: there is no candidate, a table is missing, or a parameter is not the one that the run gave.
     """
     require_as_given(parameters, *_DECISIVE)
-    terms = Terms(
-        confidence=parameters.confidence,
-        min_improvement=parameters.min_improvement,
-        detectable_improvement=parameters.detectable_improvement,
-        slice_tolerance=parameters.slice_tolerance,
-        correct_for_looks=parameters.correct_for_looks,
-    )
     slots = open_slots(client, parameters.model_name)
-    deployment = parameters.devops_action is DevopsAction.DEPLOYMENT
-    rows = datasets.production_wines() if deployment else datasets.test_wines(parameters.run_name)
+    action, run_name = parameters.devops_action, parameters.run_name
+    rows = datasets.production_wines() if action.compares_on == "production" else datasets.test_wines(run_name)
     candidate = str(find_candidate(client, parameters.model_name, parameters.run_name).version)
     prepared = tables.prepared_table(parameters.run_name).exists()
     trained_on = datasets.split_prepared(datasets.load_prepared(parameters.run_name).frame).train if prepared else None
@@ -74,8 +64,8 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
         slots=slots,
         candidate=candidate,
         rows=rows,
-        slot=Slot.PRODUCTION if deployment else Slot.STAGING,
-        terms=terms,
+        slot=Slot(action.slot),
+        terms=parameters.terms,
         run_name=parameters.run_name,
         compare_only=parameters.compare_only,
         trained_on=trained_on,
@@ -275,7 +265,7 @@ def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
         rows=contest.rows.label,
         rows_digest=contest.rows.digest,
         run_name=contest.run_name,
-        terms=asdict(contest.terms),
+        terms=contest.terms.model_dump(),
         decision=judgement.decision.as_dict(),
     )
 

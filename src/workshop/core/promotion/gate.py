@@ -6,25 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from workshop.core.parameters import Terms
 from workshop.core.promotion import auc, guards
 from workshop.core.promotion.auc import Comparison, PairedScores
 from workshop.core.promotion.outcome import Decision, Guard, Looks, Verdict
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the gate asks for."""
-
-    confidence: float = 0.975
-    """How sure to be that the candidate is better, one-sided; above 0.5 and below 1."""
-    min_improvement: float = 0.0
-    """The AUC difference that the lower confidence bound must exceed."""
-    detectable_improvement: float = 0.05
-    """By how much beyond that a candidate is better that the rows must suffice to recognize."""
-    slice_tolerance: float = 0.01
-    """How much AUC a slice may lose."""
-    correct_for_looks: bool = False
-    """Whether the confidence grows with each comparison on the same production wines."""
 
 
 @dataclass(frozen=True)

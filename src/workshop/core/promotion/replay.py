@@ -6,8 +6,8 @@ from mlflow import MlflowClient
 
 from workshop.core.data import datasets
 from workshop.core.errors import WorkshopError
+from workshop.core.parameters import Terms
 from workshop.core.promotion.evaluate import Contest, compare
-from workshop.core.promotion.gate import Terms
 from workshop.core.promotion.history import Event
 from workshop.core.registry.slots import Slot, open_slots
 

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -9,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.promotion.test_auc import KG, POPIND, PROTEIN, scored_rows
+from workshop.core.parameters import Terms
 from workshop.core.promotion.auc import compare_auc
-from workshop.core.promotion.gate import Terms, decide
+from workshop.core.promotion.gate import decide
 from workshop.core.promotion.outcome import Decision, Guard, Looks
 
 HOLDS = Guard("loads", True, "Version 2 was loaded by its URI.", "callers")
@@ -82,7 +82,8 @@ def test_a_slice_may_lose_what_is_tolerated_and_no_more() -> None:
     everything = {"all wines": WORSE[0] >= 0}
     lost = -compare_auc(*WORSE).upper_bound(0.975)
     for tolerance, vetoes in ((0.0, 1), (lost - 1e-9, 1), (lost + 1e-9, 0)):
-        assert len(decide(*WORSE, replace(FEW_ROWS_DO, slice_tolerance=tolerance), everything).vetoes) == vetoes
+        terms = FEW_ROWS_DO.model_copy(update={"slice_tolerance": tolerance})
+        assert len(decide(*WORSE, terms, everything).vetoes) == vetoes
 
 
 def test_a_better_candidate_on_too_few_rows_is_vetoed() -> None:
@@ -166,7 +167,7 @@ def test_the_lower_bound_must_exceed_what_is_asked_for() -> None:
         (lower, "not better"),
         (0.4, "not better"),
     ):
-        decision = decide(*BETTER, replace(FEW_ROWS_DO, min_improvement=min_improvement))
+        decision = decide(*BETTER, FEW_ROWS_DO.model_copy(update={"min_improvement": min_improvement}))
         assert decision.verdict == verdict
         assert decision.passed == (verdict == "better")
         assert decision.lower_bound == lower
@@ -174,8 +175,8 @@ def test_the_lower_bound_must_exceed_what_is_asked_for() -> None:
 
 def test_more_confidence_asks_for_more() -> None:
     rows = simulated(np.random.default_rng(3), gain=0.5)
-    assert decide(*rows, replace(FEW_ROWS_DO, confidence=0.6)).passed
-    assert not decide(*rows, replace(FEW_ROWS_DO, confidence=0.999999)).passed
+    assert decide(*rows, FEW_ROWS_DO.model_copy(update={"confidence": 0.6})).passed
+    assert not decide(*rows, FEW_ROWS_DO.model_copy(update={"confidence": 0.999999})).passed
 
 
 def test_a_perfect_candidate_beats_a_perfectly_wrong_champion() -> None:
@@ -214,7 +215,7 @@ def every_verdict() -> list[Decision]:
     return [
         decide(*BETTER, FEW_ROWS_DO, look=3),
         decide(*WORSE, FEW_ROWS_DO, parts, look=2),
-        decide(*rows, replace(FEW_ROWS_DO, correct_for_looks=True), parts, look=2),
+        decide(*rows, FEW_ROWS_DO.model_copy(update={"correct_for_looks": True}), parts, look=2),
         decide(BETTER[0], BETTER[1], None, Terms(), checked=[HOLDS]),
         decide(BETTER[0], None, None, Terms(), checked=[HOLDS, FAILS]),
     ]
@@ -255,7 +256,7 @@ def test_the_decision_carries_every_figure() -> None:
 
 @pytest.mark.parametrize(("rows", "word"), [(BETTER, "is better"), (WORSE, "is not better")])
 def test_the_reason_is_one_sentence_with_the_figures(rows: Rows, word: str) -> None:
-    decision = decide(*rows, replace(FEW_ROWS_DO, min_improvement=0.01))
+    decision = decide(*rows, FEW_ROWS_DO.model_copy(update={"min_improvement": 0.01}))
     assert word in decision.reason
     for figure in (decision.auc_candidate, decision.auc_champion, decision.difference, decision.lower_bound):
         assert f"{figure:.4f}" in decision.reason
@@ -267,4 +268,4 @@ def test_the_reason_is_one_sentence_with_the_figures(rows: Rows, word: str) -> N
 @pytest.mark.parametrize("confidence", [0.999, 0.9999, CERTAIN_IN_PRINT])
 def test_a_confidence_short_of_certainty_is_not_called_certain(confidence: float) -> None:
     rows, parts = with_a_bad_slice(WORSE)
-    assert "100" not in decide(*rows, replace(FEW_ROWS_DO, confidence=confidence), parts).reason
+    assert "100" not in decide(*rows, FEW_ROWS_DO.model_copy(update={"confidence": confidence}), parts).reason

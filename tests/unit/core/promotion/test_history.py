@@ -7,7 +7,8 @@ from mlflow import MlflowClient
 
 from tests.support.faulty_registry import Fragile
 from tests.support.models import MODEL
-from workshop.core.promotion.gate import Terms, decide
+from workshop.core.parameters import Terms
+from workshop.core.promotion.gate import decide
 from workshop.core.promotion.history import RECORD_TAG, Event, History, State
 from workshop.core.promotion.outcome import Guard
 

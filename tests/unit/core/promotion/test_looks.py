@@ -1,16 +1,15 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.promotion.test_gate import BETTER, FAILS, FEW_ROWS_DO
+from workshop.core.parameters import Terms
 from workshop.core.promotion.auc import compare_auc
-from workshop.core.promotion.gate import Terms, decide
+from workshop.core.promotion.gate import decide
 from workshop.core.promotion.outcome import Looks
 
-CORRECTED = replace(FEW_ROWS_DO, correct_for_looks=True)
+CORRECTED = FEW_ROWS_DO.model_copy(update={"correct_for_looks": True})
 confidences = st.floats(0.51, 0.999)
 
 
@@ -67,7 +66,7 @@ def test_the_correction_gives_the_bounds_more_confidence_with_every_look(number:
 
 def test_a_candidate_that_is_better_at_the_first_look_may_not_be_at_a_later_one() -> None:
     comparison = compare_auc(*BETTER)
-    asked = replace(CORRECTED, min_improvement=comparison.lower_bound(1 - 0.025 / 6))
+    asked = CORRECTED.model_copy(update={"min_improvement": comparison.lower_bound(1 - 0.025 / 6)})
     verdicts = [decide(*BETTER, asked, look=number).verdict for number in (1, 2, 3)]
     assert verdicts == ["better", "not better", "not better"]
 
@@ -92,7 +91,7 @@ def test_at_the_first_look_there_is_nothing_to_note(terms: Terms) -> None:
 def test_from_the_second_look_on_a_note_says_how_likely_a_false_promotion_has_become(
     confidence: float, chance: str, of_one: str, corrected: str
 ) -> None:
-    (note,) = decide(*BETTER, replace(FEW_ROWS_DO, confidence=confidence), look=3).notes
+    (note,) = decide(*BETTER, FEW_ROWS_DO.model_copy(update={"confidence": confidence}), look=3).notes
     for words in ("look 3 ", f"up to {chance}, not {of_one}", f"{corrected} confidence", "correct_for_looks"):
         assert words in note
     assert note.endswith(".")
@@ -113,5 +112,5 @@ def test_a_late_look_is_not_called_certain(terms: Terms) -> None:
 
 
 def test_a_small_error_is_not_called_none() -> None:
-    (note,) = decide(*BETTER, replace(FEW_ROWS_DO, confidence=0.9999), look=3).notes
+    (note,) = decide(*BETTER, FEW_ROWS_DO.model_copy(update={"confidence": 0.9999}), look=3).notes
     assert "0.0%" not in note

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from sklearn.ensemble import RandomForestClassifier
 
 from workshop.core.data.schemas import FEATURES
+from workshop.core.parameters import Terms
 from workshop.core.promotion import gate, plots
 from workshop.core.promotion.drift import LARGE, MODERATE
 from workshop.core.promotion.gate import Judgement
@@ -33,7 +34,7 @@ def judgement(champion: bool) -> Judgement:
     good, fair = (np.clip(0.4 * target + random.random(200) * spread, 0, 1) for spread in (0.5, 0.6))
     compared = fair if champion else None
     return Judgement(
-        gate.decide(target, good, compared, gate.Terms(min_improvement=0.01)),
+        gate.decide(target, good, compared, Terms(min_improvement=0.01)),
         "4" if champion else None,
         target,
         good,
@@ -78,7 +79,7 @@ def test_the_picture_of_a_refused_candidate_says_which_guards_it_failed() -> Non
     finding = "Version 2 takes other input columns than version 1 in Production: " + 30 * "train it anew, " + "at once."
     failed = [Guard("loads", True, "It was loaded.", "callers"), Guard("same inputs", False, finding, "callers")]
     target = np.repeat([0, 1], 10)
-    decision = gate.decide(target, None, None, gate.Terms(), checked=failed)
+    decision = gate.decide(target, None, None, Terms(), checked=failed)
     figure = plots.decision_picture(Judgement(decision, "1", target))
     shown = texts(figure)
     assert "Nothing was compared" in shown
@@ -94,7 +95,7 @@ def test_the_picture_of_a_refused_candidate_says_which_guards_it_failed() -> Non
 
 def test_the_picture_of_a_candidate_that_answered_and_is_refused_all_the_same_says_so_too() -> None:
     target, scores = np.zeros(20, dtype="int64"), np.linspace(0, 1, 20)
-    decision = gate.decide(target, scores, scores, gate.Terms())
+    decision = gate.decide(target, scores, scores, Terms())
     assert decision.verdict == "refused"
     shown = texts(plots.decision_picture(Judgement(decision, "4", target, scores, scores)))
     assert "No model holds Production yet" not in shown
