@@ -13,12 +13,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from kit_common.sanitize import visible
+
 LINES_SHOWN = 2_000
 _LONGEST_LINE = 4_000
 _LARGEST_PICTURE = 8 * 2**20
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
 _MARKED = re.compile(r"(?P<time>\S+Z )?##\[(?P<kind>\w+)\](?P<text>.*)", re.DOTALL)
 
 
@@ -37,11 +36,6 @@ def inside(folder: Path, name: str) -> Path | None:
         return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
     except (OSError, ValueError):  # too long for the file system, or no path at all
         return None
-
-
-def plain(text: str) -> str:
-    """The text without what would steer a terminal."""
-    return _CONTROL.sub("", text)
 
 
 def log(folder: Path, name: str) -> Log | None:
@@ -67,7 +61,7 @@ def markdown(text: str, folder: Path | None = None, where: str = "") -> Markup:
         where: the path from that folder to the one that pictures' paths begin at.
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    tokens = reader.parse(plain(text))
+    tokens = reader.parse(visible(text))
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"  # below the headings of the page around it
@@ -78,7 +72,7 @@ def markdown(text: str, folder: Path | None = None, where: str = "") -> Markup:
 
 
 def _line(raw: str) -> tuple[str, str]:
-    text = plain(raw.rstrip("\r\n").rpartition("\r")[2])  # a progress bar writes over what came before
+    text = visible(raw.rstrip("\r\n").rpartition("\r")[2])  # a progress bar writes over what came before
     if len(text) > _LONGEST_LINE:
         text = f"{text[:_LONGEST_LINE]} … ({len(text) - _LONGEST_LINE:,} more characters)"
     marked = _MARKED.match(text)

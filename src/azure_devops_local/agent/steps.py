@@ -18,6 +18,7 @@ from azure_devops_local.agent.variables import Mask, Variables
 from azure_devops_local.language import pipeline
 from kit_common import git
 from kit_common.errors import UserError
+from kit_common.sanitize import visible
 
 RUN, RUN_FOLDER = "AZURE_DEVOPS_LOCAL_RUN", "AZURE_DEVOPS_LOCAL_RUN_FOLDER"
 """The environment variables by which a step's processes are known."""
@@ -164,7 +165,10 @@ class StepAtWork:
 
     def say(self, line: str) -> None:
         """Write a line to the log; it can be read at once."""
-        self._log.write(f"{self.place.mask(line)}\n")
+        line = self.place.mask(line)
+        # A progress bar writes over what came before. Masked once more: what is not seen may have split a secret.
+        shown = self.place.mask(visible(line.rstrip("\r").rpartition("\r")[2]))
+        self._log.write(f"{shown}\n")
         self._log.flush()
 
     def limit_result(self, result: run_store.Result) -> None:

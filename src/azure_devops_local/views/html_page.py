@@ -13,6 +13,7 @@ from markupsafe import Markup
 from azure_devops_local import host, sanitize
 from azure_devops_local.run_store import Job, Run, Runs, Stage, Step, now
 from kit_common.errors import UserError
+from kit_common.sanitize import visible
 
 _MOST_FILES = 50
 _REASONS = {
@@ -109,12 +110,18 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        finalize=_harmless,
     )
     templates.filters.update(
-        status=status, duration=duration, plain=sanitize.plain, markdown=sanitize.markdown, moment=_moment
+        status=status, duration=duration, visible=visible, markdown=sanitize.markdown, moment=_moment
     )
     templates.globals.update(reasons=_REASONS)
     return templates
+
+
+def _harmless(value: Any) -> Any:
+    """Return what a template puts into the page: text without anything unseen, HTML of ours as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _moment(time: datetime) -> Markup:

@@ -12,11 +12,11 @@ from rich.markup import escape
 from azure_devops_local.agent import agent, variables
 from azure_devops_local.language import documents, reading
 from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now
-from azure_devops_local.sanitize import plain
 from azure_devops_local.server import changes, repos_api, repository, run_queue
 from azure_devops_local.views import html_page
 from kit_common import git
 from kit_common.errors import UsageError
+from kit_common.sanitize import visible
 
 _MARKS: dict[Result, str] = {
     "succeeded": "[green]✓[/]",
@@ -28,7 +28,9 @@ _MARKS: dict[Result, str] = {
 _LAST_LINES = 15
 
 
-def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path, requested_for: str = "") -> Run:
+def plan(
+    pipeline: str, branch: str, parameters: dict[str, str], repository: Path, requested_for: str = "the user"
+) -> Run:
     """The run of a pipeline on the head of a branch, not stored yet.
 
     Args:
@@ -168,10 +170,10 @@ class Timeline:
                 if step.result == "failed" and step.log:
                     lines = (folder / step.log).read_text(encoding="utf-8").splitlines()[-_LAST_LINES:]
                     self._print(f"\n[bold]The last lines of {escape(step.name)}:[/]")
-                    self._console.print(plain("\n".join(lines)), markup=False, highlight=False, soft_wrap=True)
+                    self._console.print(visible("\n".join(lines)), markup=False, highlight=False, soft_wrap=True)
         for summary in run.summaries:
             text = (folder / summary).read_text(encoding="utf-8", errors="replace")
-            self._console.print(Markdown(plain(text), hyperlinks=False))
+            self._console.print(Markdown(visible(text), hyperlinks=False))
         for notice in run.notices:
             self._print(f"[dim]Note: {escape(notice)}[/]")
         if run.problem:
@@ -186,7 +188,7 @@ class Timeline:
         return new
 
     def _print(self, markup: str) -> None:
-        self._console.print(plain(markup), highlight=False, soft_wrap=True)
+        self._console.print(visible(markup), highlight=False, soft_wrap=True)
 
 
 @contextmanager

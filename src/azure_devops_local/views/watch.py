@@ -11,10 +11,10 @@ from rich.tree import Tree
 
 from azure_devops_local import host
 from azure_devops_local.run_store import Run, Runs
-from azure_devops_local.sanitize import plain
 from azure_devops_local.server import pull_requests, run_queue
 from azure_devops_local.server.policies import PullRequest
 from azure_devops_local.views.html_page import duration, newest, status
+from kit_common.sanitize import visible
 
 _PAUSE_SECONDS = 0.3
 _LOOKED_AT = 50
@@ -81,7 +81,7 @@ def _tell(console: Console, said: dict[str, str], runs: list[Run], requests: lis
     first = not said
     for key, line in lines:
         if said.get(key) != line and not (first and key.startswith("pull") and not line.endswith("active")):
-            console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+            console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
         said[key] = line
     said["looked"] = "yes"
 
@@ -112,18 +112,18 @@ def _picture(runs: list[Run], requests: list[PullRequest]) -> Group:
     """What is going on at the top, with every step; then what has ended, with what went wrong in it."""
     going = [run for run in reversed(runs) if run.state != "completed"]
     ended = [run for run in runs if run.state == "completed"][:_FINISHED_SHOWN]
-    active = [Text(f"◦ {plain(each.name)}: {plain(each.title)}") for each in requests if each.status == "active"]
+    active = [Text(f"◦ {visible(each.name)}: {visible(each.title)}") for each in requests if each.status == "active"]
     quiet = [] if going else [Text("Nothing is running. Ctrl-C ends this.", style="dim")]
     return Group(*map(_tree, going), *quiet, *active, *map(_tree, ended))
 
 
 def _tree(run: Run) -> Tree:
-    message = plain(f"{run.title} · {run.branch} · {run.message}")
+    message = visible(f"{run.title} · {run.branch} · {run.message}")
     tree = Tree(_label(status(run), message, duration(run) if run.result or run.started else ""), guide_style="dim")
     if run.state == "waiting for approval":
         tree.add(Text(f"to go on: {host.current().advice} approve {run.number}", style="bold yellow"))
     if run.problem:
-        tree.add(Text(plain(run.problem), style="red"))
+        tree.add(Text(visible(run.problem), style="red"))
     for stage in run.stages:
         under_stage = tree.add(_label(status(stage), stage.name, duration(stage)))
         for job in stage.jobs if stage.result not in _NOTHING_TO_SEE else []:
@@ -135,4 +135,4 @@ def _tree(run: Run) -> Tree:
 
 def _label(word: str, text: str, took: str) -> Text:
     mark, style = _MARKS[word]
-    return Text.assemble((f"{mark} ", style), plain(text), (f"  {word}" + (f", {took}" if took else ""), style))
+    return Text.assemble((f"{mark} ", style), visible(text), (f"  {word}" + (f", {took}" if took else ""), style))

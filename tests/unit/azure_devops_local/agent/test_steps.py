@@ -135,6 +135,18 @@ printf 'no end'
     assert lines[2:] == ["##[group]kept", "error", "no end"]
 
 
+def test_what_is_not_seen_does_not_reach_the_log(tmp_path: Path) -> None:
+    script = r"""
+printf 'a\u202eb\u200bc \033[1mbold\033[0m 1%%\r2%%\n##[section]kept\ttab\n'
+echo '##vso[task.setsecret]s3cret'
+printf 's3\u200bcret\n'
+"""
+    log = laptop.log_of(run(tmp_path, script), "one")
+    assert log.splitlines()[:2] == ["2%", "##[section]kept\ttab"]
+    assert log.splitlines()[-1] == "***"
+    assert not {"\u202e", "\u200b", "\x1b", "\r"} & set(log)
+
+
 def test_issues_are_counted_up_to_ten(tmp_path: Path) -> None:
     done = run(tmp_path, f"for i in {{1..30}}; do {vso('task.logissue type=warning', 'again')}; done")
     assert len(laptop.steps_of(done)["one"].issues) == 10
