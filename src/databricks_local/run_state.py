@@ -171,6 +171,8 @@ class Run(_Stated):
         for name in ("git_source", "job_clusters"):
             if name in self.sent:
                 told[name] = self.sent[name]
+        if overrides := next((task.overrides for task in self.tasks.values() if task.overrides), None):
+            told["overriding_parameters"] = {"notebook_params": overrides}
         if self.job_parameters:
             told["job_parameters"] = [{"name": name, "value": value} for name, value in self.job_parameters.items()]
         return told

@@ -13,6 +13,7 @@ import pytest
 from databricks_local.workspace import Workspace
 from tests.support.commands import Finished, workshop_here
 from workshop.databricks import target
+from workshop.databricks.remote_run import RemoteRun
 
 FIRST, SECOND, THIRD = "part_1_1_data_prep", "part_1_2_training", "part_1_3_evaluating"
 
@@ -48,17 +49,9 @@ def killed_while_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has started its run, and is no more."""
     with monkeypatch.context() as patch:
         patch.setattr(target, "bring_back", die)
-        patch.setattr(target, "end_what_runs", die)
+        patch.setattr(RemoteRun, "end", die)
         with pytest.raises(KilledError):
             run()
-
-
-def killed_before_its_run_fails(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attempt that nobody has told of its end."""
-    workspace.outcomes[FIRST] = "FAILED"
-    killed_while_it_follows(monkeypatch)
-    (first,) = workspace.runs
-    workspace.wait_for(first)
 
 
 def small_notebook(*cells: str) -> bytes:

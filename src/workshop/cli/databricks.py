@@ -44,18 +44,18 @@ def bundle(
 
 @app.command()
 def cancel() -> None:
-    """Cancel what this machine has started on Databricks and nobody follows any more.
+    """Cancel the runs on Databricks that this machine has started and that no process follows any more.
 
-    That is what a `workshop run` could not end any more that was killed, or had lost the connection. A cancelled
-    pipeline ends its run so where the signal did not reach it. A run that some process follows is left alone.
+    These are runs whose `workshop run` was killed or lost the connection; a cancelled pipeline ends its run so where
+    the signal did not reach it. A run that a process follows is left alone.
     """
-    from workshop.databricks import abandoned
+    from workshop.databricks import leftovers
     from workshop.runner.progress import shown_on
 
     with shown_on(out) as progress:
-        count = abandoned.cancel(progress)
+        count = leftovers.cancel(progress)
     if not count:
-        out.print("This home has left nothing on Databricks that nobody follows.")
+        out.print("No run of this home is left on Databricks.")
 
 
 @app.command()

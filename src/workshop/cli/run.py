@@ -146,7 +146,7 @@ def _opened(request: Any) -> Any:
 
 
 def _followed(run_id: int, progress: Any) -> Any:
-    from workshop.databricks.follow_up import follow_run
+    from workshop.databricks.follow import follow_run
 
     return follow_run(run_id, progress)
 

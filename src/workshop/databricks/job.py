@@ -1,14 +1,25 @@
-"""The job: which notebooks run in which order, with what, on which compute. What is submitted, what a job with a
-cluster of its own is made from, and what a bundle deploys all come from here."""
+"""The job: its definition, which `workshop run` submits and the bundle deploys, and the request that starts it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import compute, jobs
 
+from workshop.core.errors import WorkshopError
 from workshop.core.settings import current_settings
-from workshop.databricks.settings import DatabricksSettings
+from workshop.databricks.errors import explained, harmless
+from workshop.databricks.retries import patiently
+from workshop.databricks.settings import PREFIX, DatabricksSettings
+
+RUN_ID = "WORKSHOP_RUN_ID"
+COMMIT = "WORKSHOP_GIT_COMMIT"
+SUBMISSION = "WORKSHOP_SUBMISSION"
+"""The parameter that identifies the call that started a run; run ids of two machines may be the same."""
+CODE_FOLDER = "WORKSHOP_CODE"
+"""The parameter that names the workspace folder of a run's code."""
+_LONGEST_NAME = 4096
 
 _ENVIRONMENT = "workshop"
 _CLUSTER = "workshop"
@@ -17,21 +28,94 @@ _SHARED_FIELDS = {field.name for field in fields(jobs.SubmitTask)} & {field.name
 
 @dataclass(frozen=True)
 class Work:
-    """What one run executes."""
+    """The work of one run."""
 
     title: str
-    """What the run is called in the workspace."""
+    """The run's name in the workspace."""
     base_parameters: Mapping[str, Mapping[str, str]]
     """Of each notebook, in the order in which they run."""
     notebook_folder: str
-    """Where they are: a path in the workspace, or in the repository where Databricks fetches them from there."""
+    """A path in the workspace, or in the repository where Databricks fetches the notebooks from there."""
     requirements: tuple[str, ...]
-    """What they need: the path of the package's wheel first, then other packages with their versions."""
+    """The path of the package's wheel first, then other packages with their versions."""
     commit: str
 
 
+def start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> int:
+    """Start the run, or find the one that was started with the token; return its id.
+
+    Compute of the kind `job_cluster` is a deployed job's: `jobs.submit` would start a cluster for each notebook.
+    """
+    if settings.compute == "job_cluster":
+        given = {name: value for each in work.base_parameters.values() for name, value in each.items()}
+        return int(
+            patiently(
+                client,
+                lambda: client.jobs.run_now(settings.job_id, idempotency_token=token, notebook_params=given).run_id,
+            )
+        )
+    named = replace(work, title=f"{work.title} {token}"[-_LONGEST_NAME:])
+    request = submission(named, settings)
+    return int(patiently(client, lambda: client.jobs.submit(idempotency_token=token, **request).run_id))
+
+
+def require_deployed(client: WorkspaceClient, work: Work, job_id: int) -> None:
+    """Check that the deployed job runs the notebooks of the work, at its commit.
+
+    Raises:
+        WorkshopError: it does not, or the workspace refuses to show it.
+    """
+    with explained(f"look at the job {job_id}"):
+        settings = patiently(client, lambda: client.jobs.get(job_id)).settings or jobs.JobSettings()
+    tasks = {harmless(task.task_key) for task in settings.tasks or []}
+    if tasks != set(work.base_parameters):
+        raise WorkshopError(
+            f"The job {job_id} runs {', '.join(sorted(tasks)) or 'nothing'}, and this run is to run "
+            f"{', '.join(work.base_parameters)}: leave out --notebooks, or deploy a bundle with the same notebooks "
+            "(`workshop databricks bundle`, --scoring adds 1_4)."
+        )
+    if (commit := parameters_of(settings).get(COMMIT, "")) != work.commit:
+        raise WorkshopError(
+            f"The job {job_id} has the code of the commit {commit[:12] or 'unknown'}, and this run is of "
+            f"{work.commit[:12]}: deploy the bundle of this commit (`databricks bundle deploy`)."
+        )
+
+
+def require_job_id(settings: DatabricksSettings) -> None:
+    """Check that the deployed job is configured, where the compute needs one.
+
+    Raises:
+        WorkshopError: it is not.
+    """
+    if settings.compute == "job_cluster" and not settings.job_id:
+        raise WorkshopError(
+            f"{PREFIX}COMPUTE is job_cluster, which runs a deployed job: deploy the bundle (`workshop databricks "
+            f"bundle`, `databricks bundle deploy`), and set {PREFIX}JOB_ID to the job's id (`databricks bundle "
+            "summary`)."
+        )
+
+
+def parameters_of(source: jobs.Run | jobs.JobSettings) -> dict[str, str]:
+    """Return the parameters that a run or a job gives to any of its notebooks."""
+    found: dict[str, Any] = {}
+    tasks: Iterable[jobs.RunTask | jobs.Task] = source.tasks or []
+    for task in tasks:
+        given = task.notebook_task.base_parameters if task.notebook_task is not None else None
+        if isinstance(given, dict):  # the SDK does not check the type of what it receives
+            found.update(given)
+    if isinstance(source, jobs.Run) and source.overriding_parameters is not None:
+        found.update(source.overriding_parameters.notebook_params or {})
+    return {harmless(str(name)): harmless(str(value)) for name, value in found.items()}
+
+
+def page_of(run: jobs.Run | jobs.BaseRun) -> str:
+    """Return the address of a run's page; empty if it is not an address."""
+    page = harmless(run.run_page_url or "")
+    return page if page.startswith(("https://", "http://")) and not any(each.isspace() for each in page) else ""
+
+
 def submission(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
-    """A run that leaves no job behind, as `WorkspaceClient.jobs.submit` takes it; for compute that needs no job."""
+    """Return a run without a job, as `WorkspaceClient.jobs.submit` takes it."""
     return {
         "run_name": work.title,
         "tasks": [
@@ -42,7 +126,7 @@ def submission(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
 
 
 def job(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
-    """A job, as `WorkspaceClient.jobs.create` takes it."""
+    """Return a job, as `WorkspaceClient.jobs.create` takes it."""
     clusters = {"job_clusters": [_job_cluster(settings)]} if settings.compute == "job_cluster" else {}
     return {
         "name": work.title,
@@ -54,7 +138,7 @@ def job(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
 
 
 def registry_of(model_name: str) -> dict[str, str]:
-    """The environment variables by which runs are recorded in the workspace, and models in the registry of their name.
+    """Return the environment variables that choose the workspace's tracking server and the registry of that name.
 
     A name of three levels is Unity Catalog's, which has aliases; the workspace's own registry has stages.
     """
@@ -67,13 +151,13 @@ def registry_of(model_name: str) -> dict[str, str]:
 
 
 def environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]:
-    """The environment variables that the notebooks get whoever starts them, besides those that say who and what."""
-    ours = current_settings()
-    rows = "" if ours.spark_rows is None else str(ours.spark_rows)
+    """Return the environment variables that the notebooks get in every run."""
+    core = current_settings()
+    rows = "" if core.spark_rows is None else str(core.spark_rows)
     given = {
         "WORKSHOP_HOME": settings.home,
-        "WORKSHOP_TABLES": ours.tables,
-        "WORKSHOP_EXPERIMENTS": ours.experiments,
+        "WORKSHOP_TABLES": core.tables,
+        "WORKSHOP_EXPERIMENTS": core.experiments,
         "WORKSHOP_SPARK_ROWS": rows,
         **registry_of(model_name),
     }
@@ -81,8 +165,8 @@ def environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]
 
 
 def _shared(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
-    """What a run and a job say alike."""
-    said: dict[str, Any] = {
+    """Return the fields that a run and a job have in common."""
+    shared: dict[str, Any] = {
         "queue": jobs.QueueSettings(enabled=True),
         "timeout_seconds": settings.timeout_minutes * 60,
     }
@@ -90,16 +174,16 @@ def _shared(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
         spec = compute.Environment(
             environment_version=settings.environment_version, dependencies=list(work.requirements)
         )
-        said["environments"] = [jobs.JobEnvironment(environment_key=_ENVIRONMENT, spec=spec)]
+        shared["environments"] = [jobs.JobEnvironment(environment_key=_ENVIRONMENT, spec=spec)]
     if settings.code == "git":
-        said["git_source"] = jobs.GitSource(
+        shared["git_source"] = jobs.GitSource(
             git_url=settings.git_url, git_provider=jobs.GitProvider(settings.git_provider), git_commit=work.commit
         )
-    return said
+    return shared
 
 
 def _tasks(work: Work, settings: DatabricksSettings) -> list[jobs.Task]:
-    """One after the other, all on the same compute."""
+    """Return one task for each notebook, one after the other, all on the same compute."""
     names = list(work.base_parameters)
     return [
         jobs.Task(
@@ -110,17 +194,17 @@ def _tasks(work: Work, settings: DatabricksSettings) -> list[jobs.Task]:
                 source=jobs.Source.GIT if settings.code == "git" else jobs.Source.WORKSPACE,
                 base_parameters=dict(work.base_parameters[name]),
             ),
-            # A second attempt would train a second candidate, so there is none: not ours, not one of the service's own.
+            # A second attempt would train a second candidate: no retries of the job, and none of the service's own.
             max_retries=0,
             disable_auto_optimization=True if settings.compute == "serverless" else None,
-            **_where(work, settings),
+            **_compute(work, settings),
         )
         for before, name in zip([None, *names], names, strict=False)
     ]
 
 
-def _where(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
-    """A task's compute, with what it needs installed there."""
+def _compute(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
+    """Return a task's compute, with the packages to install there."""
     if settings.compute == "serverless":
         return {"environment_key": _ENVIRONMENT}
     wheel, *pins = work.requirements
@@ -141,7 +225,7 @@ def _job_cluster(settings: DatabricksSettings) -> jobs.JobCluster:
             spark_version=settings.spark_version,
             node_type_id=settings.node_type,
             num_workers=settings.workers,
-            # Unity Catalog and its volumes are closed to a cluster that does not say whose it is.
+            # Unity Catalog and its volumes need a cluster with an access mode.
             data_security_mode=compute.DataSecurityMode.SINGLE_USER,
             spark_conf={"spark.databricks.cluster.profile": "singleNode", "spark.master": "local[*]"}
             if alone

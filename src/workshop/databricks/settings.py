@@ -1,6 +1,6 @@
-"""How the notebooks run on Databricks: `WORKSHOP_DATABRICKS_…` environment variables.
+"""The settings of runs on Databricks: `WORKSHOP_DATABRICKS_…` environment variables.
 
-Nothing of signing in is here: the SDK finds that by itself, in `DATABRICKS_…` and `ARM_…` variables or in a profile.
+The SDK itself reads the credentials, from `DATABRICKS_…` and `ARM_…` variables or from a profile.
 """
 
 import os
@@ -29,18 +29,20 @@ def _in_the_workspace(folder: str) -> str:
 
 
 class DatabricksSettings(BaseSettings):
-    """What the environment says of the workspace."""
+    """The settings, read from the environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     compute: Literal["serverless", "cluster", "job_cluster"] = "serverless"
     """`serverless` is ready in seconds to a minute, and nothing runs afterwards. `cluster` is one that exists: no wait
-    where it is running, about five minutes where it is not, and somebody pays for it in between. `job_cluster` is
-    started for the run and ended with it: about five minutes, for all notebooks together."""
+    where it is running, about five minutes where it is not, and it costs money in between. `job_cluster` is the cluster
+    of a deployed job, started for the run and ended with it: about five minutes, for all notebooks together."""
     cluster_id: str = ""
     """The existing cluster."""
+    job_id: Annotated[int, Field(ge=0)] = 0
+    """The job that the bundle has deployed; `job_cluster` runs it."""
     node_type: str = "Standard_D4ds_v5"
-    """The job cluster's machines: four cores and 16 GB, which the wines don't need half of."""
+    """The job cluster's machines: four cores and 16 GB, more than twice what the wines need."""
     workers: Annotated[int, Field(ge=0, le=100)] = 0
     """The job cluster's machines besides the driver; scoring a table larger than memory is what needs them."""
     spark_version: str = "17.3.x-scala2.13"
@@ -48,9 +50,9 @@ class DatabricksSettings(BaseSettings):
     environment_version: str = "4"
     """The version of the serverless environment: its Python and its libraries."""
     code: Literal["upload", "git"] = "upload"
-    """Where the notebooks come from: uploaded from here, or fetched from the repository by Databricks, if it may."""
+    """The notebooks are uploaded from here, or Databricks fetches them from the repository."""
     git_url: str = ""
-    """The repository's address, https, without anybody's name or token in it."""
+    """The repository's https address, without a user name or token."""
     git_provider: Literal[
         "azureDevOpsServices",
         "gitHub",
@@ -60,27 +62,26 @@ class DatabricksSettings(BaseSettings):
         "bitbucketCloud",
         "bitbucketServer",
     ] = "azureDevOpsServices"
-    """As Databricks calls it."""
+    """The Git provider's name in Databricks."""
     folder: Annotated[str, AfterValidator(_in_the_workspace)] = "/Workspace/Shared/workshop"
-    """The workspace folder for the code of a run, which is removed with its end."""
+    """The workspace folder for the code of runs; each run's code is removed when it ends."""
     home: Annotated[str, AfterValidator(_in_a_volume)] = ""
     """`WORKSHOP_HOME` of the notebooks there: a folder in a volume, for the Delta tables."""
     timeout_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 60
-    """How long the run may take, waiting for compute included."""
+    """Time limit of the run, with the wait for compute."""
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """How often the run is looked at."""
+    """Time between two looks at the run."""
     retry_seconds: Annotated[int, Field(ge=1)] = 300
-    """How long a call is tried again when the service does not answer or asks to come back later."""
+    """Time for retries of a call that the service does not answer or defers."""
     idempotency_token: str = ""
-    """Tells this run from others: what is submitted twice with it runs once. Empty: the pipeline's run, or a new
-    one."""
+    """What is submitted twice with the same token runs once. Empty: the attempt of the pipeline's job, or a new one."""
 
 
 def databricks_settings() -> DatabricksSettings:
     """Read the settings from the environment as it is now.
 
     Raises:
-        WorkshopError: a variable has a value that it cannot have, or one that another one needs is missing.
+        WorkshopError: a value is invalid, or a variable that another one needs is missing.
     """
     try:
         settings = DatabricksSettings()
@@ -91,7 +92,7 @@ def databricks_settings() -> DatabricksSettings:
         raise WorkshopError(f"The environment variable {variable} is {str(first['input'])!r}: {problem}.") from error
     if settings.compute == "cluster" and not settings.cluster_id:
         raise WorkshopError(
-            f"{PREFIX}COMPUTE is cluster, and nobody has said which: set {PREFIX}CLUSTER_ID to its id "
+            f"{PREFIX}COMPUTE is cluster, and no cluster is configured: set {PREFIX}CLUSTER_ID to its id "
             "(Compute > the cluster > the last part of its address)."
         )
     if settings.code == "git":
@@ -100,7 +101,7 @@ def databricks_settings() -> DatabricksSettings:
 
 
 def misspelt_variables() -> list[str]:
-    """A sentence for each variable of the environment that looks like a setting of these and is none."""
+    """Return a sentence for each environment variable with the prefix that is not a setting."""
     known = [f"{PREFIX}{name.upper()}" for name in DatabricksSettings.model_fields]
     sentences = []
     for name in sorted(os.environ):
@@ -118,6 +119,6 @@ def _require_an_address(git_url: str) -> None:
         )
     if "@" in urlsplit(git_url).netloc:
         raise WorkshopError(
-            f"{PREFIX}GIT_URL must be the repository's address without anybody's name or token: how Databricks signs "
+            f"{PREFIX}GIT_URL must be the repository's address without a user name or token: how Databricks signs "
             "in to it is set there (`workshop doctor` says how)."
         )

@@ -1,4 +1,4 @@
-"""Executes a run's notebooks on Databricks: signs in, submits one run, follows it, and brings back what came of it."""
+"""The run target `databricks`: executes a run's notebooks in a workspace and returns their results."""
 
 import json
 import os
@@ -6,45 +6,40 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.service import jobs
+from typing_extensions import override
 
 from workshop.core.errors import UsageError, WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
-from workshop.databricks import abandoned, job, submission, trail, upload
-from workshop.databricks.ending import (
-    active_runs,
-    bring_back,
-    end_what_runs,
-    forget_trail,
-    may_go_on,
-    stop,
-    tidy_up,
-)
+from workshop.databricks import job, leftovers, upload
 from workshop.databricks.errors import explained
 from workshop.databricks.job import Work
-from workshop.databricks.settings import PREFIX, databricks_settings
+from workshop.databricks.remote_run import RemoteRun, RunMarker, pipelines_run, token
+from workshop.databricks.retries import in_a_hurry
+from workshop.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
 from workshop.databricks.sign_in import require_service_principal, sign_in
 from workshop.databricks.sign_in import who as signed_in_as
-from workshop.databricks.submission import Submitted
-from workshop.databricks.trail import Trail
-from workshop.databricks.watch import Watch
+from workshop.databricks.tasks import Tasks
 from workshop.runner import interruption
-from workshop.runner.plan import Executed, Plan, Progress, Request
+from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.summary import NotebookResult
 
 _LOOK_FOR_IT = "`workshop databricks cancel` looks for it and ends it"
 
 
-class DatabricksTarget:
+class DatabricksTarget(Target):
     """A workspace."""
 
     def __init__(self, request: Request) -> None:
-        """Point MLflow at the workspace, for all that this process asks the registry from now on."""
+        """Point MLflow at the workspace, for all requests of this process to the registry."""
         if request.cell_timeout is not None:
             raise UsageError(
                 f"Databricks has no time-out for a cell: leave --cell-timeout out, and set {PREFIX}TIMEOUT_MINUTES."
@@ -56,171 +51,219 @@ class DatabricksTarget:
 
     @property
     def client(self) -> WorkspaceClient:
-        """Signed in, once it was reached."""
+        """The client, once `reach` has signed in."""
         assert self._client is not None, "`reach` is called before anything else"
         return self._client
 
+    @override
     def reach(self, progress: Progress) -> None:
-        """See `Target`: what can be wrong here is found before anybody signs in."""
+        # Whatever can be wrong on this machine is found before signing in.
         commit = git_commit()
         upload.require_clean(commit)
+        job.require_job_id(self.settings)
         if self.settings.code == "git":
             upload.require_pushed(commit, self.settings.git_url)
         if not self.settings.home and not current_settings().tables:
             raise WorkshopError(
-                f"Nobody has said where the tables of wine are: set {PREFIX}HOME to a folder in a volume, as in "
+                f"No location is configured for the wine tables: set {PREFIX}HOME to a folder in a volume, as in "
                 "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
             )
         self._client = sign_in(retry_seconds=self.settings.retry_seconds, say=progress.said)
         require_service_principal(signed_in_as(self._client))
 
+    @override
     def get_ready(self) -> None:
-        """See `Target`: MLflow keeps no experiment in a folder that is not there, and makes none."""
+        # MLflow creates an experiment only in a folder that exists.
         experiments = f"{current_settings().experiments}/{self._model_name}"
         with explained(f"make the folder {experiments} for MLflow's experiments"):
             self.client.workspace.mkdirs(experiments)
 
+    @override
     @contextmanager
     def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
-        """See `Target`. Whatever happens, nothing is left running that nobody follows, as far as that can be done."""
-        given = {**job.environment(self.settings, plan.model_name), **plan.parameters}
-        submission_id = uuid.uuid4().hex
-        left = Trail(
-            host=self.client.config.host or "",
-            submission_id=submission_id,
-            pid=os.getpid(),
-            pipelines_run=submission.pipelines_run(),
-            token=submission.token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str)),
-            place=upload.place_of(self.settings, plan.commit, submission_id),
-            makes_jobs=self.settings.compute == "job_cluster",
-        )
-        abandoned.mention(left.token, progress)
-        with trail.left_by(plan.folder, left):
-            submitted, executed = self._execute(plan, left, progress)
+        marker = self._marker(plan)
+        run = RemoteRun(self.client, progress.said, marker)
+        leftovers.mention(marker.token, progress)
+        with leftovers.marked(plan.folder, marker):
+            executed = self._execute(plan, run, marker, progress)
             with interruption.undisturbed():
                 try:
                     yield executed
                 finally:
-                    if submitted is not None and executed.over:
-                        self._tidy_up(plan, left, submitted, progress)
+                    if run.state == "ended" and run.clean_up():
+                        leftovers.forget(plan.folder, progress)
 
-    def _execute(self, plan: Plan, left: Trail, progress: Progress) -> tuple[Submitted | None, Executed]:
-        """The run, if it was started and is not tidied up after, and what came of it."""
-        submitted: Submitted | None = None
+    def _execute(self, plan: Plan, run: RemoteRun, marker: RunMarker, progress: Progress) -> Executed:
+        """Submit the run and follow it; whatever happens, cancel what is not followed any more."""
         try:
-            submitted = submission.submit(self.client, self._work(plan, left), self.settings, left.token)
-            if submitted.earlier:
-                progress.said("This run has been started before: it is followed, and no second one is started.")
-            return submitted, bring_back(self.client, submitted, plan, self.settings, progress)
-        except submission.StoppedError as error:
-            with interruption.undisturbed():
-                return self._stopped_early(plan, left, error.submitted, progress, is_starting=True)
+            run.submit(self._work(plan, marker), self.settings)
+            return bring_back(run, plan, self.settings, progress)
         except KeyboardInterrupt:
             with interruption.undisturbed():
-                return self._stopped_early(plan, left, None, progress)
+                return _stopped_early(plan, run, progress)
         except upload.OccupiedError:
-            trail.gone_cold(plan.folder)
+            leftovers.forget(plan.folder, progress)
             raise
         except WorkshopError as error:
             with interruption.undisturbed():
-                is_starting = isinstance(error, submission.UncertainError)
-                what_now = self._given_up(plan, left, submitted, progress, is_starting=is_starting)
-            raise WorkshopError(f"{error} {what_now}".strip()) from error
+                raise WorkshopError(f"{error} {_give_up(plan, run, progress)}".strip()) from error
         except BaseException:
             with interruption.undisturbed():
-                self._given_up(plan, left, submitted, progress)
+                _give_up(plan, run, progress)
             raise
 
-    def _given_up(
-        self,
-        plan: Plan,
-        left: Trail,
-        submitted: Submitted | None,
-        progress: Progress,
-        *,
-        is_starting: bool = False,
-    ) -> str:
-        """End what we have started, as what is about to be raised keeps us from following it; says what may go on."""
-        # One that was started before may be followed by whoever has started it.
-        started = submitted if submitted is not None and not submitted.earlier else None
-        try:
-            ended = end_what_runs(self.client, plan.folder, left, progress, started, is_all=not is_starting)
-        except WorkshopError:
-            where = f" ({started.page})" if started is not None else ""
-            return f"What was started on Databricks{where} may go on: {_LOOK_FOR_IT}."
-        if is_starting and not ended.ours:
-            return f"Whether it starts yet is not known: {_LOOK_FOR_IT}."
-        return may_go_on(submitted) if submitted is not None and submitted.earlier else ""
+    def _marker(self, plan: Plan) -> RunMarker:
+        given = {**job.environment(self.settings, plan.model_name), **plan.parameters}
+        submission_id = uuid.uuid4().hex
+        is_deployed = self.settings.compute == "job_cluster"
+        return RunMarker(
+            host=self.client.config.host or "",
+            submission_id=submission_id,
+            pid=os.getpid(),
+            pipelines_run=pipelines_run(),
+            token=token(self.settings, json.dumps([plan.commit, given], sort_keys=True, default=str)),
+            place="" if is_deployed else upload.place_of(self.settings, plan.commit, submission_id),
+            job_id=self.settings.job_id if is_deployed else 0,
+        )
 
-    def _stopped_early(
-        self,
-        plan: Plan,
-        left: Trail,
-        submitted: Submitted | None,
-        progress: Progress,
-        *,
-        is_starting: bool = False,
-    ) -> tuple[Submitted | None, Executed]:
-        """Somebody has stopped us before we followed the run: it ends, if there is one, and the others' go on."""
-        unsure = interruption.something_was_cut_short() or is_starting
-        try:
-            ours, others = active_runs(self.client, left) if submitted is None else ([submitted], [])
-            if ours:
-                watch = Watch(self.client, plan, progress)
-                return ours[0], stop(self.client, ours[0], watch, progress)
-            end_what_runs(self.client, plan.folder, left, progress, is_all=not unsure)
-        except WorkshopError as error:
-            why = str(error).rstrip(".")
-            sentence = f"Stopped, but a run may have been started on Databricks and go on ({why}): {_LOOK_FOR_IT}."
-        else:
-            if others:
-                sentence = f"Stopped; a run that was started earlier with the same token goes on: {others[0].page}."
-            elif unsure:
-                sentence = f"Stopped while a run was being started on Databricks, which may go on: {_LOOK_FOR_IT}."
-            else:
-                sentence = "Stopped before the run was started on Databricks; run it again when you like."
-        not_run = [NotebookResult(name=name, status="not run") for name in plan.parameters]
-        return None, Executed(not_run, "interrupted", sentence, None, {})
-
-    def _tidy_up(self, plan: Plan, left: Trail, submitted: Submitted, progress: Progress) -> None:
-        if tidy_up(self.client, left, (submitted, *submitted.failed_before), progress):
-            forget_trail(plan.folder, progress)
-
-    def _work(self, plan: Plan, left: Trail) -> Work:
-        from_git = self.settings.code == "git"
-        with tempfile.TemporaryDirectory(prefix="workshop-code-") as folder:
-            built = upload.of_commit(plan.commit, Path(folder))
-            wheel = upload.upload(self.client, built, left.place, notebooks=not from_git)
+    def _work(self, plan: Plan, marker: RunMarker) -> Work:
         environment = {
             **job.environment(self.settings, plan.model_name),
-            "WORKSHOP_RUN_ID": plan.run_id,
+            job.RUN_ID: plan.run_id,
             "WORKSHOP_RUN_NOTEBOOKS": ",".join(plan.parameters),
-            "WORKSHOP_GIT_COMMIT": plan.commit,
+            job.COMMIT: plan.commit,
             "WORKSHOP_REQUESTED_FOR": who(),
-            submission.SUBMISSION: left.submission_id,
-            submission.PLACE: left.place,
+            job.SUBMISSION: marker.submission_id,
+            job.CODE_FOLDER: marker.place,
         }
-        return Work(
+        work = Work(
             title=f"workshop {plan.request.action.value} {plan.model_name} {plan.run_id}",
             base_parameters={
                 name: {**environment, **{key: _as_text(value) for key, value in given.items()}}
                 for name, given in plan.parameters.items()
             },
-            notebook_folder=upload.NOTEBOOKS if from_git else f"{left.place}/notebooks",
-            requirements=(wheel, *built.pins),
+            notebook_folder="",
+            requirements=(),
             commit=plan.commit,
         )
+        if marker.job_id:
+            job.require_deployed(self.client, work, marker.job_id)
+            return work
+        from_git = self.settings.code == "git"
+        with tempfile.TemporaryDirectory(prefix="workshop-code-") as folder:
+            built = upload.of_commit(plan.commit, Path(folder))
+            wheel = upload.upload(self.client, built, marker.place, notebooks=not from_git)
+        notebook_folder = upload.NOTEBOOKS if from_git else f"{marker.place}/notebooks"
+        return replace(work, notebook_folder=notebook_folder, requirements=(wheel, *built.pins))
+
+
+def bring_back(run: RemoteRun, plan: Plan, settings: DatabricksSettings, progress: Progress) -> Executed:
+    """Follow a run to its end and return its result; Ctrl-C cancels it, unless another user started it.
+
+    Raises:
+        WorkshopError: the workspace refuses to show the run, which may go on, or the run took too long.
+    """
+    tasks = Tasks(run.client, plan, progress)
+    try:
+        return _result(run.follow(settings, tasks.look_at), run, tasks)
+    except KeyboardInterrupt:
+        with interruption.undisturbed():
+            return _stop(run, tasks, progress)
+
+
+def may_go_on(run: RemoteRun) -> str:
+    """Return what to do about a run that can't be followed any more, in a sentence."""
+    return f"Whether the run goes on is on its page, {run.page}; `workshop run --follow {run.run_id}` follows it again."
 
 
 def point_mlflow_at_the_workspace(model_name: str) -> None:
-    """Let MLflow and our own settings here mean the registry that the notebooks use there.
+    """Set MLflow's and the kit's environment variables to the registry that the notebooks use there.
 
-    What else the environment may name, a server for one, is none that a run on Databricks records in; `databricks://…`
-    is the same workspace by another profile.
+    A server that the environment names is set aside; `databricks://…` is the same workspace by another profile.
     """
     for name, value in job.registry_of(model_name).items():
         if not os.environ.get(name, "").startswith("databricks"):
             os.environ[name] = value
+
+
+def _give_up(plan: Plan, run: RemoteRun, progress: Progress) -> str:
+    """Cancel and clean up what this process started, after an error; return what may go on, in a sentence."""
+    where = f" ({run.page})" if run.page else ""
+    try:
+        is_clean = run.end()
+    except WorkshopError:
+        return f"What was started on Databricks{where} may go on: {_LOOK_FOR_IT}."
+    if run.may_start_yet:
+        return f"Whether it starts yet is not known: {_LOOK_FOR_IT}."
+    if is_clean:
+        leftovers.forget(plan.folder, progress)
+    return may_go_on(run) if run.origin == "earlier" and run.state != "ended" else ""
+
+
+def _stopped_early(plan: Plan, run: RemoteRun, progress: Progress) -> Executed:
+    """Return the result of a run that was stopped before it was followed; cancel it if it was started."""
+    is_unsure = interruption.something_was_cut_short() or run.may_start_yet
+    try:
+        if run.run_id is not None or (run.may_start_yet and run.find()):
+            return _stop(run, Tasks(run.client, plan, progress), progress)
+        if run.clean_up() and not is_unsure:
+            leftovers.forget(plan.folder, progress)
+    except WorkshopError as error:
+        reason = str(error).rstrip(".")
+        sentence = f"Stopped, but a run may have been started on Databricks and go on ({reason}): {_LOOK_FOR_IT}."
+    else:
+        sentence = (
+            f"Stopped while a run was being started on Databricks, which may go on: {_LOOK_FOR_IT}."
+            if is_unsure
+            else "Stopped before the run was started on Databricks; run it again when you like."
+        )
+    not_run = [NotebookResult(name=name, status="not run") for name in plan.parameters]
+    return Executed(not_run, "interrupted", sentence, None, {})
+
+
+def _stop(run: RemoteRun, tasks: Tasks, progress: Progress) -> Executed:
+    """Cancel a run after Ctrl-C, unless another user started it, and return its result."""
+    if run.origin == "foreign":
+        return _not_over(run, tasks, f"Followed no longer; the run is somebody else's and goes on: {run.page}.")
+    progress.said("Stopping: the run on Databricks is being cancelled.")
+    where = run.page or f"the run {run.run_id}"
+    with in_a_hurry(run.client):
+        try:
+            ended = run.cancel()
+        except WorkshopError as error:
+            sentence = (
+                f"Stopped, but the run on Databricks may go on ({str(error).rstrip('.')}): cancel it on its page, "
+                f"{where}, or with `workshop databricks cancel`."
+            )
+            return _not_over(run, tasks, sentence)
+        if ended is None:
+            return _not_over(
+                run, tasks, f"Stopped; the run on Databricks was cancelled and has not ended: see {where}."
+            )
+        tasks.look_at(ended)
+    executed = _result(ended, run, tasks)
+    if executed.status != "interrupted":
+        progress.said("It had ended before it was cancelled.")
+        return executed
+    sentence = f"Stopped, and the run on Databricks was cancelled ({run.page}); run it again when you like."
+    return replace(executed, sentence=sentence)
+
+
+def _not_over(run: RemoteRun, tasks: Tasks, sentence: str) -> Executed:
+    return Executed(tasks.results_so_far(), "interrupted", sentence, None, {}, over=False, run_page=run.page)
+
+
+def _result(ended: jobs.Run, run: RemoteRun, tasks: Tasks) -> Executed:
+    executed = replace(tasks.executed(ended), run_page=run.page)
+    if run.origin == "here":
+        return executed
+    # The run began before this process, so only the run itself has its times and the slots before it.
+    if executed.outcome is not None:
+        executed = replace(executed, slots_before=executed.outcome["slots_before"])
+    if ended.start_time and ended.end_time:
+        started = datetime.fromtimestamp(ended.start_time // 1000, UTC)
+        executed = replace(executed, started=started, seconds=round((ended.end_time - ended.start_time) / 1000, 2))
+    return executed
 
 
 def _as_text(value: Any) -> str:

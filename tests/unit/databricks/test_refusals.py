@@ -191,4 +191,4 @@ def test_a_run_of_somebody_else_is_not_followed(workspace: Workspace) -> None:
         tasks=[SubmitTask(task_key="it", notebook_task=NotebookTask("/Shared/theirs/it"), environment_key="e")],
         environments=[JobEnvironment("e", Environment(environment_version="4"))],
     ).run_id
-    assert f"The run {theirs} is none that `workshop run` has submitted" in refused(workspace, "--follow", str(theirs))
+    assert f"The run {theirs} was not submitted by `workshop run`" in refused(workspace, "--follow", str(theirs))

@@ -22,7 +22,7 @@ def test_a_folder_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> No
         ({"CODE": "git"}, "WORKSHOP_DATABRICKS_GIT_URL must be the repository's https address"),
         ({"CODE": "git", "GIT_URL": "git@ssh.dev.azure.com:v3/x"}, "https address"),
         ({"CODE": "git", "GIT_URL": "https://x/y", "GIT_PROVIDER": "cvs"}, "WORKSHOP_DATABRICKS_GIT_PROVIDER is 'cvs'"),
-        ({"CODE": "git", "GIT_URL": "https://ana:pat@x/y"}, "without anybody's name or token"),
+        ({"CODE": "git", "GIT_URL": "https://ana:pat@x/y"}, "without a user name or token"),
         ({"HOME": "/tmp/x"}, "it should be a folder in a volume, as in /Volumes/catalog/schema/volume"),
         ({"HOME": "/Volumes/main/wine"}, "it should be a folder in a volume"),
         ({"FOLDER": "Shared/x"}, "it should be a folder of the workspace"),

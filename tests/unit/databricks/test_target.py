@@ -141,16 +141,6 @@ def test_a_run_that_waits_says_for_what(workspace: Workspace) -> None:
         assert "It waits for its compute." in run().out
 
 
-def test_a_retry_starts_anew_what_has_failed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_IDEMPOTENCY_TOKEN", "build 17")
-    workspace.outcomes[FIRST] = "FAILED"
-    for runs in (1, 2, 3):
-        ended = run()
-        assert ended.code == 1
-        assert "started before" not in ended.out
-        assert len(workspace.runs) == runs
-
-
 def every_task_succeeds(workspace: Workspace, status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the notebooks of a deployment succeed without running, with that decision about a candidate of this run."""
     version = SimpleNamespace(tags={"workshop.run_id": ANY})

@@ -1,4 +1,4 @@
-"""What this machine has started on Databricks, and nobody follows any more, is ended there."""
+"""The marker file of a run, and `workshop databricks cancel`."""
 
 import io
 import os
@@ -6,8 +6,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.service import jobs
 from filelock import FileLock
 from rich.console import Console
 
@@ -16,10 +14,19 @@ from tests.support.databricks_runs import FIRST, killed_while_it_follows, left_i
 from tests.unit.databricks.test_interruption import started
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import current_settings
-from workshop.databricks import abandoned, following, submission, trail
+from workshop.databricks import leftovers
+from workshop.databricks.remote_run import RemoteRun, RunMarker
 from workshop.runner.progress import PlainProgress
 
 pytestmark = pytest.mark.integration
+FRESH = RunMarker(
+    host="https://x.azuredatabricks.net",
+    submission_id="c0de",
+    pid=17,
+    pipelines_run="",
+    token="c0ffee",
+    place="/Workspace/Shared/workshop/code/x",
+)
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def cancelled() -> tuple[int, str]:
     """How many runs were seen to, and what was said."""
     out = io.StringIO()
-    return abandoned.cancel(PlainProgress(Console(file=out, width=200))), out.getvalue()
+    return leftovers.cancel(PlainProgress(Console(file=out, width=200))), out.getvalue()
 
 
 def test_the_run_of_a_killed_client_is_ended_and_its_code_removed(killed: Workspace) -> None:
@@ -50,7 +57,7 @@ def test_the_code_of_a_run_that_has_ended_meanwhile_is_removed(killed: Workspace
     killed.outcomes[FIRST] = "FAILED"
     killed.release(FIRST)
     killed.wait_for(made.run_id)
-    (folder,) = trail.folders()
+    (folder,) = leftovers.folders()
     said = f"Signing in to {killed.host}.\nNothing of {folder.name} ran any more; its code is removed.\n"
     assert cancelled() == (1, said)
     assert left_in(killed) == []
@@ -64,17 +71,17 @@ def test_another_home_ends_nothing(killed: Workspace, tmp_path: Path, monkeypatc
 
 
 def test_the_next_run_says_that_one_may_go_on_beside_it(killed: Workspace) -> None:
-    (folder,) = trail.folders()
+    (folder,) = leftovers.folders()
     out = io.StringIO()
-    abandoned.mention("another", PlainProgress(Console(file=out, width=200)))
+    leftovers.mention("another", PlainProgress(Console(file=out, width=200)))
     assert f"{folder.name} was stopped before it could end its run on Databricks, which may go on" in out.getvalue()
-    left = trail.found_in(folder)
+    left = leftovers.read(folder)
     assert left is not None
-    abandoned.mention(left.token, PlainProgress(Console(file=out, width=200)))
+    leftovers.mention(left.token, PlainProgress(Console(file=out, width=200)))
     assert out.getvalue().count(folder.name) == 1
 
 
-def test_a_trail_that_is_damaged_keeps_no_other_run_going(killed: Workspace, home: Path) -> None:
+def test_a_marker_that_is_damaged_keeps_no_other_run_going(killed: Workspace, home: Path) -> None:
     damaged = home / "runs" / "20200101T000000Z-x"
     damaged.mkdir()
     (damaged / "on-databricks.json").write_text("{", encoding="utf-8")
@@ -84,32 +91,14 @@ def test_a_trail_that_is_damaged_keeps_no_other_run_going(killed: Workspace, hom
 
 
 def test_a_run_on_another_workspace_is_not_forgotten(killed: Workspace, tmp_path: Path, home: Path) -> None:
-    (folder,) = trail.folders()
-    left = trail.found_in(folder)
+    (folder,) = leftovers.folders()
+    left = leftovers.read(folder)
     assert left is not None and left.host == killed.host
     moved = left.model_copy(update={"host": "https://another.azuredatabricks.net"})
     (folder / "on-databricks.json").write_text(moved.model_dump_json(), encoding="utf-8")
     with pytest.raises(WorkshopError, match=r"was started on https://another\.azuredatabricks\.net: set "):
         cancelled()
-    assert (len(killed.active_runs()), trail.folders()) == (1, [folder])
-
-
-def test_a_job_that_was_made_before_its_client_was_killed_goes_too(
-    killed: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder,) = trail.folders()
-    left = trail.found_in(folder)
-    assert left is not None
-    (folder / "on-databricks.json").write_text(
-        left.model_copy(update={"makes_jobs": True}).model_dump_json(), encoding="utf-8"
-    )
-    client = WorkspaceClient()
-    for name in (f"workshop {left.token}", f"workshop {left.token}-3", "workshop another"):
-        ours = {submission.SUBMISSION: left.submission_id if left.token in name else "another's"}
-        notebook = jobs.NotebookTask(notebook_path="/Workspace/Shared/x", base_parameters=ours)
-        client.jobs.create(name=name, tasks=[jobs.Task(task_key="x", notebook_task=notebook)])
-    assert cancelled()[0] == 1
-    assert [job.settings.name for job in client.jobs.list() if job.settings] == ["workshop another"]
+    assert (len(killed.active_runs()), leftovers.folders()) == (1, [folder])
 
 
 def test_a_pipelines_job_that_is_cancelled_stops_its_own_process(
@@ -118,46 +107,46 @@ def test_a_pipelines_job_that_is_cancelled_stops_its_own_process(
     for name, value in {"BUILD_BUILDID": "17", "SYSTEM_JOBNAME": "deliver"}.items():
         monkeypatch.setenv(name, value)
     client = started(workspace)
-    monkeypatch.setattr(abandoned, "_SECONDS_TO_LOOK", 0)
+    monkeypatch.setattr(leftovers, "_SECONDS_TO_LOOK", 0)
     count, _ = cancelled()
     assert count == 1
     out, err = client.communicate(timeout=60)
     assert client.returncode == 1, out + err
     assert "Stopped, and the run on Databricks was cancelled" in out
-    assert (workspace.active_runs(), left_in(workspace), trail.folders()) == ([], [], [])
+    assert (workspace.active_runs(), left_in(workspace), leftovers.folders()) == ([], [], [])
 
 
-def test_who_looks_at_a_trail_keeps_nobody_from_ending_its_run(killed: Workspace) -> None:
-    (folder,) = trail.folders()
+def test_reading_a_marker_keeps_no_process_from_ending_its_run(killed: Workspace) -> None:
+    (folder,) = leftovers.folders()
     looks_at_it = FileLock(current_settings().lock_file(f"databricks-{folder.name}"), thread_local=False)
     looks_at_it.acquire()
     soon = threading.Timer(0.3, looks_at_it.release)
     soon.start()
     assert cancelled()[0] == 1
     soon.join()
-    assert (killed.active_runs(), trail.folders()) == ([], [])
+    assert (killed.active_runs(), leftovers.folders()) == ([], [])
 
 
 def test_who_ends_a_run_is_the_one_who_has_to_do_with_it(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder,) = trail.folders()
-    left = trail.found_in(folder)
+    (folder,) = leftovers.folders()
+    left = leftovers.read(folder)
     assert left is not None
     dead = left.model_copy(update={"pid": 1, "pipelines_run": "this very job"})
     (folder / "on-databricks.json").write_text(dead.model_dump_json(), encoding="utf-8")
     killed.fail_next("POST /api/2.2/jobs/runs/cancel", status=403, error_code="PERMISSION_DENIED", message="no")
     with pytest.raises(WorkshopError, match="does not let you cancel the run"):
         cancelled()
-    assert trail.found_in(folder) == left.model_copy(update={"pid": os.getpid(), "pipelines_run": ""})
+    assert leftovers.read(folder) == left.model_copy(update={"pid": os.getpid(), "pipelines_run": ""})
 
 
 def test_the_code_is_removed_wherever_it_was_put(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSHOP_DATABRICKS_FOLDER", "/Workspace/Shared/elsewhere")
     assert cancelled()[0] == 1
-    assert (left_in(killed), trail.folders()) == ([], [])
+    assert (left_in(killed), leftovers.folders()) == ([], [])
 
 
 def test_a_run_that_is_followed_is_left_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(abandoned, "_SECONDS_TO_LOOK", 0)
+    monkeypatch.setattr(leftovers, "_SECONDS_TO_LOOK", 0)
     workspace.hold(FIRST)
     workspace.outcomes[FIRST] = "FAILED"
     said: list[tuple[int, str]] = []
@@ -176,17 +165,44 @@ def test_a_run_that_is_followed_is_left_alone(workspace: Workspace, monkeypatch:
 
 def test_a_run_that_could_not_be_cancelled_can_be_later(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.hold(FIRST)
-    real = following.follow
 
-    def stopped_after_a_look(*arguments: object) -> None:
-        monkeypatch.setattr(following, "follow", real)
+    def stopped(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following, "follow", stopped_after_a_look)
+    monkeypatch.setattr(RemoteRun, "follow", stopped)
     workspace.fail_next("POST /api/2.2/jobs/runs/cancel", status=403, error_code="PERMISSION_DENIED", message="no")
     ended = run()
     assert ended.code == 1
     assert "the run on Databricks may go on" in ended.out
-    assert len(workspace.active_runs()) == len(trail.folders()) == 1
+    assert len(workspace.active_runs()) == len(leftovers.folders()) == 1
     assert cancelled()[0] == 1
     assert (workspace.active_runs(), left_in(workspace)) == ([], [])
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    """A run's."""
+    folder = home / "runs" / "20261125T120000Z-main"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_marker_stays_until_it_is_removed(folder: Path) -> None:
+    with leftovers.marked(folder, FRESH):
+        pass
+    assert leftovers.folders() == [folder]
+    with leftovers.claimed(folder) as found:
+        assert found == FRESH
+        leftovers.forget(folder, PlainProgress(Console(file=io.StringIO())))
+    assert leftovers.folders() == []
+
+
+def test_the_marker_of_a_live_process_is_not_claimed(folder: Path) -> None:
+    with leftovers.marked(folder, FRESH), leftovers.claimed(folder) as found:
+        assert found is None
+
+
+def test_a_damaged_marker_is_one_sentence(folder: Path) -> None:
+    (folder / "on-databricks.json").write_text("{", encoding="utf-8")
+    with pytest.raises(WorkshopError, match="is damaged"), leftovers.claimed(folder):
+        pytest.fail("it can't be read")

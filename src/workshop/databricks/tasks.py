@@ -1,4 +1,4 @@
-"""Says how the tasks of a run get on, and makes of them what a run on a laptop makes of its notebooks."""
+"""The tasks of one run: prints their progress, and collects their results as a local run does its notebooks'."""
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
@@ -7,17 +7,17 @@ from kit_common.sanitize import shortened
 from workshop.core.promotion.outcome import RunStatus
 from workshop.databricks import results
 from workshop.databricks.errors import harmless
-from workshop.databricks.submission import RUN_ID, page_of, parameters_of
+from workshop.databricks.job import RUN_ID, page_of, parameters_of
 from workshop.runner.obligations import Obligations
 from workshop.runner.plan import Executed, Plan, Progress
 from workshop.runner.summary import NotebookResult
 
 _LONGEST_TEXT = 10_000
-"""Characters of what the workspace says that are looked at."""
+"""Characters of a message of the workspace that are read."""
 
 
-class Watch:
-    """Tells the progress what has changed since the last look, and collects the results."""
+class Tasks:
+    """The progress and the results of one run's tasks."""
 
     def __init__(self, client: WorkspaceClient, plan: Plan, progress: Progress) -> None:
         self._client = client
@@ -30,8 +30,8 @@ class Watch:
         self._ended: dict[str, results.TaskResult] = {}
 
     def look_at(self, run: jobs.Run) -> None:
-        """Say what is new."""
-        self._say_what_it_waits_for(run)
+        """Print what has changed since the last look, and fetch the results of the tasks that have ended."""
+        self._print_waiting(run)
         for task in self._in_order(run):
             if task.state is not None and task.state.life_cycle_state == jobs.RunLifeCycleState.RUNNING:
                 self._start(task.task_key)
@@ -41,20 +41,20 @@ class Watch:
                     continue
                 self._start(task.task_key)
                 self._progress.notebook_ended(ended.notebook)
-                said = ended.handed_over.said if ended.handed_over is not None else {}
+                lines = ended.handed_over.said if ended.handed_over is not None else {}
                 self._progress.said(
-                    "  " + ", ".join([ended.state, *(f"{name} {value}" for name, value in said.items())])
+                    "  " + ", ".join([ended.state, *(f"{name} {each}" for name, each in lines.items())])
                 )
 
     def _result_of(self, run: jobs.Run, task: jobs.RunTask) -> results.TaskResult:
-        # A retry with the same token follows a run that knows itself by the id that the first attempt gave it.
+        # A run that an earlier call started has the id that this call gave it.
         run_id = parameters_of(run).get(RUN_ID, "")
         return results.of_task(
             self._client, task, self._folder, lambda name, returned: self._obligations.check(name, returned, run_id)
         )
 
     def results_so_far(self) -> list[NotebookResult]:
-        """What came of the notebooks, where somebody stops the run now."""
+        """Return the results of the notebooks, as they are when the run is stopped now."""
         return [
             self._ended[name].notebook
             if name in self._ended
@@ -63,10 +63,10 @@ class Watch:
         ]
 
     def executed(self, run: jobs.Run) -> Executed:
-        """What came of the run, which has ended."""
+        """Return the result of the run, which has ended."""
         every = [self._ended[task.task_key] for task in self._in_order(run) if task.task_key in self._ended]
         handed_over = [each.handed_over for each in every if each.handed_over is not None]
-        status, sentence = _what_came_of_it(run, every, self._names)
+        status, sentence = status_and_sentence(run, every, self._names)
         return Executed(
             results=[each.notebook for each in every],
             status=status,
@@ -86,7 +86,7 @@ class Watch:
             self._started.add(name)
             self._progress.notebook_started(name, None)
 
-    def _say_what_it_waits_for(self, run: jobs.Run) -> None:
+    def _print_waiting(self, run: jobs.Run) -> None:
         state = run.state.life_cycle_state if run.state is not None else None
         waits = {
             jobs.RunLifeCycleState.QUEUED: "It waits in the workspace's queue.",
@@ -101,8 +101,8 @@ def _decides(each: results.TaskResult) -> bool:
     return each.notebook.name == results.DECIDES
 
 
-def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult], names: list[str]) -> tuple[RunStatus, str]:
-    """Whether each task has succeeded, which is not what the state of the run says, and one sentence."""
+def status_and_sentence(run: jobs.Run, every: list[results.TaskResult], names: list[str]) -> tuple[RunStatus, str]:
+    """Return `done` only if every task and the run succeeded, otherwise `failed` or `interrupted`; and one sentence."""
     for each in every:
         if each.notebook.error is not None:
             where = f" {each.notebook.error.source}" if each.notebook.error.source else ""
@@ -114,6 +114,6 @@ def _what_came_of_it(run: jobs.Run, every: list[results.TaskResult], names: list
     if succeeded == names and whole in (None, jobs.RunResultState.SUCCESS):
         return "done", f"{', '.join(each.notebook.name for each in every)} ran to the end."
     states = [state for state in (run.state, *(task.state for task in run.tasks or [])) if state is not None]
-    said = [shortened(harmless(state.state_message[:_LONGEST_TEXT])) for state in states if state.state_message]
-    message = said[0] if said else "the workspace does not say why"
+    messages = [shortened(harmless(state.state_message[:_LONGEST_TEXT])) for state in states if state.state_message]
+    message = messages[0] if messages else "the workspace gives no reason"
     return "failed", f"Not all notebooks ran on Databricks: {message.strip().rstrip('.')}; see {page_of(run)}."

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from databricks.sdk import WorkspaceClient
 
 from databricks_local.workspace import Workspace
 from tests.support.commands import workshop_here
-from tests.support.databricks_runs import FIRST, killed_while_it_follows, left_in, run, summaries
-from workshop.databricks import following
+from tests.support.databricks_runs import FIRST, killed_while_it_follows, run, summaries
+from workshop.databricks import remote_run
+from workshop.databricks.remote_run import RemoteRun
 
 pytestmark = pytest.mark.integration
 
@@ -47,7 +47,7 @@ def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
 
     with monkeypatch.context() as patch:
         patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
-        patch.setattr(following, "follow", stop)
+        patch.setattr(RemoteRun, "follow", stop)
         ended = run("--follow", str(made.run_id))
     assert ended.code == 1
     assert "Followed no longer; the run is somebody else's and goes on: http" in ended.out
@@ -79,26 +79,8 @@ def test_somebody_elses_run_goes_on_when_it_takes_longer_than_ours_may(
     with monkeypatch.context() as patch:
         patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
         patch.setenv("WORKSHOP_DATABRICKS_TIMEOUT_MINUTES", "1")
-        patch.setattr(following, "_GRACE", -60)
+        patch.setattr(remote_run, "_GRACE", -60)
         ended = run("--follow", str(made.run_id))
     assert ended.code == 1
     assert f"The run {made.run_id} has not ended within the 1 minutes that it may take, and is somebody" in ended.err
     assert workspace.active_runs() == [made]
-
-
-def test_an_attempt_that_failed_can_be_followed_while_the_retry_runs(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")  # whose job must stay as well as its code
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_IDEMPOTENCY_TOKEN", "build 17")
-    workspace.outcomes[FIRST] = "FAILED"
-    run()
-    (first,) = workspace.runs.values()
-    workspace.hold(FIRST)
-    killed_while_it_follows(monkeypatch)
-    (retry,) = workspace.active_runs()
-    there = (left_in(workspace), [job.job_id for job in WorkspaceClient().jobs.list()])
-    assert len(there[0]) == 1
-    assert run("--follow", str(first.run_id)).code == 1
-    assert (left_in(workspace), [job.job_id for job in WorkspaceClient().jobs.list()]) == there
-    assert workspace.active_runs() == [retry]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databricks.sdk import WorkspaceClient
 
 from databricks_local.workspace import Workspace
 from tests.support.commands import workshop_here
@@ -27,7 +26,9 @@ from tests.support.databricks_runs import (
 )
 from tests.unit.databricks.test_target import every_task_succeeds
 from workshop.core.errors import WorkshopError
-from workshop.databricks import ending, following, submission, target, trail, upload, watch
+from workshop.databricks import job, leftovers, target, upload
+from workshop.databricks.remote_run import RemoteRun
+from workshop.databricks.tasks import Tasks
 from workshop.runner import interruption, report
 from workshop.runner import run as headless_run
 
@@ -60,7 +61,7 @@ def test_a_second_client_that_is_refused_leaves_the_run_of_the_first_and_its_cod
 
     monkeypatch.setattr(upload, "of_commit", interrupt)
     stopped = run()
-    assert "a run that was started earlier with the same token goes on" in stopped.out
+    assert "Stopped before the run was started on Databricks" in stopped.out
     assert (len(workspace.active_runs()), left_in(workspace)) == (1, there)
 
 
@@ -68,21 +69,26 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("where", ["submission.submit", "Watch"])
+@pytest.mark.parametrize("where", ["submit", "Tasks"])
 def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
     workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
-    if where == "Watch":
-        monkeypatch.setattr(ending, "Watch", interrupt)
-    else:
-        real = submission.submit
+    real_submit = RemoteRun.submit
+    if where == "Tasks":
 
-        def submitted_and_stopped(*arguments: Any) -> None:
-            real(*arguments)
+        def interrupted_once(*_: object) -> None:
+            monkeypatch.setattr(target, "Tasks", Tasks)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(submission, "submit", submitted_and_stopped)
+        monkeypatch.setattr(target, "Tasks", interrupted_once)
+    else:
+
+        def submitted_and_stopped(*arguments: Any) -> None:
+            real_submit(*arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(RemoteRun, "submit", submitted_and_stopped)
     monkeypatch.setattr(headless_run, "_holders_or", lambda *_: pytest.fail("nobody waits for a registry then"))
     assert run().code == 1
     (summary,) = summaries(home)
@@ -119,34 +125,37 @@ def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
     else:
         assert "Stopped while a run was being started on Databricks, which may go on: `workshop databricks" in ended.out
         assert started.wait(10)
-        assert len(trail.folders()) == 1
+        assert len(leftovers.folders()) == 1
         assert workshop_here("databricks", "cancel").code == 0
     nothing_is_left(workspace)
-    assert trail.folders() == []
+    assert leftovers.folders() == []
 
 
-@pytest.mark.parametrize("where", ["follow", "_first_look_at"])
+@pytest.mark.parametrize("where", ["follow", "submit"])
 def test_what_has_ended_before_it_was_stopped_has_done_what_it_has_done(
     workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every_task_succeeds(workspace, "promoted", monkeypatch)
+    real = getattr(RemoteRun, where)
 
-    def stopped_too_late(*_: object) -> None:
+    def stopped_too_late(*arguments: Any) -> None:
+        if where == "submit":
+            real(*arguments)
         (made,) = workspace.runs
         workspace.wait_for(made)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following if where == "follow" else submission, where, stopped_too_late)
+    monkeypatch.setattr(RemoteRun, where, stopped_too_late)
     ended = run("--action", "deployment")
     assert (ended.code, ended.err) == (0, "")
-    assert "It had ended before it was told to." in ended.out
+    assert "It had ended before it was cancelled." in ended.out
     (summary,) = summaries(home)
     (made,) = workspace.runs.values()
     assert (summary["status"], summary["run_page"]) == ("promoted", made.page)
     assert summary["outcome"] is not None
     assert [each["status"] for each in summary["notebooks"]] == ["succeeded"] * 3
     nothing_is_left(workspace)
-    assert trail.folders() == []
+    assert leftovers.folders() == []
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -165,15 +174,15 @@ def test_a_run_that_may_yet_start_is_not_forgotten(
         else "Whether it starts yet is not known: `workshop databricks cancel` looks for it and ends it."
     )
     assert said in ended.out + ended.err
-    assert len(trail.folders()) == 1
+    assert len(leftovers.folders()) == 1
     assert workshop_here("databricks", "cancel").code == 0
-    assert trail.folders() == []
+    assert leftovers.folders() == []
 
 
 def test_who_is_stopped_while_nothing_answers_says_that_a_run_may_go_on(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "submit", interrupt)
+    monkeypatch.setattr(job, "start", interrupt)
     workspace.fail_next("GET /api/2.2/jobs/runs/list", status=403, error_code="PERMISSION_DENIED", message="no")
     assert "`workshop databricks cancel` looks for it and ends it" in run().out
 
@@ -184,7 +193,7 @@ def test_an_error_of_our_own_leaves_nothing_running(workspace: Workspace, monkey
     def broken(*_: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr(watch.Watch, "look_at", broken)
+    monkeypatch.setattr(Tasks, "look_at", broken)
     assert run().code == 1
     nothing_is_left(workspace)
 
@@ -196,31 +205,6 @@ def test_what_the_service_could_not_do_at_once_is_asked_again(workspace: Workspa
     workspace.fail_next("POST /api/2.0/workspace/delete", status=500, error_code="INTERNAL_ERROR")
     assert run().code == 1
     assert len(workspace.runs) == 1
-    nothing_is_left(workspace)
-
-
-@pytest.mark.parametrize("refused", [False, True])
-def test_a_job_that_was_made_for_a_run_goes_with_it(
-    workspace: Workspace, refused: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")
-    workspace.outcomes[FIRST] = "FAILED"
-    if refused:
-        workspace.fail_next("POST /api/2.2/jobs/run-now", status=403, error_code="PERMISSION_DENIED", message="no")
-    assert run().code == 1
-    assert list(WorkspaceClient().jobs.list()) == []
-    assert len(workspace.runs) == (0 if refused else 1)
-    nothing_is_left(workspace)
-
-
-def test_a_job_whose_making_was_answered_by_nobody_goes_too(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")
-    workspace.outcomes[FIRST] = "FAILED"
-    workspace.fail_next("POST /api/2.2/jobs/create", processed=True, drop=True)
-    assert run().code == 1
-    assert list(WorkspaceClient().jobs.list()) == []
     nothing_is_left(workspace)
 
 
@@ -253,17 +237,20 @@ def test_what_came_of_a_run_is_said_even_where_nothing_can_be_kept(
     nothing_is_left(workspace)
 
 
-def test_what_a_run_has_done_stands_where_its_trail_can_not_be_removed(
+def test_what_a_run_has_done_stands_where_its_marker_can_not_be_removed(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
+    real = Path.unlink
 
-    def read_only(*_: object) -> None:
-        raise WorkshopError("Cannot write or read at on-databricks.json.")
+    def read_only(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "on-databricks.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        real(path, missing_ok)
 
-    monkeypatch.setattr(trail, "gone_cold", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
     with monkeypatch.context() as patch:
-        patch.setattr(target, "bring_back", interrupt)
+        patch.setattr(upload, "of_commit", interrupt)
         assert "Stopped before the run was started" in run().out
     ended = run()
     assert f"{FIRST}, on Databricks: " in ended.out
@@ -273,12 +260,12 @@ def test_what_a_run_has_done_stands_where_its_trail_can_not_be_removed(
 
 def test_what_was_started_and_can_not_be_ended_is_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.hold(FIRST)
-    monkeypatch.setattr(following, "look_at", no_more)
+    monkeypatch.setattr(RemoteRun, "look", no_more)
     workspace.fail_next("GET /api/2.2/jobs/runs/list", status=403, error_code="PERMISSION_DENIED", message="no")
     ended = run()
-    (made,) = workspace.active_runs()
-    assert f"No more. What was started on Databricks ({made.page}) may go on: `workshop databricks cancel`" in ended.err
-    assert len(trail.folders()) == 1
+    assert len(workspace.active_runs()) == 1
+    assert "No more. What was started on Databricks may go on: `workshop databricks cancel`" in ended.err
+    assert len(leftovers.folders()) == 1
 
 
 def no_more(*_: object) -> None:
@@ -289,13 +276,13 @@ def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
-    real = ending.tidy_up
+    real = RemoteRun.clean_up
 
     def in_a_hurry(*arguments: Any) -> bool:
         os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(target, "tidy_up", in_a_hurry)
+    monkeypatch.setattr(RemoteRun, "clean_up", in_a_hurry)
     assert run().code == 1
     assert summaries(home)[0]["status"] == "failed"
 
@@ -304,9 +291,9 @@ def test_who_is_killed_while_tidying_up_has_written_down_what_came_of_the_run(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
-    monkeypatch.setattr(target, "tidy_up", die)
+    monkeypatch.setattr(RemoteRun, "clean_up", die)
     with pytest.raises(KilledError):
         run()
     (summary,) = summaries(home)
     assert (summary["status"], Path(summary["report"]).is_file()) == ("failed", True)
-    assert trail.folders() == [Path(summary["report"]).parent]
+    assert leftovers.folders() == [Path(summary["report"]).parent]

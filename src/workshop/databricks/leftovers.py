@@ -1,0 +1,182 @@
+"""What killed runs left behind: the marker file in a run's folder, and `workshop databricks cancel`.
+
+The marker is written before a run creates anything in the workspace and removed once everything is cleaned up. A
+cancelled pipeline can kill `workshop run` before it ends its run, since AzureCLI@2 passes no signal on to its script;
+a later step of the same job then ends the run by its marker.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from databricks.sdk import WorkspaceClient
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from kit_common.files import write_whole
+from workshop.core.errors import WorkshopError, explain_os_error
+from workshop.core.settings import current_settings
+from workshop.databricks.remote_run import RemoteRun, RunMarker, pipelines_run
+from workshop.databricks.settings import databricks_settings
+from workshop.databricks.sign_in import sign_in
+from workshop.runner.plan import Progress
+
+_FILE = "on-databricks.json"
+_SECONDS_TO_END = 90
+"""Time for a process to end its run and to write its report."""
+_SECONDS_TO_LOOK = 5
+"""Time for a process that only reads the marker."""
+
+
+@contextmanager
+def marked(folder: Path, marker: RunMarker) -> Iterator[None]:
+    """Write the marker, and hold its lock while this process follows the run; `forget` removes the marker.
+
+    Raises:
+        WorkshopError: it can't be written.
+    """
+    with FileLock(_lock(folder)):
+        _write(folder, marker)
+        yield
+
+
+def forget(folder: Path, progress: Progress) -> None:
+    """Remove the marker; a failure is only printed, since it changes nothing of what the run did."""
+    try:
+        (folder / _FILE).unlink(missing_ok=True)
+    except OSError as error:
+        progress.said(str(explain_os_error(error)))
+
+
+def folders() -> list[Path]:
+    """Return the folders of this home's runs that have a marker, oldest first.
+
+    Raises:
+        WorkshopError: they can't be listed.
+    """
+    try:
+        return sorted(path.parent for path in current_settings().runs.glob(f"*/{_FILE}"))
+    except OSError as error:
+        raise explain_os_error(error) from error
+
+
+def read(folder: Path) -> RunMarker | None:
+    """Return the marker in a run's folder, or None if there is none.
+
+    Raises:
+        WorkshopError: it can't be read.
+    """
+    path = folder / _FILE
+    try:
+        return RunMarker.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise explain_os_error(error) from error
+    except ValidationError as error:
+        raise WorkshopError(f"{path} is damaged: look on Databricks for what its run left, and remove it.") from error
+
+
+@contextmanager
+def claimed(folder: Path, seconds: float = 0) -> Iterator[RunMarker | None]:
+    """Take over the marker of a run that no process follows; None if one does, or if there is no marker.
+
+    Args:
+        folder: the run's.
+        seconds: how long to wait for the process that follows the run.
+
+    Raises:
+        WorkshopError: the marker can't be read.
+    """
+    try:
+        with FileLock(_lock(folder), timeout=seconds):
+            yield read(folder)
+    except Timeout:
+        yield None
+
+
+def mention(token: str, progress: Progress) -> None:
+    """Print which runs were killed here and may still be active, except those with this token."""
+    for folder in folders():
+        try:
+            with claimed(folder) as marker:
+                if marker is not None and marker.token != token:
+                    progress.said(
+                        f"{folder.name} was stopped before it could end its run on Databricks, which may go on beside "
+                        "this one: `workshop databricks cancel` ends it."
+                    )
+        except WorkshopError as error:
+            progress.said(str(error))
+
+
+def cancel(progress: Progress) -> int:
+    """Cancel the runs of this home that no process follows, clean up after them, and return how many there were.
+
+    Raises:
+        WorkshopError: the workspace does not answer or refuses, or a run does not end.
+    """
+    found = folders()
+    if not found:
+        return 0
+    settings = databricks_settings()
+    client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
+    count, problem = 0, None
+    for folder in found:  # a failure must not keep the other runs active
+        try:
+            count += _cancel(client, folder, progress)
+        except WorkshopError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return count
+
+
+def _cancel(client: WorkspaceClient, folder: Path, progress: Progress) -> bool:
+    """End the run of one marker; return whether there was anything to do."""
+    with claimed(folder, seconds=_SECONDS_TO_LOOK) as marker:
+        if marker is not None:
+            _end(client, folder, marker, progress)
+            return True
+    marker = read(folder)
+    if marker is None:
+        return False
+    if not marker.pipelines_run or marker.pipelines_run != pipelines_run():
+        progress.said(f"{folder.name} is followed by the process {marker.pid}, and left alone.")
+        return False
+    # This very job of a pipeline is being cancelled, and the signal did not reach that process.
+    with suppress(ProcessLookupError):
+        os.kill(marker.pid, signal.SIGTERM)
+    with claimed(folder, seconds=_SECONDS_TO_END) as left:
+        if left is not None:
+            _end(client, folder, left, progress)
+        elif read(folder) is not None:
+            raise WorkshopError(f"The process {marker.pid}, which follows {folder.name}, does not end: kill it.")
+    return True
+
+
+def _end(client: WorkspaceClient, folder: Path, marker: RunMarker, progress: Progress) -> None:
+    if marker.host != client.config.host:
+        raise WorkshopError(
+            f"{folder.name} was started on {marker.host}: set DATABRICKS_HOST to that, and run this again."
+        )
+    # While this process holds the lock, it must not be taken for the pipeline's own process and stopped.
+    _write(folder, marker.model_copy(update={"pid": os.getpid(), "pipelines_run": ""}))
+    run = RemoteRun(client, progress.said, marker)
+    run.state = "submitted"
+    if run.end():
+        forget(folder, progress)
+        if run.run_id is None:
+            progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")
+
+
+def _lock(folder: Path) -> Path:
+    return current_settings().lock_file(f"databricks-{folder.name}")
+
+
+def _write(folder: Path, marker: RunMarker) -> None:
+    try:
+        write_whole(folder / _FILE, marker.model_dump_json() + "\n")
+    except OSError as error:
+        raise explain_os_error(error) from error
