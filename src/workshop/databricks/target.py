@@ -259,7 +259,7 @@ def _result(ended: jobs.Run, run: RemoteRun, tasks: Tasks) -> Executed:
         return executed
     # The run began before this process, so only the run itself has its times and the slots before it.
     if executed.outcome is not None:
-        executed = replace(executed, slots_before=executed.outcome["slots_before"])
+        executed = replace(executed, slots_before=executed.outcome.slots_before)
     if ended.start_time and ended.end_time:
         started = datetime.fromtimestamp(ended.start_time // 1000, UTC)
         executed = replace(executed, started=started, seconds=round((ended.end_time - ended.start_time) / 1000, 2))
