@@ -1,8 +1,8 @@
-"""What the stand-in's parts exchange with its server: a request, an answer, a refusal.
+"""Requests, answers and refusals, as the parts of the workspace exchange them with its server.
 
-An error is answered as the service answers it: an HTTP status and `{"error_code": …, "message": …}`, which is what
-`databricks.sdk.errors.parser` reads (source: the SDK). What is wrong with a credential is answered with the status as
-the `error_code`, a number, and with the header X-Databricks-Reason-Phrase (source: answers of the service that are
+An error is an HTTP status and `{"error_code": …, "message": …}`, which is what
+`databricks.sdk.errors.parser` reads (source: the SDK). A wrong credential has the status, a number, as its
+`error_code`, and the header X-Databricks-Reason-Phrase (source: answers of the service that are
 quoted in databricks-sdk-go issues 917 and 1061).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who may sign in."""
+    """A person or a service principal that can sign in."""
 
     id: str
     user_name: str
@@ -24,6 +24,7 @@ class Principal:
 
     @property
     def is_person(self) -> bool:
+        """Whether this is a person rather than a service principal."""
         return self.email is not None
 
 
@@ -65,7 +66,7 @@ class Request:
         return self.caller
 
     def json(self) -> dict[str, Any]:
-        """The body as an object; an empty one is an empty object."""
+        """Return the body as an object; an empty body is an empty object."""
         try:
             content = json.loads(self.body or b"{}")
         except ValueError as error:
@@ -84,8 +85,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
-class Refused(Exception):  # noqa: N818  # that is what the service says
-    """The service says no."""
+class Refused(Exception):  # noqa: N818  # an answer of the service
+    """An answer of the service that refuses the request."""
 
     def __init__(
         self, status: int, error_code: str | int | None, message: str, headers: Mapping[str, str] | None = None
@@ -97,16 +98,17 @@ class Refused(Exception):  # noqa: N818  # that is what the service says
         self.headers = dict(headers or {})
 
     def answer(self) -> Answer:
+        """Return the refusal as an HTTP answer."""
         return as_json({"error_code": self.error_code, "message": self.message}, self.status, self.headers)
 
 
 def as_json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with this content."""
+    """Return an answer with this content."""
     return Answer(status, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})
 
 
 def invalid(message: str) -> Refused:
-    """The refusal of a value that cannot be."""
+    """Return the refusal of a value."""
     return Refused(400, "INVALID_PARAMETER_VALUE", message)
 
 

@@ -1,18 +1,18 @@
-"""The bodies of the requests that the stand-in knows, field by field; any other field is refused.
+"""The bodies of requests, field by field; any other field is refused.
 
 Names and types are those that the SDK's dataclasses in `databricks.sdk.service.jobs`, `.compute` and `.workspace`
 send (source: the SDK). That an unknown field is refused, and named, is stricter than the service is known to be (our
-reading: a misspelt field must not pass here and be overlooked there). Of what the service offers, only what a
-workshop's job could mean is known here: notebook tasks, and what they run on.
+reading: a misspelt field must not pass here and be overlooked there). Of the kinds of task, only notebook tasks and
+their compute are implemented.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from databricks_local.answers import invalid
 
-_PROVIDERS = (
+Provider = Literal[
     "awsCodeCommit",
     "azureDevOpsServices",
     "bitbucketCloud",
@@ -21,12 +21,12 @@ _PROVIDERS = (
     "gitHubEnterprise",
     "gitLab",
     "gitLabEnterpriseEdition",
-)
+]
 
 
 def _known_provider(value: object) -> object:
-    """The SDK's docstring: the value is case insensitive."""
-    return next((known for known in _PROVIDERS if known.lower() == str(value).lower()), value)
+    """Return the provider in the service's spelling; its case does not matter (source: the SDK's docstring)."""
+    return next((known for known in get_args(Provider) if known.lower() == str(value).lower()), value)
 
 
 class Body(BaseModel):
@@ -36,26 +36,18 @@ class Body(BaseModel):
 
 
 class GitSource(Body):
+    """The repository and the revision that notebooks come from."""
+
     git_url: str
-    git_provider: Annotated[
-        Literal[
-            "awsCodeCommit",
-            "azureDevOpsServices",
-            "bitbucketCloud",
-            "bitbucketServer",
-            "gitHub",
-            "gitHubEnterprise",
-            "gitLab",
-            "gitLabEnterpriseEdition",
-        ],
-        BeforeValidator(_known_provider),
-    ]
+    git_provider: Annotated[Provider, BeforeValidator(_known_provider)]
     git_branch: str | None = None
     git_tag: str | None = None
     git_commit: str | None = None
 
 
 class EnvironmentSpec(Body):
+    """The packages of serverless compute."""
+
     client: str | None = None
     environment_version: str | None = None
     base_environment: str | None = None
@@ -64,16 +56,22 @@ class EnvironmentSpec(Body):
 
 
 class Environment(Body):
+    """An environment of serverless compute, and its key."""
+
     environment_key: str
     spec: EnvironmentSpec | None = None
 
 
 class Pypi(Body):
+    """A package of an index."""
+
     package: str
     repo: str | None = None
 
 
 class Library(Body):
+    """A library to install on a cluster."""
+
     whl: str | None = None
     pypi: Pypi | None = None
     requirements: str | None = None
@@ -81,11 +79,15 @@ class Library(Body):
 
 
 class Autoscale(Body):
+    """The bounds of a cluster's size."""
+
     min_workers: int
     max_workers: int
 
 
 class NewCluster(Body):
+    """A cluster that is started for a run."""
+
     spark_version: str
     node_type_id: str | None = None
     driver_node_type_id: str | None = None
@@ -108,17 +110,23 @@ class NewCluster(Body):
 
 
 class JobCluster(Body):
+    """A cluster that the tasks of a job share."""
+
     job_cluster_key: str
     new_cluster: NewCluster
 
 
 class NotebookTask(Body):
+    """The notebook of a task, and its parameters."""
+
     notebook_path: str
     base_parameters: dict[str, str] = {}
     source: Literal["WORKSPACE", "GIT"] | None = None
 
 
 class Dependency(Body):
+    """A task that has to end first."""
+
     task_key: str
     outcome: str | None = None
 
@@ -149,15 +157,21 @@ class JobTask(Task):
 
 
 class Queue(Body):
+    """Whether a run waits for another run of its job."""
+
     enabled: bool
 
 
 class RunAs(Body):
+    """The identity that a run has."""
+
     service_principal_name: str | None = None
     user_name: str | None = None
 
 
 class AccessControl(Body):
+    """A permission on a run or job."""
+
     group_name: str | None = None
     service_principal_name: str | None = None
     user_name: str | None = None
@@ -168,6 +182,8 @@ PerformanceTarget = Literal["PERFORMANCE_OPTIMIZED", "STANDARD", "COST_OPTIMIZED
 
 
 class Submit(Body):
+    """The body of jobs/runs/submit."""
+
     tasks: list[Task] = []
     run_name: str = "Untitled"
     environments: list[Environment] = []
@@ -183,11 +199,15 @@ class Submit(Body):
 
 
 class JobParameter(Body):
+    """A parameter of a job, with its default."""
+
     name: str
     default: str
 
 
 class CreateJob(Body):
+    """The body of jobs/create."""
+
     name: str = "Untitled"
     tasks: list[JobTask] = []
     description: str | None = None
@@ -210,6 +230,8 @@ class CreateJob(Body):
 
 
 class RunNow(Body):
+    """The body of jobs/run-now."""
+
     job_id: int
     idempotency_token: str | None = None
     job_parameters: dict[str, str] = {}
@@ -219,23 +241,33 @@ class RunNow(Body):
 
 
 class RunId(Body):
+    """The body of jobs/runs/cancel."""
+
     run_id: int
 
 
 class JobId(Body):
+    """The body of jobs/delete."""
+
     job_id: int
 
 
 class Mkdirs(Body):
+    """The body of workspace/mkdirs."""
+
     path: str
 
 
 class Delete(Body):
+    """The body of workspace/delete."""
+
     path: str
     recursive: bool = False
 
 
 class Import(Body):
+    """The body of workspace/import, without the file of a form."""
+
     path: str
     content: str | None = None
     format: Literal["AUTO", "DBC", "HTML", "JUPYTER", "RAW", "R_MARKDOWN", "SOURCE"] = "SOURCE"
@@ -247,10 +279,10 @@ Read = TypeVar("Read", bound=Body)
 
 
 def read(shape: type[Read], content: dict[str, Any]) -> Read:
-    """The body as what it should be.
+    """Return the body in its shape.
 
     Raises:
-        Refused: it has an unknown field, lacks one, or has a value of another type; the message names the field.
+        Refused: a field is unknown, missing, or of another type; the message names it.
     """
     try:
         return shape.model_validate(content)

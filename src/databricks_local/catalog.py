@@ -1,10 +1,10 @@
-"""Unity Catalog: what there is, who may do what with it, and the folders behind its volumes.
+"""Unity Catalog: its securables, the privileges on them, and the folders behind its volumes.
 
 Paths, fields and that privileges are inherited from the catalog and the schema: the SDK's docstrings of
 `CatalogsAPI`, `SchemasAPI`, `VolumesAPI`, `TablesAPI`, `FilesAPI`, `RegisteredModelsAPI` and `GrantsAPI`. The error
 codes … _DOES_NOT_EXIST with 404, that what gives no privilege is 403, and that a table of no schema is 404: our
-reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for whoever may read the volume, and no path at all for anybody
-else (our reading of Databricks' documentation on volumes).
+reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for a principal with READ_VOLUME and WRITE_VOLUME, and does not
+exist for any other (our reading of Databricks' documentation on volumes).
 """
 
 import json
@@ -22,7 +22,7 @@ Grants = dict[tuple[str, str], set[str]]
 
 
 def everything() -> Grants:
-    """What a workshop needs: the catalog main with the schema main.workshop, and in it the volume files."""
+    """Return the privileges of a workshop: the catalog main, the schema main.workshop, and in it the volume files."""
     return {
         ("CATALOG", "main"): {"USE_CATALOG"},
         ("SCHEMA", "main.workshop"): {
@@ -41,17 +41,18 @@ class Catalog:
         self._root = root
         self._principals = {each.user_name for each in principals}
         self.no_volume = root / "no such volume"
-        """Where paths of volumes lead that are not there: a file, so that nothing can be made below it."""
+        """The place of volumes that do not exist: a file, so that nothing can be created below it."""
         self._owners = root / "owners of models.json"
         self.tables: set[str] = set()
-        """Those with three levels; nothing of theirs is here but their names."""
-        self.has_model: Callable[[str], bool] = lambda name: False
+        """Full names of tables that exist; tables have no content here."""
+        self.has_model: Callable[[str], bool] = lambda _: False
         """Whether a model of that name has been registered."""
         root.mkdir(parents=True, exist_ok=True)
         self.no_volume.write_text("", encoding="utf-8")
         self.mounts()
 
     def routes(self) -> list[Route]:
+        """Return the routes that this class answers."""
         base = r"/api/2\.1/unity-catalog"
         return [
             ("GET", rf"{base}/(?P<kind>catalogs|schemas|volumes|models)/(?P<name>[^/]+)", self._get),
@@ -61,7 +62,7 @@ class Catalog:
         ]
 
     def mounts(self) -> dict[str, str]:
-        """The folder behind each volume that may be read and written."""
+        """Return the folder behind each volume that the principals may read and write."""
         found = {}
         for kind, name in self.grants:
             if kind == "VOLUME" and {"READ_VOLUME", "WRITE_VOLUME"} <= set(self._privileges(kind, name)):
@@ -71,7 +72,7 @@ class Catalog:
         return found
 
     def place(self, path: str) -> Path:
-        """Where a path in a volume is kept."""
+        """Return the place on this machine of a path in a volume."""
         for mount, folder in self.mounts().items():
             if PurePosixPath(path).is_relative_to(mount):
                 return Path(folder) / PurePosixPath(path).relative_to(mount)
@@ -81,14 +82,14 @@ class Catalog:
         """Refuse a call about a model in Unity Catalog that the caller has no right to.
 
         Making one takes CREATE_MODEL on the schema; for any other call those to use the catalog and the schema are
-        enough (our reading, and only of the part that a set-up gets wrong: whoever has made a model owns it).
+        enough (our reading, and only of what a set-up gets wrong: the creator of a model owns it).
         """
         if (call := request.path.partition("/mlflow/unity-catalog/")[2]) == "":
             return
         name = request.query.get("name") or str(request.json().get("name", ""))
         levels = name.split(".")
         if len(levels) != 3:
-            return  # the registry says what a name has to be
+            return  # the registry refuses such a name
         schema = ".".join(levels[:2])
         self._require("CATALOG", levels[0])
         self._require("SCHEMA", schema)
@@ -112,7 +113,7 @@ class Catalog:
         return dict(json.loads(self._owners.read_text("utf-8"))) if self._owners.exists() else {}
 
     def _privileges(self, kind: str, name: str) -> dict[str, tuple[str, str] | None]:
-        """Each privilege, and what it is inherited from."""
+        """Return each privilege, and the securable that it is inherited from."""
         parts = name.split(".")
         chain = [("CATALOG", parts[0]), ("SCHEMA", ".".join(parts[:2])), (kind, name)][: _LEVELS[kind] - 1]
         found: dict[str, tuple[str, str] | None] = {}
@@ -143,14 +144,14 @@ class Catalog:
         self._require(kind, name)
         parts = name.split(".")
         owner = self._owners_of_models().get(name, "platform-team")
-        told: dict[str, Any] = {"full_name": name, "name": parts[-1], "owner": owner}
+        described: dict[str, Any] = {"full_name": name, "name": parts[-1], "owner": owner}
         if len(parts) > 1:
-            told["catalog_name"] = parts[0]
+            described["catalog_name"] = parts[0]
         if len(parts) > 2:
-            told["schema_name"] = parts[1]
+            described["schema_name"] = parts[1]
         if kind == "VOLUME":
-            told.update(volume_type="MANAGED", volume_id="b1c2d3e4-0000-4000-8000-000000000001")
-        return told
+            described.update(volume_type="MANAGED", volume_id="b1c2d3e4-0000-4000-8000-000000000001")
+        return described
 
     def _table_exists(self, request: Request) -> dict[str, Any]:
         catalog, _, schema = request.parts["name"].rpartition(".")[0].partition(".")
@@ -167,7 +168,7 @@ class Catalog:
         kind = request.parts["kind"].upper()
         kind = _SAME.get(kind, kind)
         if kind not in _LEVELS:
-            raise invalid(f"{request.parts['kind']!r} is not a securable type that the stand-in knows")
+            raise invalid(f"{request.parts['kind']!r} is not a securable type of this workspace")
         self._require(kind, request.parts["name"])
         principal = request.query.get("principal", request.who.user_name)
         if principal not in self._principals:
@@ -175,14 +176,16 @@ class Catalog:
         found = self._privileges(kind, request.parts["name"])
         if not found:
             return {}
-        return {"privilege_assignments": [{"principal": principal, "privileges": list(map(_told, found.items()))}]}
+        return {
+            "privilege_assignments": [{"principal": principal, "privileges": list(map(_assignment, found.items()))}]
+        }
 
 
-def _told(privilege: tuple[str, tuple[str, str] | None]) -> Mapping[str, str]:
+def _assignment(privilege: tuple[str, tuple[str, str] | None]) -> Mapping[str, str]:
     name, above = privilege
     return {"privilege": name, **({"inherited_from_type": above[0], "inherited_from_name": above[1]} if above else {})}
 
 
 def _plain(privilege: str) -> str:
-    """ "USE SCHEMA" and "USE_SCHEMA" are the same."""
+    """Return a privilege in the spelling with underscores."""
     return "ALL_PRIVILEGES" if privilege in _EVERYTHING else privilege.replace(" ", "_")

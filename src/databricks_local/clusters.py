@@ -1,6 +1,6 @@
 """The workspace's clusters, and how often one had to be started.
 
-A cluster that is not there is 400 INVALID_PARAMETER_VALUE "Cluster … does not exist" (source: the SDK,
+A cluster that does not exist is 400 INVALID_PARAMETER_VALUE "Cluster … does not exist" (source: the SDK,
 `errors/overrides.py`). That one which the caller may not use is 403 PERMISSION_DENIED, and the words of it, are our
 reading. What counts as a start: serverless compute once in a run, a job cluster once in a run for each key that is
 used, a new cluster once for each task that asks for one, an existing cluster only where it was terminated (our
@@ -21,10 +21,11 @@ class ClusterList:
         self.starts = 0
 
     def routes(self) -> list[Route]:
+        """Return the routes that this class answers."""
         return [("GET", r"/api/2\.[01]/clusters/get", self._get)]
 
     def require(self, cluster_id: str) -> dict[str, Any]:
-        """The cluster, if the caller may use it."""
+        """Return the cluster, or refuse where the caller may not use it."""
         if cluster_id not in self.clusters:
             raise invalid(f"Cluster {cluster_id} does not exist")
         cluster = self.clusters[cluster_id]
@@ -35,7 +36,7 @@ class ClusterList:
         return cluster
 
     def start_for(self, task: bodies.Task, started: set[str]) -> None:
-        """Have the compute of this task running; `started` is what its run has started already."""
+        """Start the compute of this task, unless it runs; `started` are the keys that its run has started."""
         if task.existing_cluster_id is not None:
             cluster = self.clusters[task.existing_cluster_id]
             if cluster.get("state") != "RUNNING":

@@ -1,4 +1,4 @@
-"""Executes the tasks of a run, one after another, each in a process of its own.
+"""The execution of a run's tasks, one after another, each in a process of its own.
 
 The codes RUN_EXECUTION_ERROR and DRIVER_ERROR, and their meanings: the SDK, `TerminationCodeCode`. Our reading: a
 job's own token dies with its run. Tasks that could run side by side run one after another here.
@@ -28,7 +28,7 @@ _WORKLOAD_FAILED = "Workload failed, see run output for details"
 
 @dataclass
 class Execution:
-    """Runs what has been submitted."""
+    """The threads and processes of all runs."""
 
     identity: Identity
     preparation: Preparation
@@ -52,7 +52,7 @@ class Execution:
             self._held.add(task_key)
 
     def release(self, task_key: str) -> None:
-        """Let it go on."""
+        """Let a task that was held go on."""
         with self._changed:
             self._held.discard(task_key)
             self._changed.notify_all()
@@ -78,7 +78,7 @@ class Execution:
             self._changed.notify_all()
 
     def wait_for(self, run: Run, states: Collection[str], timeout: float) -> Run:
-        """Wait until the run has one of these states, or has ended where there are none."""
+        """Wait until the run has one of these states, or has ended where no state is passed."""
         with self._changed:
             there = self._changed.wait_for(lambda: run.life_cycle_state in states if states else run.ended, timeout)
         assert there, f"run {run.run_id} is {run.life_cycle_state}, not {' or '.join(states) or 'at its end'}"
@@ -171,18 +171,18 @@ class Execution:
     def _read_result(self, task: TaskRun, command: Command) -> None:
         result = command.folder / "result.json"
         if not result.exists():
-            said = (command.folder / "process.log").read_text(encoding="utf-8", errors="replace")
-            task.error, task.error_trace = "The Python kernel has stopped unexpectedly.", said
-            return task.finish("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", f"{task.error} {said[-500:]}".strip())
-        told = json.loads(result.read_text(encoding="utf-8"))
-        task.result, task.error, task.error_trace = told["result"], told["error"], told["error_trace"]
+            output = (command.folder / "process.log").read_text(encoding="utf-8", errors="replace")
+            task.error, task.error_trace = "The Python kernel has stopped unexpectedly.", output
+            return task.finish("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", f"{task.error} {output[-500:]}".strip())
+        content = json.loads(result.read_text(encoding="utf-8"))
+        task.result, task.error, task.error_trace = content["result"], content["error"], content["error_trace"]
         if task.error is not None:
             return task.finish("TERMINATED", "FAILED", "RUN_EXECUTION_ERROR", _WORKLOAD_FAILED)
         return task.finish("TERMINATED", "SUCCESS", "SUCCESS")
 
 
 def _in_order(run: Run) -> list[TaskRun]:
-    """Every task behind those that it depends on."""
+    """Return the tasks in an order in which each follows those that it depends on."""
     ordered: dict[str, TaskRun] = {}
     while len(ordered) < len(run.tasks):
         for key, task in run.tasks.items():
@@ -209,12 +209,12 @@ def _stopped(run: Run, task: TaskRun) -> None:
 
 
 def _end_as(task: TaskRun, outcome: str) -> None:
-    """End the task as a test, or its own time limit, wants it."""
+    """End the task with the outcome that a test has set, or at its time limit."""
     match outcome:
         case "SUCCESS":
             return task.finish("TERMINATED", "SUCCESS", "SUCCESS")
         case "FAILED":
-            task.error = task.error or "RuntimeError: the stand-in was told to let this task fail"
+            task.error = task.error or "RuntimeError: this task was set to fail"
             task.error_trace = f"Traceback (most recent call last):\n{task.error}"
             return task.finish("TERMINATED", "FAILED", "RUN_EXECUTION_ERROR", _WORKLOAD_FAILED)
         case "SKIPPED":
@@ -229,7 +229,7 @@ def _end_as(task: TaskRun, outcome: str) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it has started, and see that it has ended; the kernel is in a group of its own."""
+    """Kill the process and its descendants, and wait for their end; the kernel is in a group of its own."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
         parent.suspend()  # so that it starts nothing more

@@ -26,7 +26,7 @@ _SOURCE_HEADER = b"# Databricks notebook source"
 
 
 class WorkspaceFiles:
-    """What is under /Workspace, kept under `root` as files; a notebook is kept with its extension."""
+    """The objects under /Workspace, kept under `root` as files; a notebook is kept with its extension."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -39,6 +39,7 @@ class WorkspaceFiles:
             (root / "Workspace" / folder).mkdir(parents=True, exist_ok=True)
 
     def routes(self) -> list[Route]:
+        """Return the routes that this class answers."""
         return [
             ("POST", r"/api/2\.0/workspace/mkdirs", self._mkdirs),
             ("POST", r"/api/2\.0/workspace/import", self._import),
@@ -49,11 +50,11 @@ class WorkspaceFiles:
         ]
 
     def folder_exists(self, path: str) -> bool:
-        """Whether there is a folder at this workspace path."""
+        """Return whether a folder is at this workspace path."""
         return self.object_type(path) == "DIRECTORY"
 
     def object_type(self, path: str) -> str | None:
-        """NOTEBOOK, FILE, DIRECTORY, or None where nothing is."""
+        """Return NOTEBOOK, FILE, DIRECTORY, or None where nothing is."""
         key = _key(path)
         with self._lock:
             if key in self._notebooks:
@@ -64,7 +65,7 @@ class WorkspaceFiles:
             return "FILE" if place.is_file() and not self._is_kept_notebook(key) else None
 
     def place(self, path: str) -> Path:
-        """Where the object at this path is kept."""
+        """Return the place on this machine of the object at this path."""
         key = _key(path)
         plain = self._plain(key)
         return plain.with_name(plain.name + self._notebooks[key]) if key in self._notebooks else plain
@@ -167,7 +168,7 @@ class WorkspaceFiles:
     def _export(self, request: Request) -> dict[str, Any]:
         path = _asked_for(request)
         if self._require(path) == "DIRECTORY":
-            raise invalid("The stand-in exports no folders.")
+            raise invalid("This workspace exports no folders.")
         return {"content": base64.b64encode(self.place(path).read_bytes()).decode(), "file_type": "auto"}
 
     def _require(self, path: str) -> str:
@@ -189,7 +190,7 @@ class WorkspaceFiles:
 
 
 def _key(path: str) -> str:
-    """The path without /Workspace and without a slash at its end."""
+    """Return the path without /Workspace and without a slash at its end."""
     if not path.startswith("/"):
         raise invalid(f"Path ({path}) must be absolute and start with '/'")
     parts = PurePosixPath(path).parts
@@ -206,7 +207,7 @@ def _asked_for(request: Request) -> str:
 
 
 def _import_body(request: Request) -> tuple[bodies.Import, bytes]:
-    """The request's fields and its content, whether it is JSON or a form with a posted file."""
+    """Return the fields and the content of a request, which is JSON or a form with a posted file."""
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/form-data"):
         body = bodies.read(bodies.Import, request.json())
@@ -233,10 +234,10 @@ def _import_body(request: Request) -> tuple[bodies.Import, bytes]:
 
 
 def _notebook_extension(body: bodies.Import, content: bytes) -> str | None:
-    """The extension of the file that keeps the notebook that this becomes; None where it becomes a plain file.
+    """Return the extension of the file that keeps the notebook; None where the content becomes a plain file.
 
     Raises:
-        Refused: its format is none that the content can be.
+        Refused: the content is not of the format.
     """
     is_jupyter = body.path.endswith(".ipynb")
     if body.format == "JUPYTER" or (body.format == "AUTO" and is_jupyter):
@@ -255,4 +256,4 @@ def _notebook_extension(body: bodies.Import, content: bytes) -> str | None:
         return ".py"
     if body.format == "RAW":
         return None
-    raise invalid(f"The stand-in imports nothing as {body.format}.")
+    raise invalid(f"This workspace imports nothing as {body.format}.")

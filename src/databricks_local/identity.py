@@ -1,4 +1,4 @@
-"""Who may sign in to the stand-in, and how: tokens, OAuth, federation from Azure Pipelines, the Azure CLI.
+"""Principals and sign-in: tokens, OAuth, federation from Azure Pipelines, the Azure CLI.
 
 Where the rules are from:
 
@@ -35,7 +35,7 @@ from databricks_local.answers import Answer, Principal, Refused, Request, Route,
 
 AUDIENCE = "api://AzureADTokenExchange"
 LOGIN_APP = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
-"""Azure Databricks, as Entra ID knows it in every tenant."""
+"""Azure Databricks' application id in every tenant of Entra ID."""
 _TENANT = "7f1078d6-b20d-4a20-9d88-05a2f0d645a3"
 _ORGANIZATION = "0ca3ddd9-f0b0-4635-a98c-5866526961b6"
 _OIDC = r"/oidc/v1/token"
@@ -47,7 +47,7 @@ _HOUR = 3600
 
 @dataclass
 class FederationPolicy:
-    """Whose tokens the service principal's federation policy accepts."""
+    """The issuer, audiences and subject that the service principal's federation policy accepts."""
 
     issuer: str = f"https://vstoken.dev.azure.com/{_ORGANIZATION}"
     audiences: tuple[str, ...] = (AUDIENCE,)
@@ -66,12 +66,12 @@ class Pipeline:
 
 @dataclass
 class Identity:
-    """The principals, their credentials, and the paths that sign somebody in."""
+    """The principals, their credentials, and the paths that sign a caller in."""
 
     host: str = ""
     workspace_id: str = "8550218739037906"
     federation_policy: FederationPolicy | None = field(default_factory=FederationPolicy)
-    """None is a service principal without a policy."""
+    """None for a service principal without a policy."""
     pipeline: Pipeline = field(default_factory=Pipeline)
     service_principal: Principal = field(
         default_factory=lambda: Principal("4711", "6c9f047b-87dc-4b15-99ce-2f5b0f1c9a11", "workshop-cd")
@@ -105,13 +105,16 @@ class Identity:
 
     @property
     def client_id(self) -> str:
+        """The application id of the service principal."""
         return self.service_principal.user_name
 
     @property
     def principals(self) -> tuple[Principal, ...]:
+        """All principals of the workspace."""
         return (self.service_principal, self.person)
 
     def routes(self) -> list[Route]:
+        """Return the routes that this class answers."""
         return [
             ("GET", r"/\.well-known/databricks-config", self._configuration),
             ("GET", r"/oidc/\.well-known/oauth-authorization-server", self._endpoints),
@@ -122,14 +125,14 @@ class Identity:
         ]
 
     def is_open(self, path: str) -> bool:
-        """Whether the path signs somebody in, and so asks for no workspace credential itself."""
+        """Return whether the path needs no credential of the workspace, as those that sign a caller in."""
         return not path.startswith("/api/") or path == _SIGNED_DOWNLOAD
 
     def caller(self, headers: Mapping[str, str]) -> Principal:
-        """Who sends these headers.
+        """Return the owner of the credential in these headers.
 
         Raises:
-            Refused: nobody who is known, or whose credential has expired.
+            Refused: the credential is missing, unknown or expired.
         """
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind != "Bearer" or not token:
@@ -141,7 +144,7 @@ class Identity:
         return self._known[token]
 
     def issue_token(self, principal: Principal) -> str:
-        """A new OAuth token of this principal."""
+        """Return a new OAuth token of this principal."""
         now = int(time.time())
         token = self._sign(
             {
@@ -156,11 +159,11 @@ class Identity:
         return token
 
     def revoke(self, token: str) -> None:
-        """Know this token no longer."""
+        """Make this token unknown."""
         self._known.pop(token, None)
 
     def azure_devops_environment(self) -> dict[str, str]:
-        """The variables that an Azure pipeline's job gives to a step that maps System.AccessToken."""
+        """Return the variables that an Azure pipeline's job gives to a step that maps System.AccessToken."""
         return {
             "SYSTEM_ACCESSTOKEN": self.system_access_token,
             "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": f"{self.host}/azure-devops/",
@@ -207,12 +210,12 @@ class Identity:
         )
 
     def _check_secret(self, request: Request, form: Mapping[str, str]) -> Answer | None:
-        given = (form.get("client_id", ""), form.get("client_secret", ""))
+        sent = (form.get("client_id", ""), form.get("client_secret", ""))
         kind, _, encoded = request.headers.get("authorization", "").partition(" ")
         if kind == "Basic":
             name, _, secret = base64.b64decode(encoded).decode().partition(":")
-            given = (name, secret)
-        if given != (self.client_id, self.client_secret):
+            sent = (name, secret)
+        if sent != (self.client_id, self.client_secret):
             return _no_token(401, "invalid_client", "Client authentication failed")
         return None
 
@@ -229,8 +232,8 @@ class Identity:
         if not known or policy is None:
             return _no_token(401, "invalid_client", "No federation policy found for the service principal")
         if (claims["iss"], claims["sub"]) != (policy.issuer, policy.subject) or claims["aud"] not in policy.audiences:
-            said = f"issuer {claims['iss']}, audience {claims['aud']}, subject {claims['sub']}"
-            return _no_token(401, "invalid_client", f"The token matches no federation policy: {said}")
+            received = f"issuer {claims['iss']}, audience {claims['aud']}, subject {claims['sub']}"
+            return _no_token(401, "invalid_client", f"The token matches no federation policy: {received}")
         return None
 
     def _pipeline_token(self, request: Request) -> Answer:

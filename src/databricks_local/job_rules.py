@@ -1,4 +1,4 @@
-"""What no job may say: the rules for tasks, their order, their notebooks and what they run on.
+"""The rules for a job's tasks: their order, notebooks and compute.
 
 Where the rules are from:
 
@@ -34,7 +34,7 @@ def check_name(name: str) -> None:
 
 
 def check_unique(field_name: str, keys: Sequence[str]) -> None:
-    """Refuse keys of which two are the same."""
+    """Refuse a list in which a key is twice."""
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise invalid(f"Duplicate {field_name}: {', '.join(sorted(twice))}")
 
@@ -45,7 +45,7 @@ def check_tasks(
     git_source: bodies.GitSource | None,
     job_clusters: Sequence[str],
 ) -> None:
-    """Refuse tasks that no run could have."""
+    """Refuse tasks that break a rule."""
     if not 1 <= len(tasks) <= _MOST_TASKS:
         raise invalid(f"A run has at least one task and at most {_MOST_TASKS}.")
     for task in tasks:
@@ -113,14 +113,14 @@ def _check_compute(task: bodies.Task, environments: Sequence[str], job_clusters:
     if task.libraries and not computes:
         raise invalid(f"Task {key}: libraries are not supported on serverless compute; use an environment.")
     if task.max_retries:
-        raise invalid(f"Task {key}: the stand-in retries no task, so max_retries has to be 0.")
+        raise invalid(f"Task {key}: this workspace retries no task: max_retries has to be 0.")
     for library in task.libraries:
         if len(library.model_fields_set) != 1:
             raise invalid(f"Task {key}: a library has exactly one of whl, pypi, requirements and jar.")
 
 
 def check_new_cluster(cluster: bodies.NewCluster) -> None:
-    """Refuse a cluster of no size or kind."""
+    """Refuse a cluster without a size or a kind of machine."""
     if cluster.node_type_id is None and cluster.instance_pool_id is None:
         raise invalid("A new cluster needs node_type_id or instance_pool_id.")
     single = cluster.is_single_node or cluster.spark_conf.get("spark.databricks.cluster.profile") == "singleNode"
@@ -135,7 +135,7 @@ def check_new_cluster(cluster: bodies.NewCluster) -> None:
 def _check_notebook(task: bodies.Task, git_source: bodies.GitSource | None) -> None:
     key, notebook = task.task_key, task.notebook_task
     if notebook is None:
-        raise invalid(f"Task {key} has no notebook_task, the only kind of task that the stand-in runs.")
+        raise invalid(f"Task {key} has no notebook_task, the only kind of task that this workspace runs.")
     source = notebook.source or ("GIT" if git_source is not None else "WORKSPACE")
     if source == "GIT" and git_source is None:
         raise invalid(f"Task {key}: source GIT needs a git_source.")

@@ -37,13 +37,13 @@ class Job:
     job_id: int
     settings: bodies.CreateJob
     sent: dict[str, Any]
-    """The settings as they came."""
+    """The settings as they were sent."""
     creator: Principal
     created: int = field(default_factory=now)
 
 
 _EXPANDED = ("tasks", "job_clusters")
-"""What a list of jobs leaves out unless it is asked for (source: the SDK's docstring of `jobs.list`)."""
+"""Settings that a list of jobs contains only with expand_tasks (source: the SDK's docstring of `jobs.list`)."""
 
 
 class Jobs:
@@ -55,7 +55,7 @@ class Jobs:
         self.jobs: dict[int, Job] = {}
 
     def routes(self) -> list[Route]:
-        """Return what this class answers."""
+        """Return the routes that this class answers."""
         jobs = r"/api/2\.[12]/jobs"
         return [
             ("POST", rf"{jobs}/runs/submit", lambda request: self._submit(request)),  # noqa: PLW0108  # tests replace it
@@ -76,9 +76,7 @@ class Jobs:
         with self._runs.lock:
             if (known := self._runs.known(body.idempotency_token)) is not None:
                 return {"run_id": known}
-            job = bodies.CreateJob(name=body.run_name, timeout_seconds=body.timeout_seconds, max_concurrent_runs=1)
-            run = self._runs.create(next(self._runs.numbers), job, body.tasks, request.who, body, sent)
-            run.run_type = "SUBMIT_RUN"
+            run = self._runs.create(next(self._runs.numbers), body, sent, request.who)
             self._runs.begin(run, body.idempotency_token)
             return {"run_id": run.run_id}
 
@@ -118,7 +116,7 @@ class Jobs:
                 raise invalid(f"Job parameters {', '.join(unknown)} are not defined in job {job.job_id}.")
             if (known := self._runs.known(body.idempotency_token)) is not None:
                 return {"run_id": known, "number_in_job": known}
-            run = self._runs.create(job.job_id, job.settings, job.settings.tasks, request.who, job.settings, job.sent)
+            run = self._runs.create(job.job_id, job.settings, job.sent, request.who)
             run.job_parameters = {**declared, **body.job_parameters}
             for task in run.tasks.values():
                 task.overrides = {**run.job_parameters, **body.notebook_params}

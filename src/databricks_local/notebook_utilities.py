@@ -1,9 +1,9 @@
-"""The `dbutils` of a task's notebook; runs in the kernel, and so imports nothing of the tests.
+"""The `dbutils` of a task's notebook; runs in the kernel, and imports nothing of this package.
 
 widgets.get, widgets.getAll, widgets.text and notebook.exit: Databricks' reference of its utilities. That getAll
 includes what the task passes without the notebook declaring it, and that exit raises an exception that `except
-Exception` catches, are our reading. A value in a volume comes as the place where the stand-in keeps that volume: what
-the service mounts at /Volumes.
+Exception` catches, are our reading. A value below /Volumes arrives as the path of the folder on this machine:
+the service mounts volumes at /Volumes.
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Any
 
 
 class InputWidgetNotDefined(Exception):  # noqa: N818  # the service's name for it
-    """Nobody has passed or declared the widget."""
+    """The widget was neither passed nor declared."""
 
 
 class NotebookExit(Exception):  # noqa: N818  # the service's name for it
-    """The notebook ends itself."""
+    """The end of a notebook that has called `dbutils.notebook.exit`."""
 
 
 class Widgets:
@@ -26,29 +26,34 @@ class Widgets:
         self._values = passed
 
     def get(self, name: str) -> str:
+        """Return the value of a widget."""
         if name not in self._values:
             raise InputWidgetNotDefined(f"No input widget named {name} is defined")
         return self._values[name]
 
     def getAll(self) -> dict[str, str]:  # noqa: N802  # the service's name for it
+        """Return the values of all widgets."""
         return dict(self._values)
 
-    def text(self, name: str, defaultValue: str, label: str | None = None) -> None:  # the service's names
+    def text(self, name: str, defaultValue: str, label: str | None = None) -> None:  # noqa: ARG002  # the service's names
+        """Declare a widget with a default."""
         self._values.setdefault(name, str(defaultValue))
 
-    def dropdown(self, name: str, defaultValue: str, choices: list[str], label: str | None = None) -> None:
+    def dropdown(self, name: str, defaultValue: str, choices: list[str], label: str | None = None) -> None:  # noqa: ARG002
+        """Declare a widget with a default that is one of the choices."""
         if defaultValue not in choices:
             raise ValueError(f"The default value {defaultValue} is not among the choices of the widget {name}")
         self._values.setdefault(name, defaultValue)
 
 
 class Notebook:
-    """What a notebook does to itself."""
+    """The notebook that runs."""
 
     def __init__(self, exit_file: Path) -> None:
         self._exit_file = exit_file
 
     def exit(self, value: str) -> None:
+        """End the notebook with this value as its result."""
         if not isinstance(value, str):
             raise TypeError(f"the value that a notebook exits with is text, not {type(value).__name__}")
         self._exit_file.write_text(value, encoding="utf-8")
@@ -56,7 +61,7 @@ class Notebook:
 
 
 class Utilities:
-    """What a notebook knows as `dbutils`."""
+    """The object `dbutils` of a notebook."""
 
     def __init__(self, widgets: Widgets, notebook: Notebook) -> None:
         self.widgets = widgets
@@ -64,7 +69,7 @@ class Utilities:
 
 
 def utilities(spec_file: str) -> Utilities:
-    """The utilities of the task that this specification describes."""
+    """Return the utilities of the task that this specification describes."""
     spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
     passed = {name: _mounted(value, spec) for name, value in spec["widgets"].items()}
     return Utilities(Widgets(passed), Notebook(Path(spec["folder"]) / "exit.txt"))

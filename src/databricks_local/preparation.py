@@ -1,4 +1,4 @@
-"""What a task needs before it can begin: its notebook, its packages, its parameters.
+"""The preparation of a task: its notebook, its packages, its parameters.
 
 Where the rules are from:
 
@@ -10,8 +10,8 @@ Where the rules are from:
 - Job parameters go before a task's own of the same name; `{{job.parameters.NAME}}`, `{{job.run_id}}`,
   `{{task.run_id}}` and `{{task.name}}` in a parameter are replaced: Databricks' documentation on parameterized jobs.
 - Our reading: a repository of Azure DevOps is not read without a git credential of that provider; a wheel in
-  /Workspace or /Volumes is unpacked, and every other requirement has to be met by the environment that the tests run
-  in; a task's environment variables are those of its cluster and no others.
+  /Workspace or /Volumes is unpacked, and every other requirement has to be met by the environment that serves the
+  workspace; a task's environment variables are those of its cluster and no others.
 """
 
 import json
@@ -46,7 +46,7 @@ class UnreadyError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """How a task's process is started."""
+    """The folder, specification and environment of a task's process."""
 
     folder: Path
     spec: Path
@@ -55,10 +55,10 @@ class Command:
 
 @dataclass
 class Preparation:
-    """Finds what tasks need."""
+    """Finds and installs the requirements of tasks."""
 
     folder: Path
-    """Where what a task needs and leaves behind is kept."""
+    """Keeps the files of each task."""
     identity: Identity
     files: WorkspaceFiles
     catalog: Catalog
@@ -68,10 +68,10 @@ class Preparation:
     git_credentials: list[dict[str, Any]] = field(default_factory=list)
 
     def command(self, run: Run, task: TaskRun, token: str) -> Command:
-        """All that the task's process needs.
+        """Return the command of the task's process.
 
         Raises:
-            UnreadyError: something is not there.
+            UnreadyError: the notebook, the repository or a library is missing.
         """
         folder = self.folder / "runs" / str(run.run_id) / task.key
         site = folder / "site"
@@ -79,7 +79,7 @@ class Preparation:
         notebook = self._find_notebook(run, task)
         self._install(_libraries(run, task), site)
         if not (site / "workshop").exists():
-            # The tests' own environment has the package installed; a workspace's has not.
+            # This environment has the package installed; a workspace's has not.
             (site / "workshop").mkdir()
             (site / "workshop" / "__init__.py").write_text(
                 "raise ModuleNotFoundError(\"No module named 'workshop'\", name='workshop')\n", encoding="utf-8"
@@ -100,7 +100,7 @@ class Preparation:
             "IPYTHONDIR": str(folder / "ipython"),
             "DATABRICKS_HOST": self.identity.host,
             "DATABRICKS_TOKEN": token,
-            # The machine's, not the workspace's: no test sends usage data.
+            # No usage data leaves this machine.
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         return Command(folder, folder / "spec.json", environment)
@@ -186,7 +186,7 @@ class Preparation:
 
 
 def _libraries(run: Run, task: TaskRun) -> list[str]:
-    """What is to be installed for this task, as lines of a requirements file."""
+    """Return the requirements of this task, as lines of a requirements file."""
     key = task.task.environment_key
     lines = list(run.environments[key].dependencies) if key is not None else []
     for library in task.task.libraries:
@@ -200,7 +200,7 @@ def _libraries(run: Run, task: TaskRun) -> list[str]:
 
 
 def _require_installed(line: str) -> None:
-    """Of what is on an index, only what the tests' own environment has can be had."""
+    """Refuse a package of an index that this environment does not contain."""
     try:
         requirement = Requirement(line)
     except InvalidRequirement as error:
@@ -230,5 +230,5 @@ def _parameters(run: Run, task: TaskRun) -> dict[str, str]:
     def replaced(value: str) -> str:
         return re.sub(r"\{\{\s*([\w.-]+)\s*\}\}", lambda found: known.get(found.group(1), found.group(0)), value)
 
-    given = {**task.task.notebook_task.base_parameters, **task.overrides}
-    return {name: replaced(value) for name, value in given.items()}
+    passed = {**task.task.notebook_task.base_parameters, **task.overrides}
+    return {name: replaced(value) for name, value in passed.items()}

@@ -1,7 +1,7 @@
-"""A run and its tasks: their states, and how they are told.
+"""A run and its tasks: their states, and their JSON.
 
-Both forms of a state are told, `state` and the newer `status` (source: the SDK, `RunState` and `RunStatus`). Which
-states an outcome has:
+The JSON contains both forms of a state, `state` and the newer `status` (source: the SDK, `RunState` and `RunStatus`).
+The states of each outcome:
 
 - A task after one that failed is SKIPPED with the message "An upstream task failed." (source: the REST reference's
   example of runs/get) and the result UPSTREAM_FAILED (source: the SDK, `RunResultState`).
@@ -9,7 +9,7 @@ states an outcome has:
   message: Workload failed, see run output for details. This caused all downstream tasks to get skipped." (source: an
   answer of the service in azure-databricks-client's tests). Its old life_cycle_state has been seen as TERMINATED and
   as INTERNAL_ERROR (sources: dbt-databricks pull request 1477; an answer in a Kubernetes operator's manual):
-  TERMINATED is the default here, because it is the one that looks like success; `failed_runs_end_as` says which.
+  TERMINATED is the default here, because it is the one that looks like success; `failed_runs_end_as` chooses.
 - A task that was excluded leaves its run a success (our reading of `RunResultState.EXCLUDED`).
 - A run over its time has the result TIMEDOUT and the code CANCELED (source: the SDK, `TerminationCodeCode`).
 - When a run is cancelled, every task that has not ended is CANCELED; when it is out of time, the tasks that had not
@@ -29,13 +29,13 @@ _SUCCESSES = ("SUCCESS", "SUCCESS_WITH_FAILURES")
 
 
 def now() -> int:
-    """Milliseconds since the epoch."""
+    """Return the milliseconds since the epoch."""
     return int(time.time() * 1000)
 
 
 @dataclass
 class _Stated:
-    """Something with a state."""
+    """The state of a run or a task."""
 
     life_cycle_state: str = field(default="PENDING", kw_only=True)
     result_state: str | None = field(default=None, kw_only=True)
@@ -46,23 +46,26 @@ class _Stated:
 
     @property
     def ended(self) -> bool:
+        """Whether the state is final."""
         return self.life_cycle_state in FINAL
 
     def finish(self, life_cycle: str, result: str | None, code: str, message: str = "") -> None:
         """End in this state."""
         self.end_time = now()
         self.result_state, self.code, self.message = result, code, message
-        self.life_cycle_state = life_cycle  # last: who sees the end sees the rest too
+        self.life_cycle_state = life_cycle  # last: a reader that sees the end sees the rest too
 
     def state(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        """Return the older form of the state."""
+        content: dict[str, Any] = {
             "life_cycle_state": self.life_cycle_state,
             "state_message": self.message,
             "user_cancelled_or_timedout": self.result_state in ("CANCELED", "TIMEDOUT"),
         }
-        return {**told, "result_state": self.result_state} if self.result_state is not None else told
+        return {**content, "result_state": self.result_state} if self.result_state is not None else content
 
     def status(self) -> dict[str, Any]:
+        """Return the newer form of the state."""
         if not self.ended:
             return {"state": self.life_cycle_state}
         details = {"code": self.code, "type": _type(self.code), "message": self.message}
@@ -88,19 +91,21 @@ class TaskRun(_Stated):
     overrides: dict[str, str] = field(default_factory=dict)
     """Parameters that go before the task's own."""
     begun: int = 0
-    """When its notebook began, after its compute was there."""
+    """When the notebook began, after its compute was ready; 0 before."""
     result: str | None = None
-    """What the notebook handed to dbutils.notebook.exit."""
+    """The value that the notebook passed to dbutils.notebook.exit."""
     error: str | None = None
     error_trace: str | None = None
     executed: Path | None = None
-    """The executed notebook, once there is one."""
+    """The executed notebook."""
 
     @property
     def key(self) -> str:
+        """The task's key."""
         return self.task.task_key
 
     def described(self) -> dict[str, Any]:
+        """Return the task as runs/get of its run contains it."""
         end = self.end_time or now()
         return {
             **self.sent,
@@ -117,16 +122,16 @@ class TaskRun(_Stated):
         }
 
     def described_as_run(self, run: "Run") -> dict[str, Any]:
-        """As runs/get and runs/get-output tell a task's own run."""
-        told = self.described()
-        del told["task_key"]
+        """Return the task as runs/get and runs/get-output of its own run contain it."""
+        described = self.described()
+        del described["task_key"]
         base = {"job_id": run.job_id, "number_in_job": self.run_id, "run_name": self.key, "run_type": run.run_type}
-        return {**told, **base, "creator_user_name": run.creator.user_name, "job_run_id": run.run_id}
+        return {**described, **base, "creator_user_name": run.creator.user_name, "job_run_id": run.run_id}
 
 
 @dataclass
 class Run(_Stated):
-    """A run."""
+    """A run of a job, or a submitted one."""
 
     run_id: int
     job_id: int
@@ -134,7 +139,7 @@ class Run(_Stated):
     creator: Principal
     page: str
     timeout: int
-    """Seconds; 0 is none."""
+    """Seconds; 0 for no limit."""
     environments: dict[str, bodies.EnvironmentSpec]
     git_source: bodies.GitSource | None
     sent: dict[str, Any]
@@ -144,10 +149,11 @@ class Run(_Stated):
     waits_for: "list[Run]" = field(default_factory=list)
     """The runs that have to end before this one leaves the queue."""
     stopping: str | None = None
-    """The result that the run was told to end with."""
+    """The result with which the run was cancelled or has timed out."""
 
     def described(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        """Return the run as runs/get contains it."""
+        described: dict[str, Any] = {
             "job_id": self.job_id,
             "run_id": self.run_id,
             "number_in_job": self.run_id,
@@ -170,12 +176,14 @@ class Run(_Stated):
         }
         for name in ("git_source", "job_clusters"):
             if name in self.sent:
-                told[name] = self.sent[name]
+                described[name] = self.sent[name]
         if overrides := next((task.overrides for task in self.tasks.values() if task.overrides), None):
-            told["overriding_parameters"] = {"notebook_params": overrides}
+            described["overriding_parameters"] = {"notebook_params": overrides}
         if self.job_parameters:
-            told["job_parameters"] = [{"name": name, "value": value} for name, value in self.job_parameters.items()]
-        return told
+            described["job_parameters"] = [
+                {"name": name, "value": value} for name, value in self.job_parameters.items()
+            ]
+        return described
 
     def conclude(self, failed_runs_end_as: str) -> None:
         """End as the tasks have ended."""
@@ -201,5 +209,5 @@ def _blame(task: TaskRun) -> str:
 
 
 def succeeded(task: TaskRun) -> bool:
-    """Whether the tasks that depend on this one may begin."""
+    """Return whether the tasks that depend on this one may begin."""
     return task.result_state in _SUCCESSES

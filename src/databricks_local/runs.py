@@ -16,7 +16,6 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,7 +52,7 @@ class Runs:
         self.runs: dict[int, Run] = {}
 
     def routes(self) -> list[Route]:
-        """Return what this class answers."""
+        """Return the routes that this class answers."""
         jobs = r"/api/2\.[12]/jobs"
         return [
             ("GET", rf"{jobs}/runs/get", self._get),
@@ -77,11 +76,9 @@ class Runs:
     def create(
         self,
         job_id: int,
-        settings: bodies.CreateJob,
-        tasks: Sequence[bodies.Task],
-        creator: Principal,
-        body: "bodies.Submit | bodies.CreateJob",
+        body: bodies.Submit | bodies.CreateJob,
         sent: dict[str, Any],
+        creator: Principal,
     ) -> Run:
         """Return a new run of these tasks, which has not begun."""
         run_id = next(self.numbers)
@@ -89,16 +86,17 @@ class Runs:
         run = Run(
             run_id=run_id,
             job_id=job_id,
-            name=settings.name,
+            name=body.run_name if isinstance(body, bodies.Submit) else body.name,
             creator=creator,
             page=f"{place}/{run_id}",
-            timeout=settings.timeout_seconds,
+            timeout=body.timeout_seconds,
             environments={each.environment_key: each.spec or bodies.EnvironmentSpec() for each in body.environments},
             git_source=body.git_source,
             sent=sent,
+            run_type="SUBMIT_RUN" if isinstance(body, bodies.Submit) else "JOB_RUN",
         )
         described = {each["task_key"]: each for each in sent["tasks"]}
-        for task in tasks:
+        for task in body.tasks:
             number = next(self.numbers)
             run.tasks[task.task_key] = TaskRun(
                 run_id=number, parent=run_id, task=task, sent=described[task.task_key], page=f"{place}/{number}"

@@ -1,8 +1,7 @@
-"""The stand-in's HTTP server: routes a request to who answers it, and fails as it has been told to.
+"""The HTTP server of the workspace: routes requests to their handlers, and fails on demand.
 
-An endpoint that isn't there is 404 ENDPOINT_NOT_FOUND (source: the service's answer, seen in public). Calls of MLflow
-and of Unity Catalog's models go to the registry, which is a real `mlflow server` with the differences between the
-two.
+An endpoint that does not exist is 404 ENDPOINT_NOT_FOUND (source: the service's answer, seen in public). Calls of
+MLflow and of Unity Catalog's models go to the registry.
 """
 
 import re
@@ -16,13 +15,15 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from typing_extensions import override
+
 from databricks_local.answers import Answer, Refused, Request, Route, as_json
 from databricks_local.identity import Identity
 from databricks_local.mlflow_server import StartError
 
 _FOR_MLFLOW = re.compile(r"/api/[23]\.\d/(mlflow|mlflow-artifacts|fs/(files|directories)/Models)(/|$)")
 AZURE_PREFIX = "/.azuredatabricks.net"
-"""Before a path where the host was to end as the address of a workspace on Azure does; see `Workspace.azure_host`."""
+"""Prefix of paths at `Workspace.azure_host`."""
 _REASONS = {
     401: (401, "Credential was not sent or was of an unsupported type for this API."),
     403: ("PERMISSION_DENIED", "User does not have permission."),
@@ -33,13 +34,13 @@ _REASONS = {
 }
 
 
-# Answers what belongs to MLflow, or None for what it does not know.
+# Answers a call of MLflow; None for a path that is not MLflow's.
 AnswerMlflow = Callable[[Request], Answer | None]
 
 
 @dataclass
 class Fault:
-    """How the next requests like this one go wrong."""
+    """The answer to the next requests that match a pattern."""
 
     pattern: "re.Pattern[str]"
     answer: Answer
@@ -50,14 +51,14 @@ class Fault:
 
 @dataclass
 class Faults:
-    """What the server was told to fail."""
+    """The faults that are still to come."""
 
     pending: list[Fault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
-    def fail_next(
+    def fail_next(  # noqa: PLR0913  # each is a way to fail
         self,
         pattern: str,
         *,
@@ -69,11 +70,17 @@ class Faults:
         drop: bool = False,
         processed: bool = False,
     ) -> None:
-        """Answer the next requests whose "METHOD /path?query" has this regular expression in it with an error.
+        """Answer the next requests whose "METHOD /path?query" contains this regular expression with an error.
 
         Args:
+            pattern: for example "GET .*/runs/get".
+            status: of the answer.
+            error_code: in the answer; the usual one of the status where none is passed.
+            message: in the answer; the usual one of the status where none is passed.
+            headers: of the answer.
+            times: how many requests fail.
             drop: close the connection without any answer instead.
-            processed: do what the request asks for first, so that only the answer is lost.
+            processed: carry out the request first, so that only the answer is lost.
         """
         usual_code, usual_message = _REASONS.get(status, ("UNKNOWN", "The service has failed."))
         content = {"error_code": error_code or usual_code, "message": message or usual_message}
@@ -82,7 +89,7 @@ class Faults:
             self.pending.append(Fault(re.compile(pattern), answer, times, drop, processed))
 
     def take(self, line: str) -> Fault | None:
-        """The fault that this request meets, if any."""
+        """Return the fault of this request, if any."""
         with self._lock:
             for fault in self.pending:
                 if fault.pattern.search(line):
@@ -94,7 +101,7 @@ class Faults:
 
 
 class Site:
-    """Everything that the server answers with."""
+    """The handlers behind the server, and a record of the requests."""
 
     def __init__(self, identity: Identity, routes: Iterable[Route], mlflow: AnswerMlflow) -> None:
         self._identity = identity
@@ -104,14 +111,14 @@ class Site:
         self.requests: list[str] = []
         """Each request's method and path, in order."""
         self.unknown: list[str] = []
-        """Those that no endpoint is there for."""
+        """Requests for an endpoint that does not exist."""
         self.crashes: list[str] = []
-        """The stand-in's own mistakes; a test should find none."""
+        """Tracebacks of handlers that have failed."""
         self.clock_ahead = 0.0
         """Seconds by which the Date of the answers is ahead of this machine's clock."""
 
     def answer(self, request: Request) -> Answer | None:
-        """The answer, or None where the connection is to be dropped."""
+        """Return the answer, or None where the connection is to be dropped."""
         line = f"{request.method} {request.target}"
         self.requests.append(f"{request.method} {request.path}")
         fault = self.faults.take(line)
@@ -128,13 +135,13 @@ class Site:
             return self._route(request)
         except Refused as refused:
             return refused.answer()
-        except Exception:  # noqa: BLE001  # a server answers whatever has happened; `running` lets the test fail
+        except Exception:  # noqa: BLE001  # a server answers whatever has happened; `running` raises it at the end
             self.crashes.append(f"{request.method} {request.target}\n{traceback.format_exc()}")
             return as_json({"error_code": "INTERNAL_ERROR", "message": traceback.format_exc()}, 500)
 
     def _route(self, request: Request) -> Answer:
-        if _FOR_MLFLOW.match(request.path) and (told := self._mlflow(request)) is not None:
-            return told
+        if _FOR_MLFLOW.match(request.path) and (found := self._mlflow(request)) is not None:
+            return found
         for method, pattern, handler in self._routes:
             if method == request.method and (match := pattern.fullmatch(request.path)) is not None:
                 answer = handler(replace(request, parts=match.groupdict()))
@@ -145,7 +152,7 @@ class Site:
 
 @contextmanager
 def serving(make_site: Callable[[str], Site]) -> Iterator[Site]:
-    """Serve on a port of this machine; `make_site` is told the server's address."""
+    """Serve on a free port of this machine; `make_site` gets the server's address."""
 
     class Handler(_Handler):
         pass
@@ -176,13 +183,14 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
         self._connections: set[socket.socket] = set()
 
+    @override
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
         super().process_request_thread(request, client_address)
         self._connections.discard(request)
 
     def hang_up(self) -> None:
-        """End the connections that clients keep alive: who is not there any more answers nothing."""
+        """End the connections that clients keep alive."""
         for connection in list(self._connections):
             with suppress(OSError):  # it has ended meanwhile
                 connection.shutdown(socket.SHUT_RDWR)
@@ -214,8 +222,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815  # http.server's names
 
+    @override
     def date_time_string(self, timestamp: float | None = None) -> str:
         return super().date_time_string((timestamp or time.time()) + self.site.clock_ahead)
 
+    @override
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: `Site.requests` knows."""
+        pass  # `Site.requests` contains them

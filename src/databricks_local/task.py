@@ -1,8 +1,7 @@
-"""Executes the notebook of one task, as a process of its own: `python task.py spec.json`.
+"""The execution of one task's notebook, in a process of its own: `python task.py spec.json`.
 
-The notebook gets no parameters from papermill: what it is given are widgets, by the `dbutils` that
-`notebook_utilities.py` puts before it starts. What comes of it goes into `result.json`; a kernel that dies leaves
-none.
+papermill passes no parameters: the notebook reads widgets of the `dbutils` that `notebook_utilities.py` defines before
+the first cell. The result is written to `result.json`, unless the kernel dies.
 """
 
 import json
@@ -23,7 +22,7 @@ _UTILITIES = Path(__file__).with_name("notebook_utilities.py")
 
 
 def main(spec_file: Path) -> None:
-    """Execute what the specification says."""
+    """Execute the notebook of the specification."""
     spec = json.loads(spec_file.read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     executed, exited = folder / "executed.ipynb", folder / "exit.txt"
@@ -47,12 +46,12 @@ def main(spec_file: Path) -> None:
         else:
             error = _ANSI.sub("", f"{failure.ename}: {failure.evalue}")
             trace = _ANSI.sub("", "\n".join(failure.traceback))
-    told = {"result": result, "error": error, "error_trace": trace}
-    (folder / "result.json").write_text(json.dumps(told), encoding="utf-8")
+    content = {"result": result, "error": error, "error_trace": trace}
+    (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def _literal(path: object) -> str:
-    """A path for papermill, which takes {…} in one for a parameter."""
+    """Return a path for papermill, which takes {…} in a path for a parameter."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 

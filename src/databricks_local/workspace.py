@@ -1,8 +1,7 @@
-"""A strict stand-in of a Databricks workspace, for tests: an HTTP server that answers and refuses as the service does.
+"""A Databricks workspace on this machine: an HTTP server that answers and refuses as the service does.
 
-It runs what is submitted, for real, in processes of their own, and can be told to fail in each way that the service
-does. Each module says where its rules are from: the SDK's sources, the REST reference, an answer of the service that
-somebody has quoted in public, or our own reading of how the service is.
+Submitted notebooks run for real, in processes of their own, and each failure of the service can be set. Each module
+names the source of its rules: the SDK, the REST reference, an answer of the service quoted in public, or our reading.
 """
 
 import subprocess
@@ -28,11 +27,11 @@ from databricks_local.server import AZURE_PREFIX, AnswerMlflow, Site, serving
 
 @dataclass(frozen=True)
 class Workspace:
-    """The stand-in, as a test sees it."""
+    """A running workspace: its credentials, its content, and the failures to come."""
 
     host: str
     root: Path
-    """Keeps /Workspace and /Volumes, under their names."""
+    """The folder with /Workspace and /Volumes."""
     identity: Identity
     files: WorkspaceFiles
     catalog: Catalog
@@ -42,13 +41,13 @@ class Workspace:
     _clusters: ClusterList
     _site: Site
     home: str = "/Volumes/main/workshop/files"
-    """The volume that `everything()` has, for WORKSHOP_HOME."""
+    """The volume of `everything()`, for WORKSHOP_HOME."""
 
     @property
     def azure_host(self) -> str:
-        """The same workspace, at an address that ends as on Azure: without that the SDK asks no `az` for a token.
+        """An address of the workspace that ends as on Azure: for any other, the SDK asks no `az` for a token.
 
-        To have a whole address as on Azure, take `host` for HTTP_PROXY, which answers for any host.
+        For a whole address as on Azure, set HTTP_PROXY to `host`, which answers for any host.
         """
         return self.host + AZURE_PREFIX
 
@@ -59,10 +58,12 @@ class Workspace:
 
     @property
     def person_token(self) -> str:
+        """A personal access token of the person."""
         return self.identity.person_token
 
     @property
     def expired_token(self) -> str:
+        """A token that has expired."""
         return self.identity.expired_token
 
     @property
@@ -72,15 +73,17 @@ class Workspace:
 
     @property
     def client_id(self) -> str:
+        """The application id of the service principal."""
         return self.identity.client_id
 
     @property
     def client_secret(self) -> str:
+        """The secret of the service principal."""
         return self.identity.client_secret
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All that no log, exception, notebook or report may have in it."""
+        """Credentials, none of which may appear in a log, an exception, a notebook or a report."""
         own = self.identity
         return (
             own.token,
@@ -93,6 +96,7 @@ class Workspace:
 
     @property
     def runs(self) -> dict[int, Run]:
+        """All runs by their id."""
         return self._runs.runs
 
     @property
@@ -102,23 +106,27 @@ class Workspace:
 
     @property
     def unknown(self) -> list[str]:
-        """The requests that no endpoint is there for."""
+        """Requests for an endpoint that does not exist."""
         return self._site.unknown
 
     @property
     def clusters(self) -> dict[str, dict[str, Any]]:
+        """The clusters by their id."""
         return self._clusters.clusters
 
     @property
     def cluster_starts(self) -> int:
+        """How often compute was started."""
         return self._clusters.starts
 
     @property
     def grants(self) -> Grants:
+        """The privileges on each securable."""
         return self.catalog.grants
 
     @property
     def forbidden_folders(self) -> set[str]:
+        """Folders where the caller may not write."""
         return self.files.forbidden_folders
 
     @property
@@ -128,15 +136,17 @@ class Workspace:
 
     @property
     def repositories(self) -> dict[str, Path]:
+        """The local repository behind each address."""
         return self.execution.preparation.repositories
 
     @property
     def git_credentials(self) -> list[dict[str, Any]]:
+        """The Git credentials of the service principal."""
         return self.execution.preparation.git_credentials
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """How a task ends, by its key, without being executed.
+        """The outcome of a task that is not executed, by its key.
 
         SUCCESS, FAILED, SKIPPED, TIMEDOUT, CANCELED or INTERNAL_ERROR.
         """
@@ -144,12 +154,12 @@ class Workspace:
 
     @property
     def results(self) -> dict[str, str]:
-        """What a task that is not executed hands to dbutils.notebook.exit."""
+        """The value that a task which is not executed passes to dbutils.notebook.exit."""
         return self.execution.results
 
     @property
     def errors(self) -> dict[str, str]:
-        """What a task that is not executed fails with, as in "WorkshopError: …"."""
+        """The error of a task that is not executed, as in "WorkshopError: …"."""
         return self.execution.errors
 
     @property
@@ -158,7 +168,7 @@ class Workspace:
         return self.execution.executed
 
     def active_runs(self) -> list[Run]:
-        """The runs that have not ended."""
+        """Return the runs that have not ended."""
         return self._runs.active()
 
     def hold(self, task_key: str) -> None:
@@ -166,10 +176,11 @@ class Workspace:
         self.execution.hold(task_key)
 
     def release(self, task_key: str) -> None:
+        """Let a task that was held go on."""
         self.execution.release(task_key)
 
     def wait_for(self, run_id: int, *life_cycle_states: str, timeout: float = 60) -> Run:
-        """Wait until the run has one of these states, or has ended where none is given."""
+        """Wait until the run has one of these states, or has ended where no state is passed."""
         return self.execution.wait_for(self.runs[run_id], life_cycle_states, timeout)
 
     def fail_next(self, pattern: str, **options: Any) -> None:
@@ -177,16 +188,16 @@ class Workspace:
         self._site.faults.fail_next(pattern, **options)
 
     def set_clock(self, seconds_ahead: float) -> None:
-        """Let the workspace's clock be that much ahead of this machine's."""
+        """Set the workspace's clock ahead of this machine's."""
         self._site.clock_ahead = seconds_ahead
 
     def azure_devops_environment(self) -> dict[str, str]:
-        """The variables that an Azure pipeline's job gives to a step that maps System.AccessToken."""
+        """Return the variables that an Azure pipeline's job gives to a step that maps System.AccessToken."""
         return self.identity.azure_devops_environment()
 
 
 @contextmanager
-def running(
+def running(  # noqa: PLR0913  # each is a part of a workspace
     folder: Path,
     mlflow_uri: str | None = None,
     *,
@@ -198,16 +209,16 @@ def running(
     forbidden_folders: Iterable[str] = (),
     failed_runs_end_as: str = "TERMINATED",
 ) -> Iterator[Workspace]:
-    """Serve a workspace until the test is done with it, and leave no process behind.
+    """Serve a workspace until the end of the block, and leave no process behind.
 
     Args:
-        folder: keeps all that the workspace holds; it need not exist.
-        mlflow_uri: the server behind its MLflow; without one, MLflow's paths are not there.
+        folder: keeps the content of the workspace; it need not exist.
+        mlflow_uri: the server behind its MLflow; without one, MLflow's paths do not exist.
         clusters: those that exist, by their ids, as in {"0923-1": {"state": "RUNNING", "permitted": True}}.
-        grants: the privileges on what is in Unity Catalog; `everything()` where nothing is given.
+        grants: the securables of Unity Catalog and the privileges on them; by default, `everything()`.
         repositories: the local repository behind each address that git_source may name.
-        commits: those that it has; all that the local repositories have now where nothing is given.
-        git_credentials: those of the service principal; one for Azure DevOps where nothing is given.
+        commits: the commits that git_source finds; by default, all of the local repositories.
+        git_credentials: those of the service principal; by default, one for Azure DevOps.
         failed_runs_end_as: the life_cycle_state of a run with a failed task: TERMINATED or INTERNAL_ERROR.
     """
     root = folder / "root"
@@ -256,16 +267,16 @@ def running(
 
 
 def _commits(repository: Path) -> list[str]:
-    said = subprocess.run(
+    listed = subprocess.run(
         ["git", "-C", repository, "rev-list", "--all"], capture_output=True, text=True, check=True, timeout=60
     )
-    return said.stdout.split()
+    return listed.stdout.split()
 
 
 def _mlflow(uri: str | None, folder: Path, files: WorkspaceFiles, catalog: Catalog) -> AnswerMlflow:
-    """What answers MLflow's calls: the registry, for those who have the rights."""
+    """Return the handler of MLflow's calls: the registry, for a caller with the privileges."""
     if uri is None:
-        return lambda request: None
+        return lambda _: None
     registry = Registry(uri, folder, files.folder_exists)
 
     def has_model(name: str) -> bool:
