@@ -105,7 +105,7 @@ class Site:
 
     def __init__(self, identity: Identity, routes: Iterable[Route], mlflow: AnswerMlflow) -> None:
         self._identity = identity
-        self._routes = [(method, re.compile(pattern), handler) for method, pattern, handler in routes]
+        self.routes = list(routes)
         self._mlflow = mlflow
         self.faults = Faults()
         self.requests: list[str] = []
@@ -142,8 +142,8 @@ class Site:
     def _route(self, request: Request) -> Answer:
         if _FOR_MLFLOW.match(request.path) and (found := self._mlflow(request)) is not None:
             return found
-        for method, pattern, handler in self._routes:
-            if method == request.method and (match := pattern.fullmatch(request.path)) is not None:
+        for method, pattern, handler in self.routes:
+            if method == request.method and (match := re.fullmatch(pattern, request.path)) is not None:
                 answer = handler(replace(request, parts=match.groupdict()))
                 return answer if isinstance(answer, Answer) else as_json(answer)
         self.unknown.append(f"{request.method} {request.path}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from databricks_local.answers import Answer, Request
+from databricks_local.answers import Answer, Request, Route
 from databricks_local.catalog import Catalog, Grants, everything
 from databricks_local.clusters import ClusterList
 from databricks_local.execution import Execution
@@ -103,6 +103,11 @@ class Workspace:
     def requests(self) -> list[str]:
         """Each request's method and path, as in "POST /api/2.2/jobs/runs/submit"."""
         return self._site.requests
+
+    @property
+    def routes(self) -> list[Route]:
+        """The endpoints, without those of MLflow."""
+        return self._site.routes
 
     @property
     def unknown(self) -> list[str]:
