@@ -1,4 +1,4 @@
-"""The stand-in of a Databricks workspace refuses what it should, and runs what it says that it runs."""
+"""The workspace over real HTTP, mostly with the SDK: sign-in, files, jobs, runs, the catalog, and faults."""
 
 import io
 import json
@@ -86,14 +86,14 @@ def _submit(workspace: Workspace, *tasks: dict[str, Any], **fields: Any) -> int:
 
 
 def _ends(workspace: Workspace, run_id: int) -> dict[str, tuple[RunLifeCycleState, RunResultState | None]]:
-    """The state and result of the run, as "", and of each task, as the SDK reads them."""
+    """Return the state and result of the run, as "", and of each task, as the SDK reads them."""
     workspace.wait_for(run_id)
     run = _client(workspace).jobs.get_run(run_id)
-    told = {"": run.state, **{task.task_key: task.state for task in run.tasks or []}}
-    return {key: (state.life_cycle_state, state.result_state) for key, state in told.items() if state is not None}  # type: ignore[misc]
+    states = {"": run.state, **{task.task_key: task.state for task in run.tasks or []}}
+    return {key: (state.life_cycle_state, state.result_state) for key, state in states.items() if state is not None}  # type: ignore[misc]
 
 
-def test_a_credential_says_who_one_is(workspace: Workspace) -> None:
+def test_a_credential_identifies_the_caller(workspace: Workspace) -> None:
     assert _client(workspace).current_user.me().user_name == workspace.client_id
     person = _client(workspace, token=workspace.person_token).current_user.me()
     assert (person.user_name, person.emails is not None) == ("ada@example.com", True)
@@ -103,27 +103,24 @@ def test_a_credential_says_who_one_is(workspace: Workspace) -> None:
     ("header", "status", "message"),
     [
         ("", 401, "Credential was not sent or was of an unsupported type for this API."),
-        ("Basic YTpi", 401, "Credential was not sent or was of an unsupported type for this API."),
         ("Bearer dapi0", 403, "Invalid access token."),
         ("Bearer expired", 403, "JWT has expired"),
     ],
 )
-def test_no_credential_no_entry(workspace: Workspace, header: str, status: int, message: str) -> None:
+def test_a_wrong_credential_is_refused(workspace: Workspace, header: str, status: int, message: str) -> None:
     headers = {"Authorization": header.replace("expired", workspace.expired_token)} if header else {}
     answer = requests.get(f"{workspace.host}/api/2.2/jobs/runs/list", headers=headers, timeout=5)
     assert (answer.status_code, answer.json()) == (status, {"error_code": status, "message": message})
 
 
-def test_a_service_principal_signs_in_with_its_secret_and_no_other(workspace: Workspace) -> None:
+def test_a_service_principal_signs_in_with_its_secret(workspace: Workspace) -> None:
     me = _client(workspace, client_id=workspace.client_id, client_secret=workspace.client_secret).current_user.me()
     assert me.user_name == workspace.client_id
     with pytest.raises(ValueError, match="invalid_client: Client authentication failed"):
         _client(workspace, client_id=workspace.client_id, client_secret="dose0").current_user.me()
 
 
-def test_a_pipeline_signs_in_where_the_policy_is_about_it(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipeline_signs_in_by_its_federation_policy(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in workspace.azure_devops_environment().items():
         monkeypatch.setenv(name, value)
     settings = {"client_id": workspace.client_id, "auth_type": "azure-devops-oidc"}
@@ -165,7 +162,7 @@ def test_workspace_files(workspace: Workspace) -> None:
         files.get_status(f"{_FOLDER}/code/one")
 
 
-def test_workspace_files_that_cannot_be(workspace: Workspace) -> None:
+def test_workspace_files_that_are_refused(workspace: Workspace) -> None:
     files = _client(workspace).workspace
     workspace.forbidden_folders.add("/Workspace/Shared/theirs")
     with pytest.raises(ResourceDoesNotExist, match="The parent folder"):
@@ -195,7 +192,6 @@ _ENVIRONMENT = {"environment_key": "default", "spec": {"environment_version": "3
         ({"tasks": [_task("one", job_cluster_key="shared")]}, 400, "Unknown field: tasks.0.job_cluster_key"),
         ({"tasks": [_task("one"), _task("one")]}, 400, "Duplicate task_key: one"),
         ({"tasks": [_task("1.1 prep")]}, 400, "Invalid task_key '1.1 prep'"),
-        ({"tasks": [_task("x" * 101)]}, 400, "Invalid task_key"),
         ({"tasks": [_task("one", "ghost")]}, 400, "depends on ghost"),
         ({"tasks": [_task("one", "two"), _task("two", "one")]}, 400, "in a circle"),
         ({"tasks": [_task("one", environment_key="ghost")]}, 400, "environment ghost is not defined"),
@@ -218,9 +214,7 @@ _ENVIRONMENT = {"environment_key": "default", "spec": {"environment_version": "3
     ],
     ids=lambda value: re.sub(r"\W+", "-", str(value))[:50],
 )
-def test_a_run_that_cannot_be_submitted(
-    workspace: Workspace, changes: dict[str, Any], status: int, message: str
-) -> None:
+def test_a_submission_that_is_refused(workspace: Workspace, changes: dict[str, Any], status: int, message: str) -> None:
     body = {"run_name": "a run", "tasks": [_task("one")], **changes}
     answer = _post(workspace, "/api/2.2/jobs/runs/submit", body)
     assert (answer.status_code, message in answer.json()["message"]) == (status, True), answer.text
@@ -247,13 +241,15 @@ _BROKEN = (RunLifeCycleState.INTERNAL_ERROR, RunResultState.FAILED)
         ("INTERNAL_ERROR", _BROKEN, _BROKEN, _UPSTREAM_FAILED),
     ],
 )
-def test_a_task_ends_as_it_was_told_to(workspace: Workspace, outcome: str, run: Any, one: Any, two: Any) -> None:
+def test_a_task_ends_with_the_outcome_that_was_set(
+    workspace: Workspace, outcome: str, run: Any, one: Any, two: Any
+) -> None:
     workspace.outcomes["one"] = outcome
     run_id = _submit(workspace, _task("one"), _task("two", "one"))
     assert _ends(workspace, run_id) == {"": run, "one": one, "two": two}
 
 
-def test_a_second_run_for_one_token_is_the_first(workspace: Workspace) -> None:
+def test_a_token_starts_one_run(workspace: Workspace) -> None:
     workspace.hold("one")
     first = _submit(workspace, _task("one"), idempotency_token="once")
     assert _submit(workspace, _task("two"), idempotency_token="once") == first
@@ -265,7 +261,7 @@ def test_a_second_run_for_one_token_is_the_first(workspace: Workspace) -> None:
     assert not workspace.active_runs()
 
 
-def test_a_run_over_its_time(workspace: Workspace) -> None:
+def test_a_run_times_out(workspace: Workspace) -> None:
     workspace.hold("one")
     run_id = _submit(workspace, _task("one"), _task("two", "one"), timeout_seconds=1)
     timed_out = (RunLifeCycleState.TERMINATED, RunResultState.TIMEDOUT)
@@ -273,7 +269,7 @@ def test_a_run_over_its_time(workspace: Workspace) -> None:
     assert _ends(workspace, run_id) == {"": timed_out, "one": timed_out, "two": canceled}
 
 
-def test_a_run_that_lacks_something(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_with_a_missing_requirement(workspace: Workspace, tmp_path: Path) -> None:
     _upload(workspace, "one", "1")
     spec = {"environment_version": "3", "dependencies": [_WHEEL]}
     git = {**_task("one"), "notebook_task": {"notebook_path": "notebooks/one"}}
@@ -373,7 +369,7 @@ def test_a_job_with_one_cluster_for_its_tasks(workspace: Workspace) -> None:
         jobs.get(job_id)
 
 
-def test_whoever_makes_a_model_owns_it(workspace: Workspace) -> None:
+def test_the_creator_of_a_model_owns_it(workspace: Workspace) -> None:
     path = "/api/2.0/mlflow/unity-catalog/registered-models/create"
     body = b'{"name": "main.workshop.wine"}'
     workspace.catalog.allow(Request("POST", path, path, {}, {}, body, workspace.identity.service_principal))
@@ -382,7 +378,7 @@ def test_whoever_makes_a_model_owns_it(workspace: Workspace) -> None:
     assert _client(workspace).registered_models.get("main.workshop.other").owner == "platform-team"
 
 
-def test_what_the_caller_may_do_in_the_catalog(workspace: Workspace) -> None:
+def test_privileges_in_the_catalog(workspace: Workspace) -> None:
     client = _client(workspace)
     workspace.grants["SCHEMA", "main.secret"] = set()
     workspace.grants["CATALOG", "main"] = {"BROWSE"}
@@ -390,16 +386,18 @@ def test_what_the_caller_may_do_in_the_catalog(workspace: Workspace) -> None:
     assert client.volumes.read("main.workshop.files").full_name == "main.workshop.files"
     with pytest.raises(NotFound, match="does not exist"):
         client.schemas.get("main.ghost")
-    told = client.grants.get_effective("SCHEMA", "main.workshop", principal=workspace.client_id)
-    assert told.privilege_assignments is not None
-    privileges = {each.privilege.value for each in told.privilege_assignments[0].privileges or [] if each.privilege}
+    effective = client.grants.get_effective("SCHEMA", "main.workshop", principal=workspace.client_id)
+    assert effective.privilege_assignments is not None
+    privileges = {
+        each.privilege.value for each in effective.privilege_assignments[0].privileges or [] if each.privilege
+    }
     assert {"USE_SCHEMA", "ALL_PRIVILEGES", "CREATE_MODEL"} <= privileges
     assert workspace.catalog.mounts()["/Volumes/main/workshop/files"].endswith("/Volumes/main/workshop/files")
     workspace.grants["SCHEMA", "main.workshop"] = {"USE SCHEMA"}
     assert not workspace.catalog.mounts()
 
 
-def test_the_service_fails_as_it_is_told_to(workspace: Workspace) -> None:
+def test_the_next_requests_fail_as_set(workspace: Workspace) -> None:
     def get() -> requests.Response:
         headers = {"Authorization": f"Bearer {workspace.token}"}
         return requests.get(f"{workspace.host}/api/2.2/jobs/runs/list", headers=headers, timeout=5)
@@ -444,8 +442,10 @@ def test_tasks_are_executed(workspace: Workspace, monkeypatch: pytest.MonkeyPatc
     _upload(workspace, "two", "import workshop")
     _upload(workspace, "three", "1")
     _client(workspace).workspace.upload(_WHEEL, content.getvalue(), format=ImportFormat.AUTO)
-    given = {"model": "wine", "WORKSHOP_HOME": workspace.home, "elsewhere": "/Volumes/main/ghost/files"}
-    one = _task("one", notebook_task={"notebook_path": f"{_FOLDER}/one", "base_parameters": given}, environment_key="e")
+    parameters = {"model": "wine", "WORKSHOP_HOME": workspace.home, "elsewhere": "/Volumes/main/ghost/files"}
+    one = _task(
+        "one", notebook_task={"notebook_path": f"{_FOLDER}/one", "base_parameters": parameters}, environment_key="e"
+    )
     spec = {"environment_version": "3", "dependencies": [_WHEEL, "numpy>1"]}
     environments = [{"environment_key": "e", "spec": spec}]
     run_id = _submit(workspace, one, _task("two", "one"), _task("three", "two"), environments=environments)
@@ -479,8 +479,8 @@ def test_a_cancelled_run_leaves_nothing_running(workspace: Workspace, tmp_path: 
     os.mkfifo(begun)
     repository = tmp_path / "repository"
     (repository / "notebooks").mkdir(parents=True)
-    tell = f"import os, pathlib, time\npathlib.Path({str(begun)!r}).write_text(str(os.getpid()))"
-    (repository / "notebooks" / "one.ipynb").write_bytes(_notebook(tell, "time.sleep(600)"))
+    report_pid = f"import os, pathlib, time\npathlib.Path({str(begun)!r}).write_text(str(os.getpid()))"
+    (repository / "notebooks" / "one.ipynb").write_bytes(_notebook(report_pid, "time.sleep(600)"))
     git = ["git", "-C", str(repository), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "a notebook"]):
         subprocess.run([*git, *command], check=True)
