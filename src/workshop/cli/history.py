@@ -85,7 +85,7 @@ def as_table(model_name: str, events: "list[Event]") -> Table:
     """Return the table for a terminal."""
     title = f"{model_name}: {len(events)} {'event' if len(events) == 1 else 'events'}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for column in ("#", "when (UTC)", "what", "version", "at least"):
+    for column in ("#", "when (UTC)", "what", "version", "AUC gain >="):
         table.add_column(column, no_wrap=True, min_width=len(str(len(events))))
     table.add_column("who", overflow="fold", min_width=8)
     table.add_column("why", overflow="fold", min_width=14)

@@ -181,11 +181,12 @@ def git() -> str:
     from workshop.core.provenance import find_commit  # noqa: PLC0415  # asks Git
 
     commit, problem = find_commit()
-    if problem:
-        return Note(problem)
+    notes = [problem] if problem else []
     if commit.endswith("-dirty"):
-        return Note(f"{commit[:10]} with changes that are not committed: runs record it as dirty")
-    return f"at commit {commit[:10]}"
+        notes.append(f"{commit[:10]} with changes that are not committed: runs record it as dirty")
+    if unset := [name for name in ("user.name", "user.email") if run_git(PACKAGE, "config", name).returncode]:
+        notes.append(f"{' and '.join(unset)} not set, which commits need: set with `git config --global {unset[0]} …`")
+    return Note("; ".join(notes)) if notes else f"at commit {commit[:10]}"
 
 
 def clock() -> str:

@@ -15,6 +15,7 @@ from workshop.core.notebook_result import MIME_TYPE, HandedOver, data_version, r
 from workshop.core.promotion.outcome import RunStatus
 from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
+from workshop.runner.notebooks import SCORING
 from workshop.runner.obligations import Obligations
 from workshop.runner.plan import Executed, Plan, Progress
 from workshop.runner.summary import Failure, NotebookResult
@@ -132,6 +133,8 @@ def _execute(jobs: list[papermill_run.Job], plan: Plan, progress: Progress) -> E
             status, sentence = "failed", f"{name}, {result.error.place}: {result.error.message}"
         results.append(result)
         progress.notebook_ended(result)
+        if name == SCORING and obligations.scored:
+            progress.said(obligations.scored)
     return Executed(results, status, sentence, obligations.outcome, data_version())
 
 

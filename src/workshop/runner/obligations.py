@@ -6,7 +6,7 @@ from typing import Any
 from kit_common.sanitize import printable
 from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver
-from workshop.core.parameters import Parameters
+from workshop.core.parameters import Parameters, safe_run_name
 from workshop.core.promotion.outcome import Outcome, status_for
 from workshop.core.registry.backends import open_client
 from workshop.core.registry.mlflow_store import explained
@@ -37,6 +37,8 @@ class Obligations:
         self._candidate: str | None = None
         self.outcome: Outcome | None = None
         """The decision that the run has made, once it has been checked."""
+        self.scored = ""
+        """How many wines were scored into which table, in a sentence; empty before that."""
 
     def check(self, name: str, returned: HandedOver | None, run_id: str) -> None:
         """Check what a notebook has returned against what the run has asked it for.
@@ -64,6 +66,9 @@ class Obligations:
         elif name == EVALUATION and returned.outcome is not None:
             self._check_decision(returned.outcome)
             self.outcome = returned.outcome
+        elif name == SCORING and "rows" in returned.said:
+            table = f"predictions/{safe_run_name(self._plan.request.run_name)}"
+            self.scored = f"Scored {returned.said['rows']} wines into the table {table}."
 
     def _check_parameters(self, name: str, read: Mapping[str, Any]) -> None:
         given = self._plan.parameters.get(name, {})

@@ -24,6 +24,11 @@ _DECLARED = {
     notebooks.SCORING: {"run_name", "model_name", "slot"},
 }
 """What each of the kit's notebooks must take from a run: without one of these it would do something else unnoticed."""
+_COMPARES = {
+    DevopsAction.INTEGRATION: ("held-out test wines", "Staging"),
+    DevopsAction.DEPLOYMENT: ("production wines", "Production"),
+}
+"""The rows that the models are compared on, and the slot that a better candidate takes."""
 _OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
 
 
@@ -39,6 +44,8 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
     chosen = notebooks.select(request.notebooks, request.scoring)
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
+    if any(notebook.name == report.EVALUATION for notebook in chosen):
+        progress.said(_purpose(request))
     commit, problem = find_commit()
     if problem:
         progress.said(problem)
@@ -46,6 +53,12 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
     slots = open_slots(mlflow_store.connect(), model_name)
     target.get_ready()
     return carry_out(target, request, chosen, parameters, slots, commit, progress, problem)
+
+
+def _purpose(request: Request) -> str:
+    rows, slot = _COMPARES[request.action]
+    effect = "every slot stays as it is" if request.compare_only else f"a better one takes {slot}"
+    return f"Action {request.action.lower()}: compare the candidate with Production on {rows}; {effect}."
 
 
 def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of

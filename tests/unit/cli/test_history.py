@@ -140,7 +140,7 @@ def test_on_eighty_columns_the_figures_are_whole() -> None:
     assert "…" not in "\n".join(lines)
     compared = EVENTS[4].decision
     assert compared is not None
-    assert lines[1].split()[:7] == ["#", "when", "(UTC)", "what", "version", "at", "least"]
+    assert lines[1].split()[:8] == ["#", "when", "(UTC)", "what", "version", "AUC", "gain", ">="]
     rows = [line.split() for line in lines if line.split()[0].isdigit()]
     assert [row[0] for row in rows] == ["1", "2", "3", "4", "5", "6", "7"]
     assert rows[0][1:5] == ["11-24", "12:34", "promotion", "1"]

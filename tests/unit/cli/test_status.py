@@ -1,5 +1,8 @@
 import io
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -43,3 +46,16 @@ def test_holders_are_shown_with_what_they_were_made_from(home: Path, fresh_store
     Console(file=written, width=120).print(status.as_table(found))
     assert "dev-ana" in written.getvalue()
     assert "archived: 1" in written.getvalue()
+
+
+def test_a_terminal_without_a_width_still_shows_the_table(home: Path, fresh_store: Path) -> None:
+    home.mkdir()
+    shutil.copy(fresh_store, home)
+    shown = subprocess.run(
+        [sys.executable, "-m", "workshop", "status"],
+        env={**os.environ, "COLUMNS": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "production" in shown.stdout

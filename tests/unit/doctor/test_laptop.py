@@ -17,7 +17,7 @@ from workshop.cli import doctor
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE
 from workshop.doctor import laptop
-from workshop.doctor.report import Finding, Report
+from workshop.doctor.report import Finding, Note, Report
 from workshop.runner import kernels, notebooks
 
 Break = Callable[[pytest.MonkeyPatch, Path], None]
@@ -204,3 +204,11 @@ def test_each_notebook_without_its_one_parameters_cell_is_named(
     assert "part_1_1_data_prep has 2 cells tagged `parameters`" in said
     assert "part_9_mine.ipynb has a merge conflict" in said
     assert "part_1_2" not in said
+
+
+def test_git_without_a_name_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setattr(laptop, "PACKAGE", tmp_path)  # no repository with a name of its own
+    said = laptop.git()
+    assert isinstance(said, Note)
+    assert "user.name and user.email not set" in said

@@ -126,3 +126,9 @@ def test_a_slot_that_the_run_was_not_to_move_is_a_failure(
 def test_a_parameter_that_was_set_back_is_a_failure(name: str, value: object) -> None:
     with refusal(f"for the parameter {name}", repr(value), "read_parameters"):
         of(given={**GIVEN, name: value}).check(PREPARATION, returned(said={"prepared": "x"}), "this")
+
+
+def test_a_scoring_says_how_many_wines_it_has_put_where() -> None:
+    run = of()
+    run.check(SCORING, returned(said={"batch": "2026-11-24", "rows": "1300"}), "this")
+    assert run.scored == "Scored 1300 wines into the table predictions/dev-ana."

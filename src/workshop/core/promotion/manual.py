@@ -45,7 +45,7 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
                 f"Version {version} never held Production, so this would be no way back: override the gate with "
                 f"`workshop promote {version} --reason …`."
             )
-        return _move(mine, "rollback", version, reason or "Rolled back by hand.")
+        return _move(mine, "rollback", version, reason or "No reason given.")
 
 
 def override(slots: Slots, version: str, reason: str) -> Event | None:
@@ -58,7 +58,7 @@ def override(slots: Slots, version: str, reason: str) -> Event | None:
         WorkshopError: there is no reason, no such version, or callers could not use it; Production is as it was.
     """
     if not reason.strip():
-        raise WorkshopError("An override needs a reason: say it with `--reason`, for whoever reads the history.")
+        raise WorkshopError("An override needs a reason: pass it with `--reason`.")
     _require_short(reason)
     with turn(slots) as mine:
         return _move(mine, "override", version, reason)
