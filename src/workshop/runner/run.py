@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.core.errors import UsageError, WorkshopError, explain_os_error
-from workshop.core.parameters import Parameters, safe_run_name
+from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
 from workshop.core.promotion.outcome import MEANINGS, RunStatus
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
