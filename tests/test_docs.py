@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from workshop.core.promotion.outcome import MEANINGS
 from workshop.core.settings import PACKAGE
 
 ROOT = PACKAGE.parents[1]
@@ -82,3 +83,15 @@ def test_a_decision_is_short_and_complete(page: Path) -> None:
     assert len(text.splitlines()) <= 25
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequence"]
     assert f"]({page.name})" in (page.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_table_of_outcomes() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.split("## Outcomes")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\| .*\|$", section, re.M)]
+    shown = {
+        status: (event.strip("`") if event.startswith("`") else None, int(code), colour)
+        for _, _, statuses, event, _, code, colour in rows[1:]
+        for status in re.findall(r"`([a-z ]+)`", statuses)
+    }
+    assert shown == {status: (each.event, each.exit_code, each.colour) for status, each in MEANINGS.items()}
