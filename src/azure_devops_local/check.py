@@ -1,12 +1,22 @@
 """What a schema can't see in the pipeline files, and which of the team's values have still to be filled in."""
 
 import re
+from collections import abc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePosixPath
 
-from azure_devops_local.language.documents import FOLDER, Files, Mapping, PipelineError, Place, WorkTree, load
+from azure_devops_local.language.documents import (
+    FOLDER,
+    Files,
+    Mapping,
+    PipelineError,
+    Place,
+    WorkTree,
+    by_name,
+    load,
+)
 from azure_devops_local.language.reading import read_pipeline
 from azure_devops_local.language.triggers import Push, decide
 from kit_common.errors import UserError
@@ -17,7 +27,7 @@ _PLACEHOLDER = re.compile(r"<[^<>]+>")
 _BRANCHES = ("refs/heads/main", "refs/heads/integration", "refs/heads/dev-somebody")
 
 
-Choices = dict[str, dict[str, str]]
+Values = abc.Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def settings(files: Files) -> list[Setting]:
     ]
 
 
-def unfilled(files: Files, used_only_with: Choices) -> list[Setting]:
+def unfilled(files: Files, used_only_with: abc.Mapping[str, Values]) -> list[Setting]:
     """Return the settings that hold a placeholder and that the choices of `variables.yml` need.
 
     Args:
@@ -82,7 +92,7 @@ def unfilled(files: Files, used_only_with: Choices) -> list[Setting]:
     ]
 
 
-def problems(tree: WorkTree, choices: Sequence[dict[str, str]] = ({},)) -> list[str]:
+def problems(tree: WorkTree, choices: Sequence[Values] = ({},)) -> list[str]:
     """What is wrong with the pipelines of a checkout, a sentence each; empty where nothing is.
 
     Every pipeline is read as it would be for its own branches, with each choice that the settings leave, and with each
@@ -96,8 +106,9 @@ def problems(tree: WorkTree, choices: Sequence[dict[str, str]] = ({},)) -> list[
     verdicts = decide(tree, Push("refs/heads/main", []))
     if not verdicts:
         return [f"There are no pipelines in {tree.root / FOLDER}."]
+    paths = by_name(tree)
     for name, verdict in verdicts.items():
-        path = f"{FOLDER}/{name}"
+        path = paths[name]
         if verdict.broken:
             found[verdict.rule] = None
             continue
@@ -110,7 +121,7 @@ def problems(tree: WorkTree, choices: Sequence[dict[str, str]] = ({},)) -> list[
     return list(found)
 
 
-def _variants(files: Files, choices: Sequence[dict[str, str]]) -> Iterator[Files]:
+def _variants(files: Files, choices: Sequence[Values]) -> Iterator[Files]:
     for choice in choices:
         text = files.read(VARIABLES) or ""
         for name, value in choice.items():

@@ -1,7 +1,8 @@
 """The program around this package: where its state is kept, and how its commands are called."""
 
+import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,13 @@ class Host:
     """Folder below the root that holds everything of this package."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """The protected branches, and what each asks of a pull request; `main` is where the repository starts."""
+
+    choices: Sequence[Mapping[str, str]] = ({},)
+    """Values of the settings in `variables.yml` that the files branch on; `check` tries them all."""
+    used_only_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By setting, the choices that need it; `check` asks always for a setting that is not named here."""
+    user: Callable[[], str] = getpass.getuser
+    """For whom a run is started where Git has no `user.name`."""
 
     @property
     def home(self) -> Path:

@@ -73,7 +73,8 @@ class _Execution(RunAtWork):
     def whole(self) -> run_store.Result:
         """Execute all of it, and return how it ended."""
         files = documents.Commit(self.repository, self.run.commit)
-        path = f"{documents.FOLDER}/{self.run.pipeline}"
+        name = self.run.pipeline
+        path = documents.by_name(files).get(name, f"{documents.FOLDER}/{name}")
         self.pipeline = reading.read_pipeline(files, path, self.run.parameters, self.own)
         self.stages: dict[str, Done] = {}
         self.groups = variables.read_groups(self.pipeline.groups)

@@ -14,6 +14,8 @@ from kit_common import git
 from kit_common.errors import UserError
 
 FOLDER = ".azure_pipelines"
+AT_ROOT = ("azure-pipelines.yml", "azure-pipelines.yaml")
+"""Where Azure DevOps itself looks for a pipeline first."""
 _SUFFIXES = (".yml", ".yaml")
 
 
@@ -73,7 +75,7 @@ class Files(Protocol):
         """The text of a file, or None where there is none."""
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name."""
+        """The YAML files directly in the pipelines' folder, by name, and then the one at the root."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class WorkTree:
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name."""
+        """The YAML files directly in the pipelines' folder, by name, and then the one at the root."""
         found = [path for path in (self.root / FOLDER).glob("*") if path.suffix in _SUFFIXES]
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        at_root = [name for name in AT_ROOT if (self.root / name).is_file()]
+        return sorted(path.relative_to(self.root).as_posix() for path in found) + at_root
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,17 @@ class Commit:
         return shown.stdout.decode("utf-8") if shown.returncode == 0 else None
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name."""
-        listed = git.run(self.repository, "ls-tree", "-z", "--name-only", self.commit, f"{FOLDER}/")
+        """The YAML files directly in the pipelines' folder, by name, and then the one at the root."""
+        listed = git.run(self.repository, "ls-tree", "-z", "--name-only", self.commit, f"{FOLDER}/", *AT_ROOT)
         return sorted(path for path in listed.stdout.decode("utf-8").split("\0") if path.endswith(_SUFFIXES))
+
+
+def by_name(files: Files) -> dict[str, str]:
+    """Return the path of each pipeline by its file's name; of two with one name, that in the pipelines' folder."""
+    found: dict[str, str] = {}
+    for path in files.pipelines():
+        found.setdefault(path.rpartition("/")[2], path)
+    return found
 
 
 def load(files: Files, path: str, asked: Place | None = None) -> Mapping:

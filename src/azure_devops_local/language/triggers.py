@@ -4,10 +4,9 @@ import fnmatch
 import re
 from collections import abc
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, load, walk
+from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, by_name, load, walk
 
 _TOOLS = ("ci", "azurepipelines", "azpipelines", "azp")
 _SKIP_MARKS = (
@@ -88,8 +87,7 @@ def decide(files: Files, push: Push) -> dict[str, Verdict]:
     A file that can't be understood has a verdict too, and hides no other; one without work in it (variables) has none.
     """
     verdicts = {}
-    for path in files.pipelines():
-        name = PurePosixPath(path).name
+    for name, path in by_name(files).items():
         try:
             tree = load(files, path)
             _refuse_hidden(tree)

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from azure_devops_local import host
 from azure_devops_local.language import triggers
-from azure_devops_local.language.documents import FOLDER, Commit
+from azure_devops_local.language.documents import Commit, by_name
 from azure_devops_local.run_store import Run, Runs, now, read_record
 from azure_devops_local.server import merges, repository, run_queue
 from azure_devops_local.server.policies import Policy, PullRequest
@@ -259,7 +259,7 @@ def _file_of(build: str, merge: str) -> str:
 
 def _is_concerned(build: str, merge: str, old: str) -> bool:
     files = Commit(repository.repository(), merge)
-    path = f"{FOLDER}/{build}"
+    path = by_name(files)[build]
     changed = git.ask(files.repository, "diff", "--name-only", "--no-renames", "-z", f"{old}...{merge}^2", "--")
     return triggers.concerned(files, path, [each for each in changed.split("\0") if each])
 

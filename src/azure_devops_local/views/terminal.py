@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
+from azure_devops_local import host
 from azure_devops_local.agent import agent, variables
 from azure_devops_local.language import documents, reading
 from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now
@@ -28,9 +29,7 @@ _MARKS: dict[Result, str] = {
 _LAST_LINES = 15
 
 
-def plan(
-    pipeline: str, branch: str, parameters: dict[str, str], repository: Path, requested_for: str = "the user"
-) -> Run:
+def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path) -> Run:
     """The run of a pipeline on the head of a branch, not stored yet.
 
     Args:
@@ -38,7 +37,6 @@ def plan(
         branch: the branch; the one that is checked out if empty.
         parameters: those of the run.
         repository: the checkout's root.
-        requested_for: the person, if Git has no `user.name`.
 
     Raises:
         UsageError: the branch, the file or a parameter is not there.
@@ -55,7 +53,7 @@ def plan(
     if not commit:
         raise UsageError(f"There is no branch {branch} with a commit here: `git branch` lists those that there are.")
     files = documents.Commit(repository, commit)
-    known = {path.rpartition("/")[2]: path for path in files.pipelines()}
+    known = documents.by_name(files)
     name = Path(pipeline).name
     if name not in known or pipeline not in {name, known[name], f"./{known[name]}"}:
         there = f"there are {', '.join(known)}" if known else "there are none; commit one"
@@ -66,7 +64,7 @@ def plan(
         branch=branch,
         commit=commit,
         message=_git(repository, "log", "-1", "--format=%s", "--end-of-options", commit),
-        requested_for=_git(repository, "config", "user.name") or requested_for,
+        requested_for=_git(repository, "config", "user.name") or host.current().user(),
         parameters=parameters,
         created=now(),
     )

@@ -12,8 +12,23 @@ from rich.markup import escape
 from azure_devops_local import host
 from azure_devops_local.server.policies import Policy
 from kit_common.sanitize import visible
+from workshop.core import provenance
 from workshop.core.settings import current_settings
 
+CHOICES: list[dict[str, str]] = [
+    {},
+    {"registry": "https://mlflow.example.com", "registryUser": "pipelines", "variableGroup": "a-group"},
+    {"target": "databricks", "signIn": "federation"},
+    {"target": "databricks", "signIn": "oidc", "databricksGitUrl": "https://dev.azure.com/our-company/wine/_git/wine"},
+    {"target": "databricks", "signIn": "secret", "variableGroup": "a-group"},
+]
+"""Values of the settings that the files branch on: also a mistake in a branch that this team does not take counts."""
+USED_ONLY_WITH = {
+    "workspaceUrl": {"target": "databricks"},
+    "serviceConnection": {"target": "databricks", "signIn": "federation"},
+    "databricksHome": {"target": "databricks"},
+}
+"""The settings that hold a placeholder as delivered, and the choices that need them."""
 _TESTED = "workshop_unit_test.yml"
 HOST = host.Host(
     name="workshop",
@@ -22,6 +37,9 @@ HOST = host.Host(
     home_variable="WORKSHOP_HOME",
     root=lambda: current_settings().home,
     below="devops",
+    choices=CHOICES,
+    used_only_with=USED_ONLY_WITH,
+    user=provenance.who,
     policies={"main": Policy(build=_TESTED, reviewers=1), "integration": Policy(build=_TESTED)},
 )
 """The kit, as `azure_devops_local` has to know it."""

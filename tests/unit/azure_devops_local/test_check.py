@@ -8,7 +8,7 @@ from azure_devops_local.check import VARIABLES, problems, settings, unfilled
 from azure_devops_local.language.documents import FOLDER, WorkTree
 from azure_devops_local.server import changes
 from tests.support.commands import workshop, workshop_here
-from workshop.cli.pipelines import CHOICES, USED_ONLY_WITH
+from workshop.cli.devops import CHOICES, USED_ONLY_WITH
 from workshop.core.settings import PACKAGE
 
 ROOT = PACKAGE.parents[1]
