@@ -114,11 +114,11 @@ def _called(
     key = name.lower()
     if key in functions:
         return functions[key](*map(value, arguments))
-    if key in _LAZY:
-        return _LAZY[key](value, *arguments)
-    if key in _OF_TEXTS:
-        return _OF_TEXTS[key](*(as_text(value(argument)) for argument in arguments))
-    return _OF_VALUES[key](*map(value, arguments))
+    if key in LAZY_FUNCTIONS:
+        return LAZY_FUNCTIONS[key](value, *arguments)
+    if key in TEXT_FUNCTIONS:
+        return TEXT_FUNCTIONS[key](*(as_text(value(argument)) for argument in arguments))
+    return VALUE_FUNCTIONS[key](*map(value, arguments))
 
 
 def _known(name: str, names: Collection[str]) -> None:
@@ -130,13 +130,13 @@ def _callable(name: str, count: int, functions: Collection[str]) -> None:
     key = name.lower()
     if key in functions:
         return
-    if key not in {**_LAZY, **_OF_TEXTS, **_OF_VALUES}:
+    if key not in {**LAZY_FUNCTIONS, **TEXT_FUNCTIONS, **VALUE_FUNCTIONS}:
         raise ExpressionError(f"the function `{name}` is not implemented by this agent: do without it.")
     try:
-        if key in _LAZY:
-            signature(_LAZY[key]).bind(None, *range(count))
+        if key in LAZY_FUNCTIONS:
+            signature(LAZY_FUNCTIONS[key]).bind(None, *range(count))
         else:
-            signature({**_OF_TEXTS, **_OF_VALUES}[key]).bind(*range(count))
+            signature({**TEXT_FUNCTIONS, **VALUE_FUNCTIONS}[key]).bind(*range(count))
     except TypeError as error:
         raise ExpressionError(f"the function `{name}` does not take {count} of them: count its arguments.") from error
 
@@ -217,12 +217,12 @@ def _split(text: str, marks: str) -> list[str]:
 
 
 # `value` works an argument out: these look only at as many as they need.
-_LAZY: dict[str, Callable[..., Any]] = {
+LAZY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda value, a, b, *more: all(is_true(value(argument)) for argument in (a, b, *more)),
     "or": lambda value, a, b, *more: any(is_true(value(argument)) for argument in (a, b, *more)),
     "iif": lambda value, test, yes, no: value(yes if is_true(value(test)) else no),
 }
-_OF_TEXTS: dict[str, Callable[..., Any]] = {
+TEXT_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "contains": lambda text, part: part.lower() in text.lower(),
     "startswith": lambda text, part: text.lower().startswith(part.lower()),
     "endswith": lambda text, part: text.lower().endswith(part.lower()),
@@ -233,7 +233,7 @@ _OF_TEXTS: dict[str, Callable[..., Any]] = {
     "replace": lambda text, old, new: text.replace(old, new) if old else text,
     "split": _split,
 }
-_OF_VALUES: dict[str, Callable[..., Any]] = {
+VALUE_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "not": lambda value: not is_true(value),
     "xor": lambda left, right: is_true(left) != is_true(right),
     "eq": lambda left, right: _order(left, right) == 0,

@@ -8,7 +8,7 @@ from typing import Any
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, parse, walk
 from kit_common.errors import UsageError
 
-_TYPES = {
+TYPES = {
     "string": (str, "text"),
     "number": (str, "a number"),
     "boolean": (str, "true or false"),
@@ -43,7 +43,7 @@ class Parameter:
         Raises:
             ValueError: it is none; the text goes on from "the parameter x ".
         """
-        kind, meaning = _TYPES[self.type]
+        kind, meaning = TYPES[self.type]
         value = written
         if self.type == "boolean":
             value = {"true": True, "false": False}.get(str(written).lower())
@@ -107,7 +107,7 @@ def of_run(declared: Values[str, Parameter], given: Values[str, str], path: str)
             values[name] = parameter.default
             continue
         try:
-            plain = _TYPES[parameter.type][0] is str
+            plain = TYPES[parameter.type][0] is str
             values[name] = parameter.value(given[name] if plain else parse(given[name], f"--param {name}"))
         except ValueError as error:
             raise UsageError(f"The parameter {name} of {path} {error}.") from error
@@ -148,8 +148,8 @@ def _declaration(item: Any, place: Place) -> Parameter:
     if not isinstance(item.get("values", Sequence(place)), Sequence):
         raise PipelineError(item.places["values"], "`values` is a list of the values that are allowed.")
     kind = item.get("type", "string")
-    if not isinstance(kind, str) or kind not in _TYPES:
-        raise PipelineError(item.places["type"], f"the type `{kind}` is not implemented: {', '.join(_TYPES)} are.")
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise PipelineError(item.places["type"], f"the type `{kind}` is not implemented: {', '.join(TYPES)} are.")
     free = Parameter(item["name"], place, kind)
     key = "values"
     try:

@@ -12,9 +12,9 @@ from azure_devops_local.language.pipeline import Job, Pipeline, Stage, Step
 from azure_devops_local.language.reading_steps import step
 from azure_devops_local.language.templates import expand
 
-_ROOT = ("name", "trigger", "pr", "pool", "variables", "stages", "jobs", "steps", "lockBehavior")
-_STAGE = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
-_JOB = ("displayName", "dependsOn", "condition", "continueOnError", "timeoutInMinutes", "variables", "pool")
+PIPELINE_KEYS = ("name", "trigger", "pr", "pool", "variables", "stages", "jobs", "steps", "lockBehavior")
+STAGE_KEYS = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
+JOB_KEYS = ("displayName", "dependsOn", "condition", "continueOnError", "timeoutInMinutes", "variables", "pool")
 _AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         PipelineError: something in the files is wrong or not implemented, at its place.
     """
     tree, parameters = expand(files, path, given, predefined)
-    fields.only(tree, _ROOT)
+    fields.only(tree, PIPELINE_KEYS)
     if tree.get("pr", "none") != "none":
         problem = (
             "Azure Repos ignores `pr:`: take it out, and set a build-validation policy on the target branch instead."
@@ -69,7 +69,7 @@ def _with_stages(tree: Mapping) -> Mapping:
 def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     for item in fields.mappings(tree, "stages"):
-        fields.only(item, _STAGE)
+        fields.only(item, STAGE_KEYS)
         _pool_and_lock(item)
         name = fields.name(item, "stage", "Stage", [stage.name for stage in stages])
         before = tuple(stage.name for stage in stages[-1:])
@@ -95,7 +95,7 @@ def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
 
 def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
     deploys = "deployment" in item
-    fields.only(item, (*_JOB, "deployment", "environment", "strategy") if deploys else (*_JOB, "job", "steps"))
+    fields.only(item, (*JOB_KEYS, "deployment", "environment", "strategy") if deploys else (*JOB_KEYS, "job", "steps"))
     _pool_and_lock(item)
     name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
     steps: list[Step] = []

@@ -36,8 +36,8 @@ TASKS: dict[str, dict[str, str]] = {
 }
 """The inputs of each task that there is; `!`: it must be given; with a value: only that one is implemented."""
 
-_EVERY = ("displayName", "name", "condition", "continueOnError", "enabled", "env", "timeoutInMinutes")
-_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tuple[str, ...]]] = {
+STEP_KEYS = ("displayName", "name", "condition", "continueOnError", "enabled", "env", "timeoutInMinutes")
+STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tuple[str, ...]]] = {
     "script": ("script", ("workingDirectory", "failOnStderr")),
     "bash": ("script", ("workingDirectory", "failOnStderr")),
     "task": ("task", ("inputs",)),
@@ -48,11 +48,13 @@ _KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tuple[
 
 def step(item: Mapping, taken: list[str]) -> Step:
     """One step, whose name must be none of those that are taken."""
-    keys = [key for key in _KINDS if key in item]
-    fields.only(item, [*(keys or _KINDS), *_EVERY, *(key for kind in keys or _KINDS for key in _KINDS[kind][1])])
+    keys = [key for key in STEP_KINDS if key in item]
+    fields.only(
+        item, [*(keys or STEP_KINDS), *STEP_KEYS, *(key for kind in keys or STEP_KINDS for key in STEP_KINDS[kind][1])]
+    )
     if len(keys) != 1:
-        raise PipelineError(item.place, f"a step has exactly one of {', '.join(_KINDS)}.")
-    kind = _KINDS[keys[0]][0]
+        raise PipelineError(item.place, f"a step has exactly one of {', '.join(STEP_KINDS)}.")
+    kind = STEP_KINDS[keys[0]][0]
     what = fields.text(item, keys[0])
     if not what.strip():
         raise PipelineError(item.places[keys[0]], f"`{keys[0]}` is empty: write there what is to be done.")
@@ -82,7 +84,9 @@ def _inputs(item: Mapping, kind: str, what: str) -> tuple[dict[str, str], str]:
         return _task(item, what), what.partition("@")[0]
     if kind == "checkout":
         _checkout(item)
-        return {key: fields.text(item, key) for key in ("checkout", *_KINDS["checkout"][1]) if key in item}, "Checkout"
+        return {
+            key: fields.text(item, key) for key in ("checkout", *STEP_KINDS["checkout"][1]) if key in item
+        }, "Checkout"
     if kind == "publish":
         artifact = fields.text(item, "artifact")
         return {"publish": what, "artifact": artifact}, f"Publish {artifact or what}"

@@ -1,0 +1,41 @@
+"""The feature table of the README, printed from the code: `python -m azure_devops_local.features`."""
+
+from collections.abc import Iterable
+
+from azure_devops_local.agent import logging_commands
+from azure_devops_local.language import expressions, parameters, reading, reading_steps
+from azure_devops_local.language.fields import STATUS_FUNCTIONS
+
+
+def table() -> str:
+    """Return the table in Markdown: what is implemented; everything else is refused."""
+    functions = (*expressions.LAZY_FUNCTIONS, *expressions.TEXT_FUNCTIONS, *expressions.VALUE_FUNCTIONS)
+    rows = {
+        "keys of a pipeline": reading.PIPELINE_KEYS,
+        "keys of a stage": reading.STAGE_KEYS,
+        "keys of a job": (*reading.JOB_KEYS, "job", "steps"),
+        "keys of a deployment job": (*reading.JOB_KEYS, "deployment", "environment", "strategy"),
+        "keys of every step": reading_steps.STEP_KEYS,
+        **{f"further keys of `{kind}`": keys for kind, (_, keys) in reading_steps.STEP_KINDS.items()},
+        **{f"inputs of {task}": map(_input, inputs.items()) for task, inputs in reading_steps.TASKS.items()},
+        "types of parameters": parameters.TYPES,
+        "functions of expressions": sorted(functions),
+        "functions of conditions": STATUS_FUNCTIONS,
+        "logging commands": logging_commands.implemented(),
+    }
+    lines = [f"| {name} | {_listed(values)} |" for name, values in rows.items()]
+    return "\n".join(["| what | implemented |", "|---|---|", *lines])
+
+
+def _input(item: tuple[str, str]) -> str:
+    """Return an input's name, and the only value that is implemented."""
+    name, only = item
+    return f"{name.removesuffix('!')}: {only}" if only else name.removesuffix("!")
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+if __name__ == "__main__":
+    print(table())
