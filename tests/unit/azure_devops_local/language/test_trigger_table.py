@@ -34,6 +34,7 @@ TABLE: list[tuple[str, tuple[str, ...], str, tuple[str, ...]]] = [
     ("dev-ana", (GATE,), "", (TEST,)),
     ("dev-ana", ("src/workshop/core/deeper/new.py",), "", (TEST,)),
     ("dev-ana", ("src/workshop/core/__init__.py",), "", (TEST,)),
+    ("dev-ana", ("src/kit_common/errors.py",), "", (TEST,)),
     ("dev-ana", (PREP, TRAINING, EVALUATING, SCORING), "Everything at once", (TEST,)),
     ("dev-ana", ("README.md", SCORING), "", (TEST,)),
     ("dev-ana", (*MANY, GATE), "", (TEST,)),
@@ -165,7 +166,7 @@ def imported(path: Path) -> Iterator[Path]:
             assert node.level == 0 and node.module, f"{path} has a relative import, which this test does not follow"
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.startswith("workshop.") and (found := file_of(name)):
+            if name.startswith(("workshop.", "kit_common.")) and (found := file_of(name)):
                 yield found
 
 
