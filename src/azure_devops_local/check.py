@@ -62,7 +62,7 @@ class _With:
 
 
 def settings(files: Files) -> list[Setting]:
-    """The values of `variables.yml` that are marked #setup."""
+    """Return the values of `variables.yml` that are marked #setup."""
     text = files.read(VARIABLES) or ""
     return [
         Setting(
@@ -93,7 +93,7 @@ def unfilled(files: Files, used_only_with: abc.Mapping[str, Values]) -> list[Set
 
 
 def problems(tree: WorkTree, choices: Sequence[Values] = ({},)) -> list[str]:
-    """What is wrong with the pipelines of a checkout, a sentence each; empty where nothing is.
+    """Return the problems of a checkout's pipelines, one sentence each.
 
     Every pipeline is read as it would be for its own branches, with each choice that the settings leave, and with each
     of its yes-or-no parameters turned around.
@@ -130,7 +130,7 @@ def _variants(files: Files, choices: Sequence[Values]) -> Iterator[Files]:
 
 
 def _parameters(pipeline: Mapping) -> list[dict[str, str]]:
-    """The parameters' defaults, and those with one yes-or-no turned around."""
+    """Return the parameters' defaults, and those with one boolean flipped."""
     declared = pipeline.get("parameters", [])
     switches = [each for each in declared if isinstance(each, Mapping) and each.get("type") == "boolean"]
     flipped = ({each["name"]: str(str(each.get("default")).lower() != "true")} for each in switches)

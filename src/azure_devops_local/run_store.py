@@ -1,4 +1,4 @@
-"""What is known of a run: its timeline, in `run.json`, written by whoever runs it and read by every page."""
+"""The record of a run: its timeline, in `run.json`, written by the process that runs it and read by every page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -108,12 +108,12 @@ class Run(BaseModel):
 
 
 def now() -> datetime:
-    """The time, for a record."""
+    """Return the time, for a record."""
     return datetime.now(UTC)
 
 
 def read_record(path: Path, kind: type[Record]) -> Record:
-    """What a JSON file says.
+    """Return the content of a JSON file.
 
     Raises:
         UserError: it is damaged.
@@ -131,11 +131,11 @@ class Runs:
         self.folder = folder or host.current().home / "runs"
 
     def folder_of(self, number: int) -> Path:
-        """The folder of one run."""
+        """Return the folder of one run."""
         return self.folder / str(number)
 
     def numbers(self) -> list[int]:
-        """The numbers of all runs, oldest first."""
+        """Return the numbers of all runs, oldest first."""
         if not self.folder.is_dir():
             return []
         return sorted(
@@ -173,7 +173,7 @@ class Runs:
         return run
 
     def save(self, run: Run) -> None:
-        """Store what is known of it now; whole or not at all."""
+        """Store the run as it is now; whole or not at all."""
         write_whole(self.folder_of(run.number) / "run.json", run.model_dump_json(indent=1))
 
     @contextmanager

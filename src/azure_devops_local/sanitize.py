@@ -30,7 +30,7 @@ class Log(NamedTuple):
 
 
 def inside(folder: Path, name: str) -> Path | None:
-    """The file of that name below the folder; None where there is none, or where the name leads out of the folder."""
+    """Return the file of that name below the folder; None if it is missing, or the name leads out of the folder."""
     try:
         file = (folder / name).resolve()
         return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
@@ -39,7 +39,7 @@ def inside(folder: Path, name: str) -> Path | None:
 
 
 def log(folder: Path, name: str) -> Log | None:
-    """The end of a log; None where there is no such file below the folder."""
+    """Return the end of a log; None if no such file is below the folder."""
     file = inside(folder, name)
     if file is None:
         return None

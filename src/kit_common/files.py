@@ -1,18 +1,18 @@
-"""Writing files that others may read at any moment."""
+"""Files that other processes may read at any moment."""
 
 from pathlib import Path
 
 
 def write_whole(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a file whole or not at all: whoever reads it meanwhile finds the old text or the new one.
+    """Write a file whole or not at all: a reader finds the old text or the new one.
 
     Args:
         path: of the file.
-        text: its content from now on.
-        errors: what becomes of half of a surrogate pair, which no file can hold; as in `str.encode`.
+        text: its new content.
+        errors: as in `str.encode`, for half of a surrogate pair, which no file can hold.
 
     Raises:
-        OSError: it can't be written.
+        OSError: the file cannot be written.
     """
     partial = path.with_suffix(".partial")
     try:

@@ -45,12 +45,12 @@ _TRUST = re.compile(r"git config --global --add safe\.directory .+")
 
 
 def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment without what Git, or a person, set in it for a call on another repository."""
+    """Return the environment without the variables that lead Git to another repository."""
     return {name: value for name, value in inherited.items() if not _OF_ANOTHER_CALL.fullmatch(name)}
 
 
 def command(place: Path, *arguments: str) -> list[str]:
-    """The command line of a Git command in `place`, a folder in a checkout or a bare repository."""
+    """Return the command line of a Git command in `place`, a folder in a checkout or a bare repository."""
     settings = {**_SETTINGS, **(_AS_COMMITTED if arguments[0] in {"archive", "clone"} else {})}
     given = [f"{key}={value}" for key, value in settings.items()] + [f"safe.directory={each}" for each in _trusted()]
     # safe.bareRepository=explicit lets a bare repository in by --git-dir only.
@@ -106,7 +106,7 @@ def reason(done: "subprocess.CompletedProcess[bytes]") -> str:
 
 
 def top_level(folder: Path) -> Path | None:
-    """The root of the checkout that the folder is in; None where it is in no repository.
+    """Return the root of the checkout around the folder; None if the folder is in no repository.
 
     Raises:
         UserError: Git refuses the repository, or it is bare.
@@ -120,7 +120,7 @@ def top_level(folder: Path) -> Path | None:
 
 
 def _trusted() -> list[str]:
-    """The folders of other owners that the environment lets in, as containers have it."""
+    """Return the folders of other owners that the environment trusts, as containers do."""
     count = os.environ.get("GIT_CONFIG_COUNT", "")
     numbers = range(int(count) if count.isdecimal() else 0)
     pairs = [(f"GIT_CONFIG_KEY_{number}", f"GIT_CONFIG_VALUE_{number}") for number in numbers]

@@ -29,9 +29,9 @@ def execute(
     Args:
         run: the run, stored already; it is changed in place and returned.
         repository: where its commit is.
-        approver: is asked before a job that deploys to an environment.
-        watcher: is told of every change.
-        service: what steps may ask; without it their token opens nothing.
+        approver: is called before a job that deploys to an environment.
+        watcher: is called at every change.
+        service: the API for the steps; without it their token opens nothing.
     """
     execution = _Execution(run, repository, approver, watcher, service)
     run.state, run.started = "running", run.started or run_store.now()
@@ -164,6 +164,6 @@ def _stage_entry(stage: pipeline.Stage) -> run_store.Stage:
         )
         for job in stage.jobs
     ]
-    # A pipeline that names no stage has one all the same, with a name that tells nobody anything.
+    # A pipeline without a stage has an implied one, whose name means nothing to a reader.
     name = "The only stage" if stage.display_name == "__default" else stage.display_name
     return run_store.Stage(name=name, jobs=jobs)

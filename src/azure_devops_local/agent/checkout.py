@@ -53,7 +53,7 @@ def check_out(step: StepAtWork) -> None:
 
 
 def difference(requirements: str) -> str:
-    """The first package of which another version is asked for than is installed here, as a sentence; empty if none."""
+    """Return a sentence on the first package that is required in another version than is installed; empty if none."""
     for line in requirements.splitlines():
         if not line.strip() or line[0].isspace() or line.startswith("#"):
             continue  # of a pin's further lines, hashes and comments

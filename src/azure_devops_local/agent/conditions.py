@@ -41,7 +41,7 @@ class Done:
 
 
 def azure_name(result: Result) -> str:
-    """A result as expressions and variables write it: `SucceededWithIssues`."""
+    """Return a result as expressions and variables write it: `SucceededWithIssues`."""
     return _NAMES.get(result, result.capitalize())
 
 
@@ -76,7 +76,7 @@ def all_before(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done
 
 
 def functions(before: Mapping[str, Done]) -> dict[str, Callable[..., bool]]:
-    """The functions with which a stage's or a job's condition asks about what came before.
+    """Return the functions of a stage's or a job's condition that depend on what came before.
 
     Without names they ask about all that it depends on, also through others; a name that it doesn't depend on is as
     good as skipped.

@@ -19,11 +19,11 @@ from kit_common.errors import UserError, describe_os_error
 Approver = Callable[[run_store.Run, run_store.Job], str | None]
 """Answers an approval: the name of who approved, or None for a rejection."""
 Watcher = Callable[[run_store.Run], None]
-"""Is told of every change."""
+"""Is called at every change."""
 
 
 class Service(Protocol):
-    """The stand-in for Azure DevOps that steps may ask."""
+    """The stand-in for Azure DevOps, for the steps of a run."""
 
     @property
     def collection_uri(self) -> str:
@@ -58,7 +58,7 @@ class RunAtWork:
         self.logs = 0
 
     def saved(self) -> None:
-        """Store the run as it is now, and tell who watches."""
+        """Store the run as it is now, and call the watcher."""
         self.runs.save(self.run)
         if self.watcher is not None:
             self.watcher(self.run)
@@ -68,7 +68,7 @@ class RunAtWork:
 
         Raises:
             UserError: its variables are no good.
-            KeyboardInterrupt: somebody wants the run to stop.
+            KeyboardInterrupt: the run is to stop.
         """
         entry.environment = known.expand(job.environment)
         if job.environment and not self._is_approved(entry):
@@ -144,7 +144,7 @@ class RunAtWork:
 
 
 def evaluate(text: str, known: Variables, scope: dict[str, Any], before: dict[str, Done] | None = None) -> Any:
-    """What an expression comes to with these variables and dependencies; a condition's may ask what was before."""
+    """Return the value of an expression; that of a condition may depend on what came `before`."""
     everything = {"dependencies": {}, "stageDependencies": {}, **scope, "variables": known.values()}
     return expressions.evaluate(text, everything, None if before is None else conditions.functions(before))
 

@@ -88,7 +88,7 @@ class Workplace:
             shutil.copytree(self.folder / "artifacts" / name, self.work / name, dirs_exist_ok=True, symlinks=True)
 
     def folders(self) -> dict[str, str]:
-        """The variables that are known where a job runs."""
+        """Return the variables that are known where a job runs."""
         places = {"s": _SOURCES, "": _WORK, **_FOLDERS}
         machine = {
             "Agent.OS": platform.system(),
@@ -104,7 +104,7 @@ class Workplace:
         return machine | {name: str(self.work / folder) for folder, names in places.items() for name in names}
 
     def environment(self, step: dict[str, str]) -> dict[str, str]:
-        """The environment of a step with these variables of its own."""
+        """Return the environment of a step with these variables of its own."""
         agents = {name: value for name, value in git.environment().items() if not _NOT_FOR_STEPS.fullmatch(name)}
         # The pipeline is to set its own environment up, as it must in the cloud, not to find the agent's.
         own_bin = sysconfig.get_path("scripts") if sys.prefix != sys.base_prefix else ""

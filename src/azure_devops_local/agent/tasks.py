@@ -40,7 +40,7 @@ def perform(step: StepAtWork) -> None:
 
 
 def known() -> str:
-    """The tasks, for a sentence."""
+    """Return the tasks, for a sentence."""
     return "Bash@3, AzureCLI@2, UsePythonVersion@0, Cache@2, PublishTestResults@2 and PublishPipelineArtifact@1"
 
 
@@ -125,7 +125,7 @@ def _publish_test_results(step: StepAtWork, inputs: Inputs) -> None:
 
 
 def _cases(path: Path) -> list[tuple[str, str]]:
-    """The result and the name of each test in a file of JUnit's."""
+    """Return the result and the name of each test in a file of JUnit's."""
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError) as error:

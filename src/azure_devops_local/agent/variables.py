@@ -37,7 +37,7 @@ class Variables:
         self._known = {variable.name.lower(): variable for variable in known}
 
     def copy(self) -> "Variables":
-        """The same, to go on from."""
+        """Return a copy."""
         return Variables(self._known.values())
 
     def add(self, values: Mapping[str, str], *, written: bool = False, read_only: bool = False) -> None:
@@ -58,7 +58,7 @@ class Variables:
         self._known[variable.name.lower()] = replace(variable, value=variable.value.replace("\0", ""))
 
     def get(self, name: str) -> str | None:
-        """The value of one, or None where there is none.
+        """Return the value of a variable, or None if it is not set.
 
         Raises:
             UserError: what it refers to makes it longer than a process can take.
@@ -90,7 +90,7 @@ class Variables:
         }
 
     def _resolved(self, name: str, within: frozenset[str]) -> tuple[str | None, bool]:
-        """The value, and whether a secret is in it."""
+        """Return the value, and whether a secret is in it."""
         key = name.lower()
         variable = self._known.get(key)
         if variable is None or key in within:  # a circle is left as it is written
@@ -129,7 +129,7 @@ class Mask:
         return text in self._secrets
 
     def __call__(self, text: str) -> str:
-        """The text without the secrets, also where two of them overlap."""
+        """Return the text without the secrets, also where two of them overlap."""
         spans = sorted(
             (found.start(), found.start() + len(secret))
             for secret in self._secrets
@@ -145,7 +145,7 @@ class Mask:
 
 
 def predefined(run: Run) -> dict[str, str]:
-    """The variables that are known of a run before it starts."""
+    """Return the variables that are known of a run before it starts."""
     ref = run.branch if run.branch.startswith("refs/") else f"refs/heads/{run.branch}"
     known = {
         "Build.SourceBranch": ref,
@@ -173,7 +173,7 @@ def predefined(run: Run) -> dict[str, str]:
 
 
 def build_number(run: Run, form: str) -> str:
-    """What `name:` in the pipeline makes of a run; of its counters, `$(Rev:r)` is the run's number here."""
+    """Return the build number for the pipeline's `name:`; of its counters, `$(Rev:r)` is the run's number here."""
     if not form:
         return predefined(run)["Build.BuildNumber"]
 
@@ -189,7 +189,7 @@ def build_number(run: Run, form: str) -> str:
 
 
 def read_groups(names: Iterable[str]) -> list[Variable]:
-    """The variables of these variable groups, which on a laptop stand in a file of its owner's.
+    """Return the variables of these variable groups, from `variable_groups.yml` in the home.
 
     Raises:
         UserError: the file or a group is not there, or something in it can't be understood.

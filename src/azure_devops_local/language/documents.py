@@ -72,10 +72,10 @@ class Files(Protocol):
     """The files of one state of the repository; paths are relative to its root, with `/`."""
 
     def read(self, path: str) -> str | None:
-        """The text of a file, or None where there is none."""
+        """Return the text of a file, or None if it does not exist."""
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name, and then the one at the root."""
+        """Return the YAML files directly in the pipelines' folder, by name, and then the one at the root."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class WorkTree:
     root: Path
 
     def read(self, path: str) -> str | None:
-        """The text of a file, or None where there is none."""
+        """Return the text of a file, or None if it does not exist."""
         file = self.root / path
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name, and then the one at the root."""
+        """Return the YAML files directly in the pipelines' folder, by name, and then the one at the root."""
         found = [path for path in (self.root / FOLDER).glob("*") if path.suffix in _SUFFIXES]
         at_root = [name for name in AT_ROOT if (self.root / name).is_file()]
         return sorted(path.relative_to(self.root).as_posix() for path in found) + at_root
@@ -104,12 +104,12 @@ class Commit:
     commit: str
 
     def read(self, path: str) -> str | None:
-        """The text of a file, or None where there is none."""
+        """Return the text of a file, or None if it does not exist."""
         shown = git.run(self.repository, "cat-file", "blob", f"{self.commit}:{path}")
         return shown.stdout.decode("utf-8") if shown.returncode == 0 else None
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name, and then the one at the root."""
+        """Return the YAML files directly in the pipelines' folder, by name, and then the one at the root."""
         listed = git.run(self.repository, "ls-tree", "-z", "--name-only", self.commit, f"{FOLDER}/", *AT_ROOT)
         return sorted(path for path in listed.stdout.decode("utf-8").split("\0") if path.endswith(_SUFFIXES))
 
@@ -143,7 +143,7 @@ def load(files: Files, path: str, asked: Place | None = None) -> Mapping:
 
 
 def parse(text: str, path: str) -> Any:
-    """The tree of a YAML text, which is said to stand in the file `path`; empty text is an empty scalar.
+    """Return the tree of a YAML text of the file `path`; empty text is an empty scalar.
 
     Raises:
         PipelineError: it is no YAML, or uses YAML that Azure Pipelines does not know.

@@ -32,7 +32,7 @@ class ExpressionError(UserError):
 
 
 def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
-    """The value of an expression.
+    """Return the value of an expression.
 
     Args:
         text: the expression, without brackets around it.
@@ -58,7 +58,7 @@ def check(text: str, names: Collection[str], functions: Collection[str] = ()) ->
 
 
 def references(text: str) -> set[tuple[str, str]]:
-    """What an expression names outright: `variables['x']` and `variables.x` are both `("variables", "x")`."""
+    """Return the names in an expression: `variables['x']` and `variables.x` are both `("variables", "x")`."""
     found = set()
     for node in _parsed(text).iter_subtrees():
         if node.data in {"member", "item"} and isinstance(node.children[0], Tree) and node.children[0].data == "named":
@@ -69,7 +69,7 @@ def references(text: str) -> set[tuple[str, str]]:
 
 
 def as_text(value: Any) -> str:
-    """A value as it is written into text."""
+    """Return a value as it is written into text."""
     if isinstance(value, float):
         return format(value, ".15g")
     if isinstance(value, dict | list):

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def hint(word: str, known: Collection[str]) -> str:
-    """The end of a sentence on a word that is not known."""
+    """Return the end of a sentence on an unknown word."""
     close = difflib.get_close_matches(word, known, 1)
     return f"; did you mean `{close[0]}`?" if close else f": there are {', '.join(known)}."
 
@@ -50,7 +50,7 @@ def text(tree: Mapping, key: str) -> str:
 
 
 def flag(tree: Mapping, key: str, default: bool = False) -> bool:
-    """True or false."""
+    """Return a boolean."""
     value = text(tree, key).lower()
     if value not in {"", "true", "false"}:
         raise PipelineError(tree.places[key], f"`{key}` is true or false, not `{tree[key]}`.")
@@ -58,7 +58,7 @@ def flag(tree: Mapping, key: str, default: bool = False) -> bool:
 
 
 def minutes(tree: Mapping, default: int) -> int:
-    """What `timeoutInMinutes` says; 0 is no limit."""
+    """Return the minutes in `timeoutInMinutes`; 0 is no limit."""
     value = text(tree, "timeoutInMinutes")
     if value and not re.fullmatch(r"\d{1,6}", value):
         raise PipelineError(tree.places["timeoutInMinutes"], f"`timeoutInMinutes` is a whole number, not `{value}`.")
@@ -66,7 +66,7 @@ def minutes(tree: Mapping, default: int) -> int:
 
 
 def mapping(tree: Mapping, key: str) -> Mapping:
-    """A mapping; empty where there is none."""
+    """Return a mapping; empty if the key is missing."""
     value = tree.get(key) or Mapping(tree.places.get(key, tree.place))
     if not isinstance(value, Mapping):
         raise PipelineError(tree.places[key], f"`{key}` is a mapping: `name: value` lines, indented.")
@@ -74,13 +74,13 @@ def mapping(tree: Mapping, key: str) -> Mapping:
 
 
 def texts(tree: Mapping, key: str) -> dict[str, str]:
-    """A mapping with nothing but text in it."""
+    """Return a mapping with nothing but text in it."""
     inner = mapping(tree, key)
     return {name: text(inner, name) for name in inner}
 
 
 def mappings(tree: Mapping, key: str) -> list[Mapping]:
-    """A list of mappings that may not be empty."""
+    """Return a list of mappings that may not be empty."""
     value = tree.get(key)
     if not isinstance(value, Sequence) or not value:
         raise PipelineError(
@@ -102,7 +102,7 @@ def names(tree: Mapping, key: str) -> tuple[str, ...]:
 
 
 def name(tree: Mapping, key: str, default: str, taken: Collection[str]) -> str:
-    """A name that none of its siblings has; without one the default, with a number if need be."""
+    """Return a name that no sibling has; without one the default, numbered if needed."""
     place = tree.places.get(key, tree.place)
     value = text(tree, key)
     if not value:
@@ -116,7 +116,7 @@ def name(tree: Mapping, key: str, default: str, taken: Collection[str]) -> str:
 
 
 def condition(tree: Mapping, roots: dict[str, Collection[str] | None]) -> str:
-    """The condition, which may name variables and these: name → what it may name below it (None: anything)."""
+    """Return the condition; besides variables it may name these roots: name → names below it (None: any)."""
     value = text(tree, "condition") or "succeeded()"
     expression(value, tree.places.get("condition", tree.place), roots, STATUS_FUNCTIONS)
     return value

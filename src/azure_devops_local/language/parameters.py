@@ -38,7 +38,7 @@ class Parameter:
     """Empty: any value of the type."""
 
     def value(self, written: Any) -> Any:
-        """What stands in a file or on the command line, as a value of the type.
+        """Return the text in a file or on the command line as a value of the type.
 
         Raises:
             ValueError: it is none; the text goes on from "the parameter x ".
@@ -64,7 +64,7 @@ class Parameter:
 
 
 def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
-    """The parameters that a file declares below `parameters:`; the short form `name: default` is for templates only.
+    """Return the parameters that a file declares; the short form `name: default` is for templates only.
 
     Raises:
         PipelineError: a declaration is not as it should be.
@@ -90,7 +90,7 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
 
 
 def of_run(declared: Values[str, Parameter], given: Values[str, str], path: str) -> dict[str, Any]:
-    """The values for a run, for which some are given on the command line.
+    """Return the values for a run, for which some are given on the command line.
 
     Raises:
         UsageError: one that is given is not declared or can't have that value, or one that must be given is not.
@@ -117,7 +117,7 @@ def of_run(declared: Values[str, Parameter], given: Values[str, str], path: str)
 
 
 def of_template(declared: Values[str, Parameter], given: Any, place: Place, path: str) -> dict[str, Any]:
-    """The values for a template that is included at `place`.
+    """Return the values for a template that is included at `place`.
 
     Raises:
         PipelineError: as of_run, at the place where it stands.

@@ -49,7 +49,7 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
 
 
 def _with_stages(tree: Mapping) -> Mapping:
-    """The pipeline with the stage, and the job, written out that Azure Pipelines adds in thought."""
+    """Return the pipeline with the stage and the job written out that Azure Pipelines implies."""
     work = [key for key in ("stages", "jobs", "steps") if key in tree]
     if len(work) != 1:
         place = tree.places[work[1]] if work else tree.place
@@ -144,7 +144,7 @@ def _pool_and_lock(tree: Mapping) -> None:
 
 
 def _variables(tree: Mapping, groups: list[str]) -> dict[str, str]:
-    """The variables of a pipeline, stage or job; their groups are added to `groups`."""
+    """Return the variables of a pipeline, stage or job; their groups are added to `groups`."""
     given: Any = tree.get("variables", "")
     found: dict[str, str] = {}
     if isinstance(given, Mapping):

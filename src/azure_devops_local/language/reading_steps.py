@@ -79,7 +79,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
 
 
 def _inputs(item: Mapping, kind: str, what: str) -> tuple[dict[str, str], str]:
-    """A step's inputs, and how it is called where it has no name."""
+    """Return a step's inputs, and its default name."""
     if kind == "task":
         return _task(item, what), what.partition("@")[0]
     if kind == "checkout":

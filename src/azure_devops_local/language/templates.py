@@ -34,7 +34,7 @@ class _Context:
 def expand(
     files: Files, path: str, given: Values[str, str], predefined: Values[str, str]
 ) -> tuple[Mapping, dict[str, Any]]:
-    """A pipeline's file with all of its templates and `${{ }}` filled in, and the values of its parameters.
+    """Return a pipeline's file with its templates and `${{ }}` filled in, and the values of its parameters.
 
     Args:
         files: where the templates are.
@@ -57,7 +57,7 @@ class _Expansion:
         self.files = files
 
     def scoped(self, tree: Mapping, context: _Context) -> Mapping:
-        """A pipeline, stage or job: its variables first, because all the rest can name them."""
+        """Expand a pipeline, stage or job: its variables first, because all the rest can name them."""
         variables = dict(context.scope["variables"])
         context = context.naming(variables=variables)
         result = Mapping(tree.place)
@@ -99,7 +99,7 @@ class _Expansion:
         return value if isinstance(value, Mapping | Sequence) else as_text(value)
 
     def _entries(self, tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place]]:
-        """The entries of a mapping, with those that its `${{ if }}:` and the like stand for."""
+        """Expand the entries of a mapping, with those of its `${{ if }}:` and the like."""
         chain: bool | None = None
         for key, value in tree.items():
             place = tree.places[key]
@@ -121,7 +121,7 @@ class _Expansion:
                     yield from ((name, inside[name], inside.places[name]) for name in inside)
 
     def _items(self, tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
-        """The items of a sequence, with those that its templates and `- ${{ if }}:` and the like stand for."""
+        """Expand the items of a sequence, with those of its templates and of `- ${{ if }}:` and the like."""
         chain: bool | None = None
         for item, place in zip(tree, tree.places, strict=True):
             directives = [_DIRECTIVE.fullmatch(key) for key in item] if isinstance(item, Mapping) else [None]

@@ -7,7 +7,7 @@ from kit_common.errors import UsageError, UserError
 
 
 def changed_files(repository: Path, old: str, new: str, ref: str) -> list[str]:
-    """The paths of the files that a push changed, from the root; bytes that are no UTF-8 as `surrogateescape` has them.
+    """Return the paths of the files that a push changed, from the root; bytes that are not UTF-8 as surrogates.
 
     `old` and `new` are what a hook is told: the commits of `ref` before and after, only zeros for none. An update
     changed what differs between the two, however the history went. A new branch changed what those of its commits
@@ -32,7 +32,7 @@ def changed_files(repository: Path, old: str, new: str, ref: str) -> list[str]:
 
 
 def head_message(repository: Path, commit: str) -> str:
-    """The whole message of a commit.
+    """Return the whole message of a commit.
 
     Raises:
         UserError: Git does not know the commit.
@@ -41,7 +41,7 @@ def head_message(repository: Path, commit: str) -> str:
 
 
 def top_level(folder: Path) -> Path:
-    """The root of the checkout that the folder is in.
+    """Return the root of the checkout that the folder is in.
 
     Raises:
         UserError: it is in none, or Git refuses it.
@@ -53,7 +53,7 @@ def top_level(folder: Path) -> Path:
 
 
 def check_branch(name: str) -> str:
-    """The name of a branch, if Git allows a branch of that name.
+    """Return the name of a branch, if Git allows a branch of that name.
 
     Raises:
         UsageError: it does not.

@@ -10,7 +10,7 @@ MERGE_TREE_SINCE = (2, 38)
 
 
 def merge(ref: str, source: str, target: str, author: str, message: str) -> tuple[str, str]:
-    """The merge commit of the two branches as they are now, kept under a ref of its own, and the target's commit.
+    """Return the merge commit of the two branches as they are now, kept under `ref`, and the target's commit.
 
     Raises:
         UserError: a branch is not there, there is nothing to merge, or the branches contradict each other.
@@ -32,7 +32,7 @@ def merge(ref: str, source: str, target: str, author: str, message: str) -> tupl
 
 
 def tip(branch: str) -> str:
-    """The commit that a branch has.
+    """Return the commit that a branch has.
 
     Raises:
         UserError: there is no such branch.
@@ -44,7 +44,7 @@ def tip(branch: str) -> str:
 
 
 def commit_at(ref: str) -> str | None:
-    """The commit that a full ref names; nothing in the name has another meaning than itself."""
+    """Return the commit that a full ref names; nothing in the name has another meaning than itself."""
     try:
         return git.ask(repository.repository(), "show-ref", "--verify", "--hash", ref)
     except UserError:

@@ -1,4 +1,4 @@
-"""What a pull request is, and what the team's branches ask of one."""
+"""Pull requests, and what a protected branch asks of one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ class Policy:
     build: str = ""
     """The pipeline that must succeed on the merge."""
     reviewers: int = 0
-    """How many people who are not the author must agree; whoever completes it is one."""
+    """How many people besides the author must agree; the person that completes it is one."""
 
 
 class PullRequest(BaseModel):
@@ -36,10 +36,10 @@ class PullRequest(BaseModel):
 
     @property
     def name(self) -> str:
-        """How it is called in sentences."""
+        """Its name in sentences."""
         return f"pull request {self.id} ({self.source} into {self.target})"
 
     @property
     def merge_ref(self) -> str:
-        """Where the merge lies that is tested."""
+        """The ref of the merge that is tested."""
         return f"refs/pull/{self.id}/merge"

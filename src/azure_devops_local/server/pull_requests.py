@@ -168,7 +168,7 @@ def describe(number: int, description: str) -> PullRequest:
 
 @contextmanager
 def _active(number: int) -> Iterator[PullRequest]:
-    """An active one to change; it is stored at the end."""
+    """Load an active pull request to change; it is stored at the end."""
     with _locked():
         request = load(number)
         if request.status != "active":
@@ -186,7 +186,7 @@ def _locked() -> Iterator[None]:
 
 
 def numbers() -> list[int]:
-    """The numbers of all pull requests, also of those whose record is damaged."""
+    """Return the numbers of all pull requests, also of those whose record is damaged."""
     return sorted(int(path.stem) for path in _folder().glob("*.json") if path.stem.isdecimal())
 
 
@@ -230,7 +230,7 @@ def _move(request: PullRequest, merged: Validation) -> None:
 
 
 def _merged_already(request: PullRequest) -> Validation | None:
-    """The merge, where a process died after it had moved the branch and before it could say so."""
+    """Return the merge of a process that died between moving the branch and recording it."""
     tip, merge = merges.tip(request.target), merges.commit_at(request.merge_ref)
     if merge is None or tip != merge:
         return None
@@ -252,7 +252,7 @@ def _validate(request: PullRequest) -> Validation:
 
 
 def _file_of(build: str, merge: str) -> str:
-    """The name of a pipeline's file on the merge, where it may end in .yaml; empty if it is not there."""
+    """Return the name of a pipeline's file on the merge, where it may end in .yaml; empty if it is missing."""
     paths = map(PurePosixPath, Commit(repository.repository(), merge).pipelines())
     return next((path.name for path in paths if path.with_suffix(".yml").name == build), "")
 
@@ -278,7 +278,7 @@ def _test_of(request: PullRequest, build: str, merge: str) -> Run:
 
 
 def _run_on_the_same_files(build: str, merge: str) -> Run | None:
-    """The newest run of the pipeline on a commit whose files are the merge's, before all one that succeeded."""
+    """Return the newest run on a commit with the files of the merge; one that succeeded comes first."""
     runs = [run for run in reversed(Runs().all()) if run.pipeline == build]
     asked = "\n".join(f"{commit}^{{tree}}" for commit in (merge, *(run.commit for run in runs)))
     trees = git.ask(repository.repository(), "cat-file", "--batch-check=%(objectname)", given=asked).splitlines()

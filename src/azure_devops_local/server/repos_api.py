@@ -81,7 +81,7 @@ def serving(run: Run) -> Iterator[Service]:
 
 
 def build(run: Run, token: str) -> FastAPI:
-    """The API as an app. It is strict: what Azure Repos would not take is refused here too."""
+    """Return the API as an app. It is strict: what Azure Repos would refuse is refused here too."""
     known = predefined(run)
 
     def allowed(project: str, repository: str, request: Request, authorization: Annotated[str, Header()] = "") -> None:

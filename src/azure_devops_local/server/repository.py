@@ -69,7 +69,7 @@ def folder() -> Path:
 
 
 def repository() -> Path:
-    """The team's repository.
+    """Return the team's repository.
 
     Raises:
         UserError: there is none yet.
@@ -81,7 +81,7 @@ def repository() -> Path:
 
 
 def rules() -> Rules:
-    """The rules in force."""
+    """Return the rules in force."""
     path = folder() / "settings.json"
     return Rules.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else Rules()
 

@@ -72,7 +72,7 @@ def rerun(number: int, requested_for: str) -> Run:
 
 
 def begin(number: int) -> Run | None:
-    """Take a run out of the queue, or None where somebody else has."""
+    """Take a run out of the queue; None if another process has taken it."""
     with lock("queue"):
         run = Runs().load(number)
         if run.state != "queued":
@@ -86,7 +86,7 @@ def answer_approval(number: int, name: str, approved: bool) -> Run:
     """Answer the approval that a run waits for: once, for the job that asks.
 
     Raises:
-        UserError: it waits for none, or somebody has answered.
+        UserError: it waits for none, or it has been answered.
     """
     with lock("queue"):
         run = Runs().load(number)
@@ -115,12 +115,12 @@ def lock(name: str) -> FileLock:
 
 
 def sign_of_life(number: int) -> FileLock:
-    """The lock that a run's worker holds as long as it lives."""
+    """Return the lock that a run's worker holds as long as it lives."""
     return FileLock(Runs().folder_of(number) / ".lock", thread_local=False)
 
 
 def unfinished(over: set[int] | None = None) -> list[Run]:
-    """The runs that are not completed, oldest first.
+    """Return the runs that are not completed, oldest first.
 
     Args:
         over: numbers of which it is known that they are; those found to be are added.
@@ -148,7 +148,7 @@ def ensure_working() -> None:
 
 
 def listen() -> None:
-    """Work through the queue until nothing is left, unless somebody does already."""
+    """Work through the queue until nothing is left, unless another listener does."""
     while unfinished():
         try:
             with lock("agent").acquire(timeout=0):
@@ -202,7 +202,7 @@ class _Listener:
         return bool(waiting)
 
     def _next(self, waiting: list[Run]) -> int | None:
-        """The oldest queued run, when it is the next one's turn; a pipeline's runs never overtake each other."""
+        """Return the oldest queued run if it may start; a pipeline's runs never overtake each other."""
         ahead = set()
         for run in waiting:
             alive = run.number in self._workers or _is_alive(run.number)

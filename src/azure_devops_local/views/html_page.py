@@ -37,17 +37,17 @@ def write(run: Run, path: Path) -> None:
 
 
 def title(run: Run) -> str:
-    """What a browser's tab says of a run."""
+    """Return the title of a run's page."""
     return f"{run.pipeline} #{run.number}: {status(run)}"
 
 
 def whole(title: str, body: str, nonce: str = "") -> str:
-    """A whole page around its content; with a nonce, one that refreshes itself while its content is `live`."""
+    """Return a whole page around its content; with a nonce, it refreshes itself while its content is `live`."""
     return render("page.html.j2", title=title, body=Markup(body), nonce=nonce)
 
 
 def content(run: Run, folder: Path, way: str) -> str:
-    """What the page of a run says, now; `way` leads from the page to the run's folder and is empty or ends in `/`."""
+    """Return the content of a run's page; `way`, from the page to the run's folder, is empty or ends in `/`."""
     return render(
         "run.html.j2",
         run=run,
@@ -67,7 +67,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def newest(runs: Runs, most: int) -> list[Run]:
-    """The newest runs, newest first; one whose folder is taken away meanwhile is none."""
+    """Return the newest runs, newest first, without those whose folder is removed meanwhile."""
     found = []
     for number in reversed(runs.numbers()[-most:]):
         try:
@@ -142,7 +142,7 @@ def _summary(folder: Path, name: str) -> Markup:
 
 
 def _files(folder: Path, artifact: str) -> tuple[list[str], int]:
-    """The first files of an artifact, by their paths from the run's folder, and how many it has."""
+    """Return the first files of an artifact, by their paths from the run's folder, and how many it has."""
     root = folder / "artifacts" / artifact
     found = sorted(path for path in [root, *root.rglob("*")] if path.is_file())
     return [path.relative_to(folder).as_posix() for path in found[:_MOST_FILES]], len(found)

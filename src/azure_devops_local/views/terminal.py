@@ -30,7 +30,7 @@ _LAST_LINES = 15
 
 
 def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path) -> Run:
-    """The run of a pipeline on the head of a branch, not stored yet.
+    """Return the run of a pipeline on the head of a branch, not stored yet.
 
     Args:
         pipeline: its file, `cd.yml`, or the path of it.
@@ -230,6 +230,6 @@ def _seconds(step: Step) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> str:
-    """What Git says, without the last line end; empty where it says no."""
+    """Return what Git prints, without the last line end; empty if the command fails."""
     done = git.run(repository, *arguments)
     return done.stdout.decode("utf-8", "replace").removesuffix("\n") if done.returncode == 0 else ""

@@ -87,7 +87,7 @@ def _tell(console: Console, said: dict[str, str], runs: list[Run], requests: lis
 
 
 def _lines(run: Run) -> Iterator[tuple[str, str]]:
-    """What there is to say of a run, each with a key that stays the same while the line changes."""
+    """Yield the lines on a run, each with a key that stays the same while the line changes."""
     whole = (f"run {run.number}", f"{run.title} ({run.branch}, {run.commit[:8]}): {_said_of(run)}")
     if run.state != "completed":
         yield whole
@@ -109,7 +109,7 @@ def _said_of(run: Run) -> str:
 
 
 def _picture(runs: list[Run], requests: list[PullRequest]) -> Group:
-    """What is going on at the top, with every step; then what has ended, with what went wrong in it."""
+    """Return the picture: active runs at the top, with every step; then ended runs, with what failed in them."""
     going = [run for run in reversed(runs) if run.state != "completed"]
     ended = [run for run in runs if run.state == "completed"][:_FINISHED_SHOWN]
     active = [Text(f"◦ {visible(each.name)}: {visible(each.title)}") for each in requests if each.status == "active"]

@@ -56,7 +56,7 @@ def serve(port: int, tell: Callable[[str], None] = print) -> None:
 
 
 def build() -> FastAPI:
-    """The pages as an app; each answer says what is known at that moment."""
+    """Return the pages as an app; each answer shows the state at that moment."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     # A page elsewhere whose name was made to lead to this machine would read these with its visitor's browser.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)

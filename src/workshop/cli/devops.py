@@ -172,7 +172,7 @@ def web(
 
 @app.command(hidden=True)
 def received() -> None:
-    """What Git calls after a push."""
+    """Start what a push starts: Git's hook calls this."""
     from azure_devops_local.server import pull_requests, repository
 
     updates = sys.stdin.read().splitlines()
@@ -184,7 +184,7 @@ def received() -> None:
 
 @app.command(hidden=True)
 def work(run: Annotated[int, typer.Option("--run", help="Execute only this one.")] = 0) -> None:
-    """What goes through the queue in the background."""
+    """Work through the queue in the background."""
     if run:
         from azure_devops_local.server import worker
 
