@@ -1,7 +1,7 @@
 """The bundle: the same job as a file, for teams that deploy with the Databricks CLI.
 
-Everything about the job comes from `definition.job`; here are only the bundle's own parts: what differs from one
-deployment to the next, how the wheel is built, and the two targets.
+The job itself comes from `job.job`; only the bundle's own parts are here: its variables, the wheel's build and the two
+targets.
 """
 
 import io
@@ -20,7 +20,7 @@ from workshop.runner import notebooks
 
 FILE = "databricks.yml"
 MODEL = "main.workshop.wine_quality"
-"""The registered model of a bundle for which nobody has named one."""
+"""The default of `--model`."""
 _CHECKOUT = PACKAGE.parents[1]
 _HOME = "A folder in a volume, as in /Volumes/catalog/schema/volume."
 _HEADER = """\
@@ -31,16 +31,16 @@ _HEADER = """\
 _WHEEL = "dist/*.whl"
 _BUILD = "python -m hatchling build --target wheel --clean --directory dist"
 _ONLY_A_COMMIT = f"git diff --stat --exit-code HEAD && {_BUILD}"
-"""Prints the files that differ from the commit, if any do, and builds nothing then."""
+"""Prints the files that differ from the commit, and builds nothing if there are any."""
 
 
 def text(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: bool = False) -> str:
-    """The file.
+    """Return the content of the file.
 
     Args:
         settings: the compute is built into the job; the rest becomes the variables' defaults.
         model_name: the registered model; whether it is in Unity Catalog is built into the job.
-        scoring: whether the job ends with 1_4.
+        scoring: add 1_4 at the end.
     """
     yaml = YAML()
     yaml.width = 1000
@@ -55,7 +55,7 @@ def write(content: str) -> Path:
     """Write the file into the checkout.
 
     Raises:
-        WorkshopError: this is no checkout, or it can't be written to.
+        WorkshopError: this is not a checkout, or the file can't be written.
     """
     path = place()
     try:
@@ -66,10 +66,10 @@ def write(content: str) -> Path:
 
 
 def check(content: str) -> Path:
-    """Make sure that the checkout's file is this one.
+    """Check that the checkout's file has this content.
 
     Raises:
-        WorkshopError: it is another, or there is none.
+        WorkshopError: it is different, or not found.
     """
     path = place()
     if not path.is_file() or path.read_bytes() != content.encode("utf-8"):
@@ -81,10 +81,10 @@ def check(content: str) -> Path:
 
 
 def place() -> Path:
-    """Where the file is.
+    """Return the path of the file.
 
     Raises:
-        WorkshopError: this is no checkout.
+        WorkshopError: this is not a checkout.
     """
     if not (_CHECKOUT / "pyproject.toml").is_file():
         raise WorkshopError("This is no checkout, and a bundle deploys one: clone the repository, and run it there.")
@@ -92,7 +92,7 @@ def place() -> Path:
 
 
 def document(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: bool = False) -> dict[str, Any]:
-    """The file's content; see `text`."""
+    """Return the file's document; see `text`."""
     made = job.job(_work(settings, model_name, scoring), _with_references(settings))
     return {
         "bundle": {"name": "workshop"},
@@ -127,7 +127,7 @@ def document(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: 
 
 
 def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
-    """What a run executes, with references where a run has values."""
+    """Return the work of a run, with references in place of values."""
     of_the_run = {
         "run_name": "${var.run_name}",
         "model_name": "${var.model_name}",
@@ -156,12 +156,12 @@ def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
 
 
 def _needs_home(settings: DatabricksSettings) -> bool:
-    """Whether there are tables in a volume: those in Unity Catalog need none."""
+    """Return whether the tables are in a volume."""
     return bool(settings.home) or not current_settings().tables
 
 
 def _environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]:
-    """The environment variables of the notebooks; what a team may want to change is a variable of the bundle."""
+    """Return the notebooks' environment variables; those that differ by deployment refer to variables of the bundle."""
     variables = {"WORKSHOP_HOME": "home", "WORKSHOP_TABLES": "tables", "WORKSHOP_EXPERIMENTS": "experiments"}
     given = job.environment(settings, model_name)
     if _needs_home(settings):
@@ -199,13 +199,13 @@ def _variables(settings: DatabricksSettings, model_name: str, scoring: bool) -> 
         **{name: compute[name] for name in wanted},
     }
     return {
-        name: {"description": said, **({} if default is None else {"default": default})}
-        for name, (said, default) in every.items()
+        name: {"description": description, **({} if default is None else {"default": default})}
+        for name, (description, default) in every.items()
     }
 
 
 def _with_references(settings: DatabricksSettings) -> DatabricksSettings:
-    """The settings with the variables in their places; a bundle brings its notebooks itself."""
+    """Return the settings with references to variables; a bundle contains its notebooks."""
     return settings.model_copy(
         update={
             "code": "upload",
@@ -218,14 +218,14 @@ def _with_references(settings: DatabricksSettings) -> DatabricksSettings:
 
 
 def _with_files(job: dict[str, Any]) -> dict[str, Any]:
-    """A bundle names a notebook by its file, and the workspace knows it without the ending."""
+    """Add the ending to each notebook, which only the workspace omits."""
     for task in job["tasks"]:
         task["notebook_task"]["notebook_path"] += ".ipynb"
     return job
 
 
 def _as_plain(value: Any) -> Any:
-    """The SDK's objects as what a file can hold."""
+    """Convert the SDK's objects to dictionaries and lists."""
     if hasattr(value, "as_dict"):
         return value.as_dict()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Why a sign-in fails, by the way that was chosen for it, and what to do about it."""
+"""The reasons why a sign-in fails, by kind of credential, each with the remedy."""
 
 import os
 import re
@@ -29,7 +29,7 @@ ASK_THE_DOCTOR = "`workshop doctor --federation ORGANIZATION/PROJECT/PIPELINE` p
 
 
 def no_host(config: Config) -> str:
-    """There is nothing that says which workspace is meant."""
+    """Return the error for a missing workspace address."""
     file = config.config_file or "~/.databrickscfg"
     if config.profile and not Path(file).expanduser().exists():
         return (
@@ -44,78 +44,78 @@ def no_host(config: Config) -> str:
     )
 
 
-def not_found(said: str, config: Config | None) -> str:
-    """The SDK's settings do not lead to credentials.
+def not_found(message: str, config: Config | None) -> str:
+    """Return the error for settings in which the SDK finds no credentials.
 
     Args:
-        said: what the SDK says.
-        config: its settings, as far as it has come with them.
+        message: the SDK's message.
+        config: its settings, as far as it has read them.
     """
-    if found := re.search(r"resolve: (.+) has no (.+) profile configured", said):
+    if found := re.search(r"resolve: (.+) has no (.+) profile configured", message):
         return (
             f"There is no profile {found[2]} in {found[1]}: set DATABRICKS_CONFIG_PROFILE to one that is there, or "
             f"make it with `databricks auth login --profile {found[2]}`."
         )
-    if found := re.search(r"more than one authorization method configured: (.+)", said):
+    if found := re.search(r"more than one authorization method configured: (.+)", message):
         return (
             f"The environment has credentials of more than one kind ({found[1]}): set DATABRICKS_AUTH_TYPE to the one "
             "that is meant, pat, oauth-m2m, azure-cli or azure-devops-oidc, or unset the others."
         )
-    if "cannot configure default credentials" in said and config is not None:
+    if "cannot configure default credentials" in message and config is not None:
         return _missing(config)
-    return refused(said, config)
+    return refused(message, config)
 
 
-def refused(said: str, config: Config | None) -> str:
-    """Whoever gives tokens out, Databricks or Microsoft Entra, has given none."""
-    kind = (config.auth_type if config is not None else None) or _kind_in(said)
-    said = said.removeprefix("default auth: ").removeprefix(f"{kind}: ")
+def refused(message: str, config: Config | None) -> str:
+    """Return the error for a token that Databricks or Microsoft Entra refuses to issue."""
+    kind = (config.auth_type if config is not None else None) or _kind_in(message)
+    message = message.removeprefix("default auth: ").removeprefix(f"{kind}: ")
     if config is not None and _by_oauth(kind) and not config.discovery_url:
         return f"{config.host} does not say where to sign in: correct DATABRICKS_HOST, it is no workspace's address."
     if config is not None and kind == "oauth-m2m":
         return (
-            f"Databricks does not accept the client secret of the service principal {config.client_id} ({said}): "
+            f"Databricks does not accept the client secret of the service principal {config.client_id} ({message}): "
             "correct DATABRICKS_CLIENT_ID, or make a new secret for it and set DATABRICKS_CLIENT_SECRET."
         )
     if config is not None and kind == "azure-client-secret":
         return (
-            f"Microsoft Entra does not accept the client secret of {config.azure_client_id} ({said}): correct "
+            f"Microsoft Entra does not accept the client secret of {config.azure_client_id} ({message}): correct "
             "ARM_TENANT_ID and ARM_CLIENT_ID, or make a new secret and set ARM_CLIENT_SECRET."
         )
     if config is not None and _by_oauth(kind):
         return (
-            f"Databricks does not accept this pipeline as the service principal {config.client_id} ({said}): its "
+            f"Databricks does not accept this pipeline as the service principal {config.client_id} ({message}): its "
             f"federation policy names another issuer, audience or subject; {ASK_THE_DOCTOR}."
         )
-    return f"Databricks could not sign in{f' with {kind}' if kind else ''}: {said}."
+    return f"Databricks could not sign in{f' with {kind}' if kind else ''}: {message}."
 
 
 def not_accepted(error: DatabricksError, config: Config) -> str:
-    """There are credentials, and the workspace does not take them."""
-    said, kind = quoted(error), config.auth_type or ""
+    """Return the error for credentials that the workspace does not accept."""
+    message, kind = quoted(error), config.auth_type or ""
     again = _NEW_TOKEN.get(kind, "sign in again")
-    if re.search(r"\bexpir", said, re.IGNORECASE):
+    if re.search(r"\bexpir", message, re.IGNORECASE):
         return f"The credentials for {config.host} have expired: {again}."
     if isinstance(error, platform.NotFound):
-        return f"{config.host} is no Databricks workspace ({said}): correct DATABRICKS_HOST."
-    if re.search(r"\biss claim|\bissuer\b", said):
+        return f"{config.host} is no Databricks workspace ({message}): correct DATABRICKS_HOST."
+    if re.search(r"\biss claim|\bissuer\b", message):
         return (
             f"The credentials are of another Microsoft Entra tenant than {config.host}: sign in to the workspace's "
             "own, with `az login --tenant …` or ARM_TENANT_ID."
         )
-    if isinstance(error, platform.Unauthenticated) or re.search(r"invalid (access )?token", said, re.IGNORECASE):
+    if isinstance(error, platform.Unauthenticated) or re.search(r"invalid (access )?token", message, re.IGNORECASE):
         return (
-            f"{config.host} does not know these credentials ({said}): they may be another workspace's, or revoked; "
+            f"{config.host} does not know these credentials ({message}): they may be another workspace's, or revoked; "
             f"correct DATABRICKS_HOST, or {again}."
         )
     return (
-        f"{config.host} knows who this is and does not let it in ({said}): let an administrator add it to the "
+        f"{config.host} knows who this is and does not let it in ({message}): let an administrator add it to the "
         "workspace (Settings > Identity and access)."
     )
 
 
 def _missing(config: Config) -> str:
-    """Say what the chosen way needs and does not have."""
+    """Return what is missing for the chosen way to sign in."""
     match config.auth_type:
         case "azure-cli":
             return _missing_azure_cli(config)
@@ -184,6 +184,6 @@ def _by_oauth(kind: str | None) -> bool:
     return kind is not None and (kind == "oauth-m2m" or kind.endswith("-oidc"))
 
 
-def _kind_in(said: str) -> str | None:
-    found = re.search(r"^(?:default auth: )?([a-z][a-z-]+): ", said)
+def _kind_in(message: str) -> str | None:
+    found = re.search(r"^(?:default auth: )?([a-z][a-z-]+): ", message)
     return found[1] if found and found[1] != "default" else None

@@ -1,4 +1,4 @@
-"""What the SDK, the network or the service raises, as one sentence, and without anybody's secret in it."""
+"""Errors of the SDK, the network and the service as one sentence, and text without secrets."""
 
 import json
 import os
@@ -23,21 +23,21 @@ _SECRET_VARIABLES = (
 _SETTINGS_OF_THE_SDK = re.compile(r"\.? ?\b(Config: |Env: [A-Z]).*", re.DOTALL)
 _REQUEST_LOG_OF_THE_SDK = re.compile(r"\.? ?This is likely a bug in the Databricks SDK.*", re.DOTALL)
 _OF_ANOTHER_SHAPE = (KeyError, IndexError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError)
-"""What the SDK fails with where an answer is no JSON, or a list where an object is expected, or lacks a field."""
+"""Errors of the SDK for an answer that is not JSON, not an object, or without a field."""
 _SHORTEST_SECRET = 6
 _known_secrets: set[str] = set()
 
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn what the SDK, the network or the operating system raises inside into one sentence.
+    """Turn an error of the SDK, the network or the operating system into a WorkshopError of one sentence.
 
     Args:
-        doing: what was being done, as in `submit the run`.
+        doing: the failed step, as in `submit the run`.
 
     Raises:
-        WorkshopError: instead of the SDK's or requests' own error, a ValueError of the SDK's settings, an OSError, or
-            what the SDK stumbles over in an answer that is none of the service.
+        WorkshopError: instead of an error of the SDK or of requests, a ValueError of the SDK's settings, an OSError,
+            or an error of the SDK about an answer that is not the service's.
     """
     try:
         yield
@@ -48,7 +48,7 @@ def explained(doing: str) -> Iterator[None]:
     except requests.RequestException as error:
         raise WorkshopError(of_the_network(error, doing)) from error
     except OSError as error:
-        if error.errno is None:  # the Azure CLI's and the Databricks CLI's complaints arrive so
+        if error.errno is None:  # an error of the Azure CLI or the Databricks CLI
             raise WorkshopError(_refused(error, doing)) from error
         raise explain_os_error(error) from error
     except _OF_ANOTHER_SHAPE as error:
@@ -61,12 +61,12 @@ def explained(doing: str) -> Iterator[None]:
 
 
 def keep_secret(values: Iterable[str]) -> None:
-    """Let no message of this process show these values, which a profile holds for one."""
+    """Hide these values, such as those of a profile, in all messages of this process."""
     _known_secrets.update(value for value in values if len(value) >= _SHORTEST_SECRET)
 
 
 def without_secrets(text: str) -> str:
-    """The text as it may be shown: no token, no client secret, and not the settings that the SDK appends."""
+    """Return the text without tokens, client secrets and the settings that the SDK appends."""
     text = without_tokens(_SETTINGS_OF_THE_SDK.sub("", text))
     named = {os.environ.get(name, "") for name in _SECRET_VARIABLES}
     for secret in sorted(_known_secrets | named, key=len, reverse=True):
@@ -76,19 +76,19 @@ def without_secrets(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text of somebody else, as it may be shown: without a secret, and without anything that does something."""
-    # Before, since a secret may hold what must not be shown; and after, since that may stand within one.
+    """Return foreign text without secrets and without control characters."""
+    # Before, since a secret may contain control characters; and after, since they may split one.
     return without_secrets(printable(without_secrets(text)))
 
 
 def quoted(error: BaseException) -> str:
-    """What an error says, as a sentence of ours may quote it."""
-    said = _REQUEST_LOG_OF_THE_SDK.sub("", harmless(re.sub(r"\s+", " ", str(error)))).strip()
-    return first_sentence(Exception(said or type(error).__name__))
+    """Return an error's message, to be quoted in a sentence."""
+    message = _REQUEST_LOG_OF_THE_SDK.sub("", harmless(re.sub(r"\s+", " ", str(error)))).strip()
+    return first_sentence(Exception(message or type(error).__name__))
 
 
 def of_the_network(error: requests.RequestException, doing: str) -> str:
-    """Say what is between here and the workspace."""
+    """Return what keeps this machine from reaching the workspace, in a sentence."""
     request = error.request
     place = urlsplit(request.url).netloc if request is not None and request.url else "the workspace"
     if isinstance(error, requests.exceptions.SSLError):
@@ -107,7 +107,7 @@ def of_the_network(error: requests.RequestException, doing: str) -> str:
 
 
 def _given_up(error: TimeoutError, doing: str) -> str:
-    """The SDK has tried again for as long as it may; say what stood in the way the last time."""
+    """Return why the last of the SDK's retries failed, in a sentence."""
     last = error.__cause__
     while isinstance(last, TimeoutError):  # of the SDK's own attempts, within ours
         last = last.__cause__

@@ -1,4 +1,4 @@
-"""What came of the tasks of a run, as the results of notebooks: how each ended, why, and what it handed over."""
+"""The result of one task, as the result of a notebook: its status, the reason for a failure, what it returned."""
 
 import base64
 import re
@@ -22,9 +22,9 @@ from workshop.runner.summary import Failure, NotebookResult
 
 DECIDES = EVALUATION
 _LONGEST_TEXT = 100_000
-"""Characters of an error or a traceback, which a notebook can make as long as it likes, that are looked at."""
+"""Characters of an error or a traceback that are read; a notebook can make both as long as it likes."""
 _LONGEST_SENTENCE = 1_000
-"""Characters; ours quote others."""
+"""Characters of one of the kit's own errors, which can quote others."""
 _NAME_ALONE = re.compile(r"([\w.]+(?:Error|Exception|Interrupt|Exit)|[\w.]+(?=:)):?")
 _OURS = re.compile(r"^(?:[\w.]+\.)?WorkshopError: ")
 _NO_SUCH_WIDGET = re.compile(
@@ -44,21 +44,21 @@ _WHY: Mapping[_RESULT | None, str] = {
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What came of one task."""
+    """The result of one task."""
 
     notebook: NotebookResult
     state: str
-    """What the workspace calls it, as in `SUCCESS`."""
+    """The workspace's own word, as in `SUCCESS`."""
     handed_over: HandedOver | None
 
 
 def of_task(
     client: WorkspaceClient, task: jobs.RunTask, folder: Path, check: Callable[[str, HandedOver | None], None]
 ) -> TaskResult:
-    """Fetch what there is of a task that has ended, and write its page, and the picture it has drawn, into the folder.
+    """Fetch the result of a task that has ended, and write its page and its picture into the folder.
 
-    What can't be fetched of it is a failure of this task, and no error here: whoever follows the run goes on. A page or
-    a picture that can't be had is neither.
+    A result that can't be fetched is a failure of this task and is not raised, so that the run is followed further. A
+    page or a picture that can't be fetched is left out.
 
     Args:
         client: of the workspace.
@@ -96,7 +96,7 @@ def of_task(
 
 
 def in_one_sentence(error: str) -> str:
-    """What a notebook's error says: our own sentence where it ended in one, else the error's name and first line."""
+    """Return the message of a WorkshopError that a notebook raised, or any other error's name and first line."""
     lines = [line.strip() for line in harmless(error[:_LONGEST_TEXT]).splitlines() if line.strip()]
     if not lines:
         return "it does not say why"
@@ -115,7 +115,7 @@ def in_one_sentence(error: str) -> str:
 
 
 def where(trace: str | None) -> str:
-    """Where an error was raised, from its traceback, in one sentence; empty where it does not say."""
+    """Return where an error was raised, from its traceback, in one sentence; empty if that is not found."""
     found = _RAISED_AT.findall(harmless((trace or "")[-_LONGEST_TEXT:]))
     if not found:
         return ""
@@ -126,7 +126,7 @@ def where(trace: str | None) -> str:
 
 
 def has_ended(task: jobs.RunTask) -> bool:
-    """Whether nothing of it runs any more."""
+    """Return whether the task is no longer active."""
     return task.state is not None and task.state.life_cycle_state in (
         jobs.RunLifeCycleState.TERMINATED,
         jobs.RunLifeCycleState.SKIPPED,
@@ -143,7 +143,7 @@ def _state_of(task: jobs.RunTask) -> str:
 
 
 def _status(task: jobs.RunTask) -> str:
-    """Only SUCCESS is success; whatever we don't know is not."""
+    """Return the notebook's status; only SUCCESS is `succeeded`, and an unknown state is `failed`."""
     state = task.state
     result = state.result_state if state is not None else None
     if result == _RESULT.SUCCESS:
@@ -156,7 +156,7 @@ def _status(task: jobs.RunTask) -> str:
 
 
 def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | None:
-    """What the workspace keeps of a task; nothing where it did not get as far as having any."""
+    """Return what the workspace keeps of a task; None if the task did not run far enough."""
     run_id = task.run_id
     if run_id is None:
         return None
@@ -203,12 +203,12 @@ def _seconds(task: jobs.RunTask) -> float | None:
 
 
 def _page(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> str | None:
-    """The executed notebook as the workspace gives it, an HTML page, beside the report; None where it can't be had."""
+    """Write the executed notebook beside the report, as the workspace's HTML page; return None if that fails."""
     run_id = task.run_id
     if run_id is None:
         return None
     export = partial(client.jobs.export_run, run_id, views_to_export=jobs.ViewsToExport.CODE)
-    # It is not worth much waiting: the workspace keeps the page.
+    # A short wait is enough, since the workspace keeps the page.
     with suppress(WorkshopError), in_a_hurry(client), explained(f"fetch the executed {task.task_key}"):
         views = patiently(client, export).views or []
         content = views[0].content if views else None
@@ -218,7 +218,7 @@ def _page(client: WorkspaceClient, task: jobs.RunTask, folder: Path) -> str | No
 
 
 def _keep(path: Path, content: bytes) -> str | None:
-    """Write a file, and say where it is; None where it can't be written, and then the report can't either."""
+    """Write a file and return its path, or None if that fails; the report fails then, too."""
     try:
         path.write_bytes(content)
     except OSError:

@@ -1,4 +1,4 @@
-"""How long a call is tried again that the service, or the way to it, does not answer."""
+"""Retries for calls that fail because Databricks or the network is temporarily unavailable."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,35 +25,35 @@ LOST = (
     InternalError,
     TooManyRequests,
 )
-"""What a call fails with when the service or the way to it is out of order for a while, after the SDK's own retries."""
+"""Errors of a call while Databricks or the network is unavailable, after the SDK's own retries."""
 T = TypeVar("T")
 
 
 class PatientClock(RealClock):
-    """By which the SDK waits before it tries again: for as long as we have time, whatever a service asks for."""
+    """The clock of the SDK's retries: limits each wait, whatever the service asks for."""
 
     def __init__(self) -> None:
         self.longest = 300.0
-        """Seconds that one wait may take."""
+        """Longest single wait, in seconds."""
         self.until: float | None = None
-        """When there is no time left at all."""
+        """End of all waits, on this clock; None for no end."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait.
+        """Wait before the next attempt.
 
         Raises:
-            TimeoutError: there is no time for that.
-            KeyboardInterrupt: somebody wants to stop.
+            TimeoutError: the wait would end too late.
+            KeyboardInterrupt: the user stops this process.
         """
         if self.until is not None and self.time() + seconds > self.until:
             raise TimeoutError("There is no time to try again.") from sys.exception()
-        with interruption.not_held():  # nothing is on its way now
+        with interruption.not_held():  # no request is open now
             super().sleep(min(seconds, self.longest))
 
 
 @contextmanager
 def in_a_hurry(client: WorkspaceClient) -> Iterator[None]:
-    """Try calls again for half a minute at most, all of them together: somebody waits for this to stop."""
+    """Limit the retries of all calls in the block to half a minute together, as the user waits for the end."""
     clock = client.config.clock
     if not isinstance(clock, PatientClock) or clock.until is not None:
         yield
@@ -66,9 +66,9 @@ def in_a_hurry(client: WorkspaceClient) -> Iterator[None]:
 
 
 def patiently(client: WorkspaceClient, call: Callable[[], T]) -> T:
-    """Call again, for as long as the client may, what has failed because the service or the way to it was out of order.
+    """Repeat a call while Databricks or the network is unavailable, for the client's retry time.
 
-    The SDK does so by itself for some failures and not for others: not for an error 500, nor for an upload.
+    The SDK itself does not repeat a call after an error 500, nor an upload.
     """
     seconds = timedelta(seconds=client.config.retry_timeout_seconds or 300)
     again: Callable[[], T] = retried(on=LOST, timeout=seconds, clock=client.config.clock)(call)

@@ -1,4 +1,4 @@
-"""Signing in to a workspace: by the SDK's own unified authentication, and what a person must know where it fails."""
+"""Sign-in to a workspace by the SDK's unified authentication, with errors that name the remedy."""
 
 import configparser
 import logging
@@ -28,7 +28,7 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who is signed in."""
+    """The user or service principal that is signed in."""
 
     name: str
     application_id: str
@@ -36,27 +36,27 @@ class Identity:
     is_service_principal: bool
     email: str | None = None
     groups: tuple[str, ...] = ()
-    """Whose rights it has besides its own, by their display names."""
+    """The groups whose rights it has as well, by their display names."""
 
     @property
     def principal(self) -> str:
-        """What grants are given to: the application id of a service principal, the e-mail address of a person."""
+        """The name in grants: the application id of a service principal, the e-mail address of a person."""
         return self.application_id or self.email or self.name
 
 
 def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = None) -> WorkspaceClient:
-    """Sign in with whatever the SDK finds in the environment or in a profile, and make sure that it works.
+    """Sign in with the credentials that the SDK finds in the environment or a profile, and check them.
 
     Args:
-        retry_seconds: how long the client tries a call again where the service does not answer or asks to come back
-            later; that there is no workspace at all is known after 20 seconds, or twice as many.
-        say: is told that it begins, since it can take so long.
+        retry_seconds: time for retries of the client's later calls; a workspace that does not answer at all is
+            reported after 20 to 40 seconds.
+        say: prints that the sign-in begins, since it can take that long.
 
     Raises:
-        WorkshopError: no host or no credentials, or they do not work; the sentence says what to do.
+        WorkshopError: no host or no credentials, or they are not accepted; with the remedy.
     """
     if logging.getLogger("databricks.sdk").level == logging.NOTSET:
-        logging.getLogger("databricks.sdk").setLevel(logging.ERROR)  # it warns of what we say in a sentence
+        logging.getLogger("databricks.sdk").setLevel(logging.ERROR)  # its warnings repeat the errors
     host = os.environ.get("DATABRICKS_HOST", "")
     check_host(host)
     if say is not None:
@@ -66,7 +66,7 @@ def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = Non
         with explained("sign in"):
             clock = PatientClock()
             config = _config(chain, clock, min(retry_seconds, _SECONDS_TO_ANSWER))
-            # From here on there is somebody who answers, and worth being patient with.
+            # The workspace has answered, so longer retries are worth it from here on.
             config.retry_timeout_seconds = retry_seconds
             clock.longest = retry_seconds
             config.http_timeout_seconds = _SECONDS_PER_CALL
@@ -80,10 +80,10 @@ def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = Non
 
 
 def who(client: WorkspaceClient) -> Identity:
-    """Who is signed in.
+    """Return the user or service principal that is signed in.
 
     Raises:
-        WorkshopError: the workspace does not say.
+        WorkshopError: the workspace does not return it.
     """
     with explained("say who is signed in"):
         me = client.current_user.me()
@@ -101,7 +101,7 @@ def who(client: WorkspaceClient) -> Identity:
 
 
 def require_service_principal(identity: Identity) -> str:
-    """Refuse a person where a pipeline runs: what it does must not depend on who left the company.
+    """Refuse a person in a pipeline, whose runs must not depend on one employee.
 
     Returns:
         A note for a person at a terminal; nothing for a service principal.
@@ -120,7 +120,7 @@ def require_service_principal(identity: Identity) -> str:
 
 
 def check_host(host: str) -> None:
-    """Refuse what is no host, and one to which credentials would go in clear text, unless it is this machine itself.
+    """Refuse an address that is not a host, and plain http except to this machine.
 
     Raises:
         WorkshopError: it is one of these.
@@ -135,7 +135,7 @@ def check_host(host: str) -> None:
 
 
 class _Chain(DefaultCredentials, CredentialsStrategy):
-    """The SDK's own chain of credentials, with a look at the host before any of them goes there."""
+    """The SDK's own chain of credentials, with a check of the host before any of them is sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ def _config(chain: _Chain, clock: PatientClock, seconds: int) -> Config:
 
 
 def _try(client: WorkspaceClient, chain: _Chain) -> None:
-    """Make the first call: it is here that the chain's choice gets its token, and that the workspace judges it."""
+    """Make the first call, which fetches the token and has the workspace check it."""
     try:
         client.current_user.me()
     except requests.RequestException:
@@ -200,5 +200,5 @@ def _sensitive() -> set[str]:
 
 
 def _is_application_id(user_name: str) -> bool:
-    """A service principal's user name is its application id, a person's an e-mail address."""
+    """Return whether a user name is an application id, as a service principal's is."""
     return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", user_name) is not None

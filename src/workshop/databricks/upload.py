@@ -1,4 +1,4 @@
-"""The code that a run executes: the notebooks and the package of one commit, in a workspace folder of the run's own."""
+"""The code of a run: the notebooks and the package of one commit, in a workspace folder of the run's own."""
 
 import importlib.util
 import io
@@ -33,7 +33,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 class OccupiedError(WorkshopError):
-    """Something of somebody else's stands where the code should go."""
+    """Something other than a folder is at the place for the code."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Code:
     commit: str
     wheel: Path
     notebooks: dict[str, bytes]
-    """By name, those that a run may execute."""
+    """By name."""
     pins: tuple[str, ...]
-    """What the package needs, with the versions that it was tested with."""
+    """The package's dependencies, with the versions that it was tested with."""
 
 
 def require_clean(commit: str) -> None:
-    """Make sure that what runs is a commit: on Databricks nothing else does.
+    """Check that the checkout has no changes, since a commit runs on Databricks.
 
     Raises:
         WorkshopError: this is no checkout, or files differ from the commit.
@@ -67,10 +67,10 @@ def require_clean(commit: str) -> None:
 
 
 def require_pushed(commit: str, git_url: str) -> None:
-    """Make sure that Databricks can find the commit: that a branch of the repository's remote holds it.
+    """Check that a branch of the remote repository contains the commit, so that Databricks finds it.
 
     Raises:
-        WorkshopError: none does, as far as this checkout knows.
+        WorkshopError: no branch that this checkout knows contains it.
     """
     if not _git("branch", "--remotes", "--contains", commit).strip():
         raise WorkshopError(
@@ -80,41 +80,43 @@ def require_pushed(commit: str, git_url: str) -> None:
 
 
 def of_commit(commit: str, folder: Path) -> Code:
-    """Take the commit out of Git and build the package's wheel from it, whatever lies in the checkout.
+    """Export the commit from Git and build the package's wheel from it, whatever is in the checkout.
 
     Args:
         commit: its full name.
         folder: an empty one, for the files.
 
     Raises:
-        WorkshopError: it can't be taken out or built.
+        WorkshopError: it can't be exported or built.
     """
     source, built = folder / "source", folder / "wheel"
     with tarfile.open(fileobj=io.BytesIO(_git_bytes("archive", "--format=tar", commit))) as archive:
         archive.extractall(source, filter="data")
-    _give_it_a_version_of_its_own(source / "pyproject.toml", commit)
+    _add_commit_to_version(source / "pyproject.toml", commit)
     if importlib.util.find_spec("hatchling") is None:
         raise WorkshopError("hatchling, which builds the package's wheel, is not installed: run `make setup`.")
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(built)]
     done = subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
     wheels = sorted(built.glob("*.whl"))
     if done.returncode or not wheels:
-        said = (done.stderr.strip().splitlines() or ["no wheel came of it"])[-1]
-        raise WorkshopError(f"The package of the commit {commit[:12]} can't be built ({said}): run `make test` there.")
+        message = (done.stderr.strip().splitlines() or ["no wheel came of it"])[-1]
+        raise WorkshopError(
+            f"The package of the commit {commit[:12]} can't be built ({message}): run `make test` there."
+        )
     notebooks = {path.stem: path.read_bytes() for path in sorted((source / NOTEBOOKS).glob("*.ipynb"))}
     return Code(commit, wheels[0], notebooks, pins(source))
 
 
 def place_of(settings: DatabricksSettings, commit: str, submission_id: str) -> str:
-    """The workspace folder for a run's code, named after the commit and, as two runs may run one, the submission."""
+    """Return the workspace folder for a run's code: two runs of one commit have different ones."""
     return f"{settings.folder}/code/{commit}-{submission_id[:12]}"
 
 
 def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) -> str:
-    """Put the wheel, and the notebooks if they are to come from there, into the workspace; returns the wheel's path.
+    """Put the wheel, and the notebooks if asked for, into the workspace; return the wheel's path.
 
     Raises:
-        WorkshopError: there is no right to, or something else stands in the way.
+        WorkshopError: the right to do so is missing, or something else is at that place.
     """
     wheel = f"{place}/{code.wheel.name}"
     with explained(f"put the code into {place}"):
@@ -138,7 +140,7 @@ def remove(client: WorkspaceClient, place: str) -> None:
     """Remove a run's code from the workspace, if it is there.
 
     Raises:
-        WorkshopError: that is no place for a run's code, there is no right to, or the service does not answer.
+        WorkshopError: the path is not a run's code folder, the right is missing, or the service does not answer.
     """
     if not _PLACE.fullmatch(place):
         raise WorkshopError(f"{place} is no folder that a run's code is put into, so it is left alone.")
@@ -149,8 +151,8 @@ def remove(client: WorkspaceClient, place: str) -> None:
             return
 
 
-def _give_it_a_version_of_its_own(project: Path, commit: str) -> None:
-    """A cluster that has one commit's package installed would take another's of the same version for installed too."""
+def _add_commit_to_version(project: Path, commit: str) -> None:
+    """Add the commit to the version: a cluster installs no package whose version it has installed already."""
     text = project.read_text(encoding="utf-8")
     project.write_text(re.sub(r'(?m)^(version = "[^"+]+)"', rf'\1+g{commit[:12]}"', text, count=1), encoding="utf-8")
 
@@ -165,7 +167,7 @@ def _put(client: WorkspaceClient, path: str, content: bytes, kind: ImportFormat)
 
 
 def pins(source: Path) -> tuple[str, ...]:
-    """What the notebooks need, with the versions of the commit's own requirements.txt."""
+    """Return the package's dependencies, with the versions of the commit's own requirements.txt."""
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     known = _PIN.findall((source / "requirements.txt").read_text("utf-8"))
     versions = {canonicalize_name(name): version for name, version in known}
