@@ -14,8 +14,7 @@ import pytest
 
 from azure_devops_local.run_store import Run, Runs, now
 from azure_devops_local.server import run_queue
-from tests.support.clones import copy_training_cell
-from tests.support.participant import NOTEBOOKS, git, said, stand_in_a_clone
+from tests.support.clones import NOTEBOOKS, copy_training_cell, git, output_of, stand_in_a_clone
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, open_slots
 
@@ -47,9 +46,9 @@ def team(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.Monkey
     (clone / ".azure_pipelines" / "after.yml").write_text("trigger: none\nsteps:\n- bash: echo on it goes\n")
     git("add", "--all")
     git("commit", "--message", "Train the better model")
-    said("devops", "start", "--no-approvals")
+    output_of("devops", "start", "--no-approvals")
     yield
-    said("devops", "stop")
+    output_of("devops", "stop")
 
 
 def queued(pipeline: str) -> int:

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from azure_devops_local.run_store import Runs
-from tests.support.clones import copy_training_cell
+from tests.support.clones import NOTEBOOKS, copy_training_cell, git, output_of, reword, stand_in_a_clone
 from tests.support.commands import latest_summary, status
-from tests.support.participant import NOTEBOOKS, git, reword, said, stand_in_a_clone
 from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, open_slots
@@ -35,7 +34,7 @@ def clone(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.Monke
         module.unlink()
     git("commit", "--all", "--message", "Keep a few tests")
     yield folder
-    said("devops", "stop")
+    output_of("devops", "stop")
 
 
 def held(slot: Slot) -> str | None:
@@ -66,7 +65,7 @@ def issues_of(number: int) -> list[str]:
 
 def test_parts_3_to_5_of_the_workshop(clone: Path, home: Path) -> None:
     assert status()["slots"]["production"]["version"] == "1"
-    said("devops", "start")
+    output_of("devops", "start")
     part_3_a_push_is_tested(clone)
     part_4_better_training_code_goes_through_ci()
     part_5_the_better_model_takes_production(home)
@@ -84,10 +83,10 @@ def part_3_a_push_is_tested(clone: Path) -> None:
 
 
 def part_4_better_training_code_goes_through_ci() -> None:
-    said("devops", "pr", "create", "--source", "dev-ana", "--target", "integration")
-    assert "ci.yml" in said("devops", "pr", "complete", "1")
+    output_of("devops", "pr", "create", "--source", "dev-ana", "--target", "integration")
+    assert "ci.yml" in output_of("devops", "pr", "complete", "1")
     assert finished(2) == ("ci.yml", "integration", "succeeded")
-    (_, request) = json.loads(said("devops", "pr", "list", "--json"))
+    (_, request) = json.loads(output_of("devops", "pr", "list", "--json"))
     assert (request["source"], request["target"], request["status"]) == ("integration", "main", "active")
     assert "The candidate is better: AUC" in request["description"].replace("\\", "")
     assert "base64" not in request["description"]
@@ -96,19 +95,19 @@ def part_4_better_training_code_goes_through_ci() -> None:
 
 def part_5_the_better_model_takes_production(home: Path) -> None:
     staged = held(Slot.STAGING)
-    assert "somebody else" in said("devops", "pr", "complete", "2", code=1)
-    assert "cd.yml" in said("devops", "pr", "complete", "2", "--as", "Bob")
+    assert "somebody else" in output_of("devops", "pr", "complete", "2", code=1)
+    assert "cd.yml" in output_of("devops", "pr", "complete", "2", "--as", "Bob")
     assert finished(3) == ("cd.yml", "main", "waiting for approval")
     assert production() == "1"
-    said("devops", "approve", "3", "--as", "Bob")
-    said("devops", "watch", "--until-idle")
+    output_of("devops", "approve", "3", "--as", "Bob")
+    output_of("devops", "watch", "--until-idle")
     assert finished(3) == ("cd.yml", "main", "succeeded")
     promoted = production()
     assert promoted is not None and staged is not None
     assert int(promoted) > int(staged) > 1
     assert open_slots(mlflow_store.connect(), "wine_quality").archived() == ["1"]
     assert latest_summary(home)["git_commit"] == git("ls-remote", "workshop", "main").split()[0]
-    said("run", "--notebooks", "1_4")
+    output_of("run", "--notebooks", "1_4")
     predictions = DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
     assert set(predictions["model_version"]) == {promoted}
 
@@ -119,32 +118,32 @@ def a_merge_of_documentation_starts_nothing(clone: Path) -> None:
     (clone / "docs" / "reference.md").write_text("Shorter.\n", encoding="utf-8")
     git("commit", "--all", "--message", "Shorten the reference")
     git("push", "workshop", "dev-cleo")
-    said("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")
-    said("devops", "pr", "complete", "3", "--as", "Ana")
+    output_of("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")
+    output_of("devops", "pr", "complete", "3", "--as", "Ana")
     assert Runs().numbers() == [1, 2, 3]
 
 
 @pytest.mark.thorough
 def test_a_merge_that_makes_no_better_model_succeeds_with_issues(clone: Path, home: Path) -> None:
-    said("devops", "start")
+    output_of("devops", "start")
     git("switch", "--create", "dev-cleo")
     reword("part_1_1_data_prep", "Nothing of this changes the model.")
     git("push", "workshop", "dev-cleo")
     assert finished(1) == ("workshop_unit_test.yml", "dev-cleo", "succeeded")
-    said("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")
-    said("devops", "pr", "complete", "1", "--as", "Ana")
+    output_of("devops", "pr", "create", "--source", "dev-cleo", "--target", "main", "--as", "Cleo")
+    output_of("devops", "pr", "complete", "1", "--as", "Ana")
     assert finished(2) == ("cd.yml", "main", "waiting for approval")
-    said("devops", "approve", "2", "--as", "Bob")
-    said("devops", "watch", "--until-idle")
+    output_of("devops", "approve", "2", "--as", "Bob")
+    output_of("devops", "watch", "--until-idle")
     assert finished(2) == ("cd.yml", "main", "succeeded with issues")
     assert any("is not better than version 1; Production is untouched." in text for text in issues_of(2))
     assert production() == "1"
     # Through CI it does not come as far: there it fails, and says why.
-    said("devops", "pr", "create", "--source", "dev-cleo", "--target", "integration", "--as", "Cleo")
-    said("devops", "pr", "complete", "2")
+    output_of("devops", "pr", "create", "--source", "dev-cleo", "--target", "integration", "--as", "Cleo")
+    output_of("devops", "pr", "complete", "2")
     assert finished(3) == ("ci.yml", "integration", "failed")
     assert any("is not better than version 1" in text for text in issues_of(3))
-    assert len(json.loads(said("devops", "pr", "list", "--json"))) == 2
+    assert len(json.loads(output_of("devops", "pr", "list", "--json"))) == 2
 
 
 @pytest.mark.thorough
@@ -152,10 +151,10 @@ def test_cd_by_hand_on_a_branch_of_ones_own_promotes_nothing(clone: Path, home: 
     git("switch", "--create", "dev-ana")
     copy_training_cell(clone / NOTEBOOKS)
     git("commit", "--all", "--message", "Train the better model")
-    compared = said("pipelines", "run", "cd.yml")
+    compared = output_of("pipelines", "run", "cd.yml")
     assert "is better than version 1, but this run only compares; Production is untouched." in compared
     assert latest_summary(home)["status"] == "compared"
     assert production() == "1"
-    meant = said("pipelines", "run", "cd.yml", "--param", "promoteFromThisBranch=true", "--approve")
+    meant = output_of("pipelines", "run", "cd.yml", "--param", "promoteFromThisBranch=true", "--approve")
     assert "is promoted to Production; version 1 is archived." in meant
     assert production() == "3"

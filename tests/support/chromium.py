@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
-needed = pytest.mark.skipif(not PROGRAM, reason="there is no Chromium on this machine")
+needed = pytest.mark.skipif(not PROGRAM, reason="Chromium is not installed on this machine")
 _FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -26,12 +26,12 @@ _FLAGS = [
 
 @dataclass(frozen=True)
 class Seen:
-    """What the browser made of a page."""
+    """A page as the browser has rendered it."""
 
     dom: str
     """The document as it was at the end."""
     console: list[str]
-    """What it wrote to the console: errors, refusals of its security policy, `console.log`."""
+    """The lines of the console: errors, refusals of its security policy, `console.log`."""
 
 
 def look(url: str, milliseconds: int = 1_000) -> Seen:

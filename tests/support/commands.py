@@ -1,4 +1,4 @@
-"""Running `workshop` as a person does: in a process of its own, or in this one where that shows the same."""
+"""`workshop …` in a process of its own, or in this process where that shows the same."""
 
 import io
 import json
@@ -16,7 +16,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -24,7 +24,7 @@ class Finished:
 
     @property
     def last_words(self) -> str:
-        """The last line of the complaint, or of the output where there is none."""
+        """The last line of the error output, or of the output where the former is empty."""
         lines = (self.err.strip() or self.out.strip()).splitlines()
         return lines[-1] if lines else ""
 
@@ -44,7 +44,7 @@ def workshop(*arguments: str, **environment: str) -> Finished:
 
 
 def workshop_here(*arguments: str) -> Finished:
-    """Run `workshop …` in this process, which saves the seconds that another would import for."""
+    """Run `workshop …` in this process, which saves seconds of imports."""
     from workshop.cli.app import main
 
     out, err = io.StringIO(), io.StringIO()
@@ -55,7 +55,7 @@ def workshop_here(*arguments: str) -> Finished:
             patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which `workshop run` replaces
             with pytest.raises(SystemExit) as ended:
                 main()
-    finally:  # also where a test plays a process that is killed
+    finally:  # also where a test simulates a process that is killed
         for each, handler in before.items():
             signal.signal(each, handler)
     assert isinstance(ended.value.code, int)
@@ -63,13 +63,13 @@ def workshop_here(*arguments: str) -> Finished:
 
 
 def status() -> dict[str, Any]:
-    """What `workshop status --json` says."""
+    """Return the output of `workshop status --json`."""
     answer = workshop("status", "--json")
     assert answer.code == 0, answer.err
     return dict(json.loads(answer.out))
 
 
 def latest_summary(home: Path) -> dict[str, Any]:
-    """The `summary.json` of the newest run."""
+    """Return the `summary.json` of the newest run."""
     newest = max((home / "runs").iterdir(), key=lambda folder: folder.name)
     return dict(json.loads((newest / "summary.json").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Runs in processes of their own that want the same slots, or die on the way to them."""
+"""Runs in processes of their own that compete for the same slots, or are killed on the way."""
 
 import multiprocessing
 import os
@@ -26,7 +26,7 @@ PATIENCE = 120
 
 @dataclass(frozen=True)
 class Entry:
-    """A candidate, and what it is judged on, without anything that ties it to one process."""
+    """A candidate, its rows and terms, in a form that can be sent to another process."""
 
     model_name: str
     candidate: str
@@ -34,13 +34,13 @@ class Entry:
     terms: Terms
 
     def contest(self, slots: Slots) -> Contest:
-        """The contest, for Production, as this process sees it."""
+        """Return the contest for Production in this process."""
         return Contest(slots, self.candidate, self.rows, Slot.PRODUCTION, self.terms)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run said of itself in one round."""
+    """The outcome of a run in one round."""
 
     status: str
     sentence: str
@@ -52,17 +52,17 @@ class Nursery:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._orders, theirs = context.Pipe()
-        self._process = context.Process(target=_take_orders, args=(theirs,))
+        self._orders, remote = context.Pipe()
+        self._process = context.Process(target=_take_orders, args=(remote,))
         self._process.start()
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         self._orders.send(None)
         self._process.join(PATIENCE)
 
     def killed_at(self, call: int, environment: Mapping[str, str], entry: Entry, judgement: Judgement) -> bool:
-        """Promote the entry in a process that is killed at its `call`th call; whether it came to that."""
+        """Promote the entry in a process that is killed at its `call`th call; return whether that call was reached."""
         killed: bool = self._ask(_killed_at, call, dict(environment), entry, judgement)
         return killed
 

@@ -1,4 +1,4 @@
-"""Running `workshop run --target databricks` against the stand-in of a workspace."""
+"""`workshop run --target databricks` against a workspace of `databricks_local`."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ FIRST, SECOND, THIRD = "part_1_1_data_prep", "part_1_2_training", "part_1_3_eval
 
 
 def environment_of(workspace: Workspace, commit: str) -> dict[str, str]:
-    """What a person has set who runs on that workspace, in seconds where a real one would wait for minutes."""
+    """Return the variables for runs on this workspace, with seconds where a real one needs minutes."""
     return {
         "DATABRICKS_HOST": workspace.host,
         "DATABRICKS_TOKEN": workspace.token,
@@ -32,21 +32,21 @@ def environment_of(workspace: Workspace, commit: str) -> dict[str, str]:
 
 
 def run(*arguments: str) -> Finished:
-    """`workshop run --target databricks …`, in this process."""
+    """Run `workshop run --target databricks …` in this process."""
     return workshop_here("run", "--target", "databricks", *arguments)
 
 
 class KilledError(BaseException):
-    """What a process that is killed never gets to handle."""
+    """The end of a process that is killed, which no handler sees."""
 
 
 def die(*_: object, **__: object) -> None:
-    """What becomes of a process that is killed there."""
+    """Simulate that the process is killed at this call."""
     raise KilledError
 
 
 def killed_while_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that has started its run, and is no more."""
+    """Start a run, and simulate that its client is killed while it follows."""
     with monkeypatch.context() as patch:
         patch.setattr(target, "bring_back", die)
         patch.setattr(RemoteRun, "end", die)
@@ -55,30 +55,30 @@ def killed_while_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small_notebook(*cells: str) -> bytes:
-    """A notebook of these cells, as bytes."""
+    """Return a notebook of these cells as bytes."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     return str(nbformat.writes(notebook)).encode("utf-8")
 
 
 def summaries(home: Path) -> list[dict[str, Any]]:
-    """The `summary.json` of each run, oldest first."""
+    """Return the `summary.json` of each run, oldest first."""
     folders = sorted((home / "runs").iterdir()) if (home / "runs").exists() else []
     return [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
 
 
 def left_in(workspace: Workspace) -> list[str]:
-    """The code of runs that lies in the workspace."""
+    """Return the code folders of runs in the workspace."""
     code = workspace.root / "Workspace" / "Shared" / "workshop" / "code"
     return sorted(path.name for path in code.iterdir()) if code.exists() else []
 
 
 def submissions(workspace: Workspace) -> int:
-    """How often a run was asked for."""
+    """Return how many runs were submitted."""
     return sum(request == "POST /api/2.2/jobs/runs/submit" for request in workspace.requests)
 
 
 def without_times_and_places(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a summary must be the same wherever the notebooks ran."""
+    """Return the part of a summary that is the same on every target."""
     differ = ("started", "seconds", "report", "run_id", "run_page", "target")
     kept = {name: value for name, value in summary.items() if name not in differ}
     kept["notebooks"] = [{name: each[name] for name in ("name", "status", "error")} for each in summary["notebooks"]]
@@ -86,20 +86,20 @@ def without_times_and_places(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nothing_is_left(workspace: Workspace) -> None:
-    """No run goes on, no code lies there, and nothing was asked that the service does not have."""
+    """Require that no run is active, no code is left, and no unknown endpoint was requested."""
     assert workspace.active_runs() == []
     assert left_in(workspace) == []
     assert workspace.unknown == []
 
 
 def looks(workspace: Workspace) -> int:
-    """How often the run was looked at."""
+    """Return how often the run was polled."""
     return sum(request == "GET /api/2.2/jobs/runs/get" for request in workspace.requests)
 
 
 @contextmanager
 def when(condition: Callable[[], bool], action: Callable[..., object], *arguments: object) -> Iterator[None]:
-    """Do something as soon as something is so, while the test goes on."""
+    """Call `action` as soon as the condition holds, while the block runs."""
     over = threading.Event()
 
     def watch() -> None:

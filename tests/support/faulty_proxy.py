@@ -1,4 +1,4 @@
-"""A way to an HTTP server on which one request, or every request from one on, goes wrong as a test says."""
+"""A proxy before an HTTP server on which one request, or every request from one on, fails as a test sets."""
 
 import http.client
 import json
@@ -15,8 +15,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 How = Literal["500", "lost answer", "hang", "refuse"]
-"""What goes wrong: an answer 500 to what the server never gets; an answer that is lost after the server has done what
-it was asked; nothing at all, until the test heals the proxy or the client gives up; a connection closed at once."""
+"""The fault: an answer 500 to a request that never reaches the server; an answer lost after the server has carried out
+the request; silence until the test heals the proxy or the client gives up; a connection closed at once."""
 
 _ONE_HOP_ONLY = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -38,7 +38,7 @@ class FaultyProxy:
 
     def __init__(self, server_uri: str, counted: str) -> None:
         self.counted = counted
-        """What the path of a request starts with that counts; others pass, and can't go wrong."""
+        """Prefix of the paths that count; other requests pass, and do not fail."""
         self.calls: list[str] = []
         """Every request so far that counts, as `METHOD /path`, in the order of arrival, those that went wrong too."""
         self.struck = threading.Event()
@@ -56,7 +56,7 @@ class FaultyProxy:
 
     @property
     def uri(self) -> str:
-        """Where clients go instead of to the server."""
+        """The address for clients, instead of the server's."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def fail(self, at: int, how: How, onwards: bool = False) -> None:
@@ -72,7 +72,7 @@ class FaultyProxy:
             _hang_up(self._hanging)
 
     def close(self) -> None:
-        """Hang up on everybody, and serve no more."""
+        """Close all connections, and stop serving."""
         self._server.shutdown()
         self._thread.join()
         with self._lock:
@@ -81,7 +81,7 @@ class FaultyProxy:
         self._server.server_close()
 
     def arrived(self, call: str) -> How | None:
-        """Note a request, and say what is to go wrong with it, if anything."""
+        """Record a request, and return its fault, if any."""
         with self._lock:
             if not call.split()[1].startswith(self.counted):
                 return None
@@ -93,12 +93,12 @@ class FaultyProxy:
 
     @contextmanager
     def connected(self, connection: socket.socket) -> Iterator[None]:
-        """Somebody's connection, which `close` ends."""
+        """Register a connection, which `close` ends."""
         with self._among(self._open, connection):
             yield
 
     def hang(self, connection: socket.socket) -> None:
-        """Say nothing until either side ends the connection."""
+        """Stay silent until either side ends the connection."""
         with self._among(self._hanging, connection), suppress(OSError):
             connection.recv(1)
 
@@ -117,9 +117,9 @@ class FaultyProxy:
 
 @contextmanager
 def faulty_proxy(server_uri: str, counted: str = "/") -> Iterator[FaultyProxy]:
-    """A proxy in front of the server at that URI, through which all goes well until it is told otherwise.
+    """Open a proxy in front of the server at that URI, without a fault at first.
 
-    `proxy.fail(at=3, how="500")` fails the third request from then on. What a client does about it is up to its own
+    `proxy.fail(at=3, how="500")` fails the third request from then on. The client's reaction depends on its
     settings; MLflow's waits and tries again, unless MLFLOW_HTTP_REQUEST_MAX_RETRIES is 0.
     """
     proxy = FaultyProxy(server_uri, counted)
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*connection)
 
     def handle(self) -> None:
-        # Either side may hang up at any time, and that is what much of this is for.
+        # Either side may close the connection at any time, which is what tests want.
         with self.proxy.connected(self.connection), suppress(OSError):
             super().handle()
 
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815  # the library's
 
     def log_message(self, *_: Any) -> None:
-        """Tests read `calls` instead."""
+        pass  # tests read `calls` instead
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def _exactly(self, size: int) -> bytes:
-        """What the client sends, if it lives to send it all: half a body is not to reach the server as a whole one."""
+        """Return so many bytes of the client, or fail: half a body must not reach the server as a whole one."""
         received = self.rfile.read(size)
         if len(received) < size:
             raise ConnectionAbortedError
@@ -185,12 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         raise ConnectionAbortedError
 
     def _fail(self) -> None:
-        said = json.dumps({"error_code": "INTERNAL_ERROR", "message": "A fault that the test asked for"}).encode()
+        content = json.dumps({"error_code": "INTERNAL_ERROR", "message": "A fault that the test asked for"}).encode()
         self.send_response(HTTPStatus.INTERNAL_SERVER_ERROR)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(content)
 
     def _forward(self, body: bytes, lost: bool) -> None:
         upstream = http.client.HTTPConnection(self.proxy.target, timeout=_SECONDS_TO_ANSWER)

@@ -18,18 +18,18 @@ from workshop.core.registry.model import load_version
 from workshop.core.registry.slots import Slot, Slots, open_slots
 
 How = Literal["power cut", "kill -9", "error", "lost answer", "gone"]
-"""What happens at the call: the process ends before it; the registry answers with an error; it does as it is told and
-the answer is lost; or it is away from then on."""
+"""What happens at the call: the process ends before it; the registry answers with an error; it carries out the call and
+the answer is lost; or it is unavailable from then on."""
 
 MOST_CALLS = 100
 
 
 class PowerCutError(BaseException):
-    """The machine is gone; nothing catches this."""
+    """The end of the process; nothing catches this."""
 
 
 class Fragile:
-    """A client that fails at a certain call; `after` each call that writes it lets somebody look."""
+    """A client that fails at a certain call; `after` is called after each call that writes."""
 
     def __init__(self, client: MlflowClient, at: int, how: How, after: Callable[[], None] = lambda: None) -> None:
         self.client, self.at, self.how, self.after = client, at, how, after
@@ -66,7 +66,7 @@ class Fragile:
 
 @dataclass
 class Tally:
-    """What came of interrupting an operation at each of its calls."""
+    """The results of an operation that was interrupted at each of its calls."""
 
     steps: int = 0
     held_after_the_fault: set[str | None] = field(default_factory=set)
@@ -105,7 +105,7 @@ def interrupt_at_every_call(
 
 
 def after_the_next_run(slots: Slots) -> str | None:
-    """Who holds Production when somebody else has had a turn, after making sure that all is as it should be."""
+    """Return the version in Production after another turn, and require that the slots are consistent."""
     with turn(slots):
         pass
     holder = slots.holder(Slot.PRODUCTION)
@@ -127,7 +127,7 @@ def after_the_next_run(slots: Slots) -> str | None:
 
 
 def fresh_models(client: MlflowClient, *versions: str, of: str = MODEL) -> Callable[[], Slots]:
-    """Makes registered models with copies of some versions of a model, the first in Production; each time another."""
+    """Return a function that creates, at each call, a new model of these versions, the first of them in Production."""
     sources = [str(client.get_model_version(of, version).source) for version in versions]
     numbers = itertools.count(1)
 

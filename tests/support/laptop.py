@@ -12,14 +12,14 @@ from azure_devops_local.agent import agent
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What a Git command prints."""
+    """Return the output of a Git command."""
     who = ("-c", "user.name=Ana", "-c", "user.email=ana@example.org", "-c", "init.defaultBranch=main")
     done = subprocess.run(["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def repository(folder: Path, pipeline: str = "", **files: str) -> Path:
-    """A new repository with one commit: `.azure_pipelines/try.yml` and these files."""
+    """Return a new repository with one commit: `.azure_pipelines/try.yml` and these files."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet")
     commit(folder, pipeline, **files)
@@ -27,7 +27,7 @@ def repository(folder: Path, pipeline: str = "", **files: str) -> Path:
 
 
 def commit(folder: Path, pipeline: str = "", **files: str) -> str:
-    """Commit the pipeline and the files; returns the commit."""
+    """Commit the pipeline and the files, and return the commit."""
     for name, text in {**files, ".azure_pipelines/try.yml": textwrap.dedent(pipeline)}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -37,7 +37,7 @@ def commit(folder: Path, pipeline: str = "", **files: str) -> str:
 
 
 def queued(folder: Path, branch: str = "main", **parameters: str) -> run_store.Run:
-    """A stored run of what the repository holds."""
+    """Return a stored run of the repository's content."""
     run = run_store.Run(
         number=0,
         pipeline="try.yml",
@@ -52,29 +52,29 @@ def queued(folder: Path, branch: str = "main", **parameters: str) -> run_store.R
 
 
 def reject(_run: run_store.Run, _job: run_store.Job) -> str | None:
-    """Nobody approves."""
+    """Reject a job."""
     return None
 
 
 def execute(folder: Path, approver: agent.Approver = reject, **parameters: str) -> run_store.Run:
-    """Run the pipeline to its end; what is stored is what is returned."""
+    """Run the pipeline to its end, and require that the stored run equals the returned one."""
     run = agent.execute(queued(folder, **parameters), folder, approver)
     assert run_store.Runs().load(run.number) == run
     return run
 
 
 def steps_of(run: run_store.Run) -> dict[str, run_store.Step]:
-    """All steps by their names."""
+    """Return all steps by their names."""
     return {step.name: step for stage in run.stages for job in stage.jobs for step in job.steps}
 
 
 def log_of(run: run_store.Run, name: str) -> str:
-    """The log of a step."""
+    """Return the log of a step."""
     return (run_store.Runs().folder_of(run.number) / steps_of(run)[name].log).read_text(encoding="utf-8")
 
 
 def wait_until_gone(pid: int) -> None:
-    """Wait until a process that was killed is dead; where nobody collects orphans, it stays listed as a zombie."""
+    """Wait until a process that was killed is dead; where no process collects orphans, it stays listed as a zombie."""
     for _ in range(500):
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -86,7 +86,7 @@ def wait_until_gone(pid: int) -> None:
 
 
 def approve(_run: run_store.Run, _job: run_store.Job) -> str | None:
-    """Ben approves."""
+    """Approve a job as Ben."""
     return "Ben"
 
 
@@ -96,7 +96,7 @@ def run(tmp_path: Path, text: str, approver: agent.Approver = reject, **paramete
 
 
 def results(done: run_store.Run) -> dict[str, str | None]:
-    """The results of stages, jobs and steps by name."""
+    """Return the results of stages, jobs and steps by name."""
     found: dict[str, str | None] = {"run": done.result}
     for stage in done.stages:
         found[stage.name] = stage.result

@@ -1,4 +1,4 @@
-"""A model that answers oddly, as its configuration says; stored as code, so that loading it unpickles nothing."""
+"""A model with the faulty answers of its configuration; stored as code, so that loading it unpickles nothing."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class OddModel(PythonModel):
-    """Answers with a constant, with more than certainty, with NaN, with text, or not at all."""
+    """A model that answers with a constant, with more than 1, with NaN, with text, or not at all."""
 
     def predict(  # MLflow calls it with these three
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Registered models for tests, and the refusals they lead to."""
 
 import hashlib
 import shutil
@@ -22,7 +22,7 @@ MODEL = "wine_quality"
 
 @contextmanager
 def refusal(*words: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
-    """Expect one sentence for a person, with these words in it."""
+    """Require an error of one sentence that contains these words."""
     with pytest.raises(UserError) as caught:
         yield caught
     sentence = str(caught.value)
@@ -44,14 +44,14 @@ class Gallery:
     classifiers: dict[str, Any]
 
     def hang_in(self, home: Path) -> None:
-        """Copy tables and registry; the artifacts stay, where the registry says that they are."""
+        """Copy tables and registry; the artifacts stay, at the place that the registry contains."""
         home.mkdir(parents=True)
         shutil.copy(self.home / "mlflow.db", home)
         shutil.copytree(self.home / "data", home / "data")
 
 
 class Answers:
-    """A stand-in for an MLflow pyfunc model without a signature, which answers what a function says."""
+    """An MLflow pyfunc model without a signature, whose answer is that of a function."""
 
     def __init__(self, function: Callable[[pd.DataFrame], np.ndarray]) -> None:
         self.predict = function
@@ -60,12 +60,12 @@ class Answers:
 
 
 def answering(function: Callable[[pd.DataFrame], np.ndarray]) -> LoadedModel:
-    """A loaded model, version 7, that answers what the function says."""
+    """Return a loaded model, version 7, whose answer is that of the function."""
     return LoadedModel("7", "", Answers(function))
 
 
 def originals_in(folder: Path, **edited: Callable[[bytes], bytes]) -> Path:
-    """Copy the original files, edit `red` or `white`, and write the digests of what came out."""
+    """Copy the original files, edit `red` or `white`, and write the digests of the result."""
     folder.mkdir()
     lines = []
     for name in datasets.ORIGINALS:

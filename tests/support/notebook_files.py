@@ -19,7 +19,7 @@ def write_notebook(path: Path, *cells: str, parameters: str | None = None) -> No
 
 
 def printed(executed: Path) -> str:
-    """All that an executed notebook printed."""
+    """Return the output that an executed notebook printed."""
     cells = nbformat.read(executed, as_version=4).cells
     return "".join(
         output.text for cell in cells for output in cell.get("outputs", []) if output.output_type == "stream"
@@ -27,6 +27,6 @@ def printed(executed: Path) -> str:
 
 
 def pictures(executed: Path) -> int:
-    """How many pictures an executed notebook shows."""
+    """Return the number of pictures in an executed notebook."""
     cells = nbformat.read(executed, as_version=4).cells
     return sum("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))

@@ -12,11 +12,11 @@ class Fake(Files):
         self.texts = {path: dedent(text).lstrip("\n") for path, text in texts.items()}
 
     def read(self, path: str) -> str | None:
-        """The text of a file, or None where there is none."""
+        """Return the text of a file, or None where it does not exist."""
         return self.texts.get(path)
 
     def pipelines(self) -> list[str]:
-        """The YAML files directly in the pipelines' folder, by name."""
+        """Return the YAML files directly in the pipelines' folder, by name."""
         folder = f"{FOLDER}/"
         names = (path.removeprefix(folder) for path in self.texts if path.startswith(folder))
         return sorted(folder + name for name in names if name.endswith((".yml", ".yaml")) and "/" not in name)

@@ -24,12 +24,12 @@ _CAREFREE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 
 @cache
 def postgres_bin() -> Path | None:
-    """The folder of PostgreSQL's programs, the wheel's rather than the system's; None if none of them can be run."""
+    """Return the folder of PostgreSQL's programs, preferably the wheel's; None where they cannot be run."""
     return next((folder for folder in _candidates() if _usable(folder)), None)
 
 
 def require_postgres() -> Path:
-    """The folder of PostgreSQL's programs; skips the test where there is none."""
+    """Return the folder of PostgreSQL's programs; skip the test where it is missing."""
     folder = postgres_bin()
     if folder is None:
         pytest.skip(f"there is no PostgreSQL that can be run here: neither the wheel {_WHEEL} nor the system has one")
@@ -38,7 +38,7 @@ def require_postgres() -> Path:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL of its own with an empty database, on this machine only; gives SQLAlchemy's URI of it.
+    """Run a PostgreSQL with an empty database, on this machine only, and give SQLAlchemy's URI of it.
 
     Its folder is made here, since pytest's are closed to the user that it runs as when the tests' own is root.
     """
@@ -80,7 +80,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _usable(folder: Path) -> bool:
-    """Whether every program that is needed is there, finds its libraries, and may be run by the user it will run as."""
+    """Return whether the user of the processes can run every program that is needed."""
     with suppress(OSError, subprocess.CalledProcessError):
         for program in ("postgres", "initdb", "pg_ctl", "createdb"):
             subprocess.run([folder / program, "--version"], cwd="/", check=True, capture_output=True, **_as_nobody())
@@ -98,13 +98,13 @@ def _run(command: list[str | Path], place: Path, log: Path | None = None) -> Non
 
 
 def _as_nobody() -> dict[str, Any]:
-    """How to start a process as somebody whom PostgreSQL works for, if this process is root's."""
+    """Return the options that start a process as an unprivileged user, if this process is root's."""
     owner = _unprivileged()
     return {"user": owner[0], "group": owner[1], "extra_groups": []} if owner else {}
 
 
 def _unprivileged() -> tuple[int, int] | None:
-    """The user and group of `nobody`, if this process is root's: PostgreSQL refuses to run as root."""
+    """Return the user and group of `nobody`, if this process is root's: PostgreSQL refuses to run as root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
     import pwd

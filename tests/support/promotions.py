@@ -1,4 +1,4 @@
-"""Opening and deciding contests between the gallery's models, as the notebook 1_3 does."""
+"""Promotions of the gallery's models, as the notebook 1_3 decides them."""
 
 from pathlib import Path
 from typing import Any
@@ -28,29 +28,29 @@ RENAMED = {"acidity" if name == "fixed_acidity" else name: kind for name, kind i
 
 
 def contest(entrant: tuple[str, str] | str, action: str = "Deployment", **parameters: Any) -> Contest:
-    """What 1_3 opens for a run name."""
+    """Open the contest that 1_3 opens for a run name."""
     run_name = entrant if isinstance(entrant, str) else entrant[0]
     return open_contest(MlflowClient(), Parameters(run_name=run_name, devops_action=action, **parameters))
 
 
 def run(entrant: tuple[str, str] | str, action: str = "Deployment", **parameters: Any) -> Outcome:
-    """What 1_3 does for a run name."""
+    """Decide the contest of a run name as 1_3 does."""
     opened = contest(entrant, action, **parameters)
     return act(opened, judge(opened))
 
 
 def slots_now() -> Slots:
-    """The slots as a newcomer opens them."""
+    """Return the slots, newly opened."""
     return open_slots(MlflowClient(), MODEL)
 
 
 def events() -> list[Event]:
-    """The whole history."""
+    """Return the whole history."""
     return History(MlflowClient(), MODEL).events()
 
 
 def pending() -> list[Event]:
-    """The swaps that nobody has brought to their end."""
+    """Return the swaps that have not ended."""
     return History(MlflowClient(), MODEL).pending()
 
 
@@ -58,7 +58,7 @@ def register_odd(answers: str, columns: dict[str, str] | None = None, *, signed:
     """Register a model of another making as dev-odd's candidate.
 
     Args:
-        answers: what it answers; see `odd_model`.
+        answers: the kind of answer; see `misbehaving_model`.
         columns: its input columns, with their types; the usual ones if left out.
         signed: whether it is logged with a signature.
     """

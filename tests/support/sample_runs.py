@@ -1,4 +1,4 @@
-"""Records of runs as an agent leaves them, written by hand, with everything in them that wants to break a page."""
+"""Stored runs as an agent leaves them, with texts that try to break a page."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -16,17 +16,17 @@ PIXEL = base64.b64decode(
 
 
 def at(seconds: float) -> datetime:
-    """So long after the run began."""
+    """Return the time this many seconds after the run began."""
     return BEGAN + timedelta(seconds=seconds)
 
 
 def step(name: str, log: str, begin: float = 0, end: float = 1) -> Step:
-    """A step that succeeded."""
+    """Return a step that succeeded."""
     return Step(name=name, result="succeeded", started=at(begin), finished=at(end), log=log)
 
 
 def succeeded() -> Run:
-    """A CD run that went well: a summary with a table and a picture, an artifact, tests, an approval."""
+    """Store a CD run that succeeded: a summary with a table and a picture, an artifact, tests, an approval."""
     steps = [
         step("Checkout workshop@main", "logs/1.log", 0, 1.4),
         step("Install the environment", "logs/2.log", 1.4, 5),
@@ -86,7 +86,7 @@ def succeeded() -> Run:
 
 
 def failed() -> Run:
-    """A CI run that failed, with nasty names, branches, messages and logs."""
+    """Store a CI run that failed, with nasty names, branches, messages and logs."""
     broken = Step(
         name=f"Tests {NASTY}",
         result="failed",
@@ -127,7 +127,7 @@ def failed() -> Run:
 
 
 def running() -> Run:
-    """A run in its first step."""
+    """Store a run in its first step."""
     first = Step(name="Say it", started=at(0), log="logs/say.log")
     job = Job(name="Only", started=at(0), steps=[first, Step(name="Then")])
     run = Runs().add(
@@ -150,7 +150,7 @@ def running() -> Run:
 
 
 def waiting() -> Run:
-    """A run that waits for an approval."""
+    """Store a run that waits for an approval."""
     job = Job(name="Deploy", environment="production", steps=[Step(name="Run the notebooks")])
     return Runs().add(
         Run(
@@ -170,7 +170,7 @@ def waiting() -> Run:
 
 
 def put(run: Run, name: str, text: str) -> Path:
-    """A file below the run's folder."""
+    """Write a file below the run's folder."""
     path = Runs().folder_of(run.number) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
@@ -178,7 +178,7 @@ def put(run: Run, name: str, text: str) -> Path:
 
 
 def pull_requests() -> tuple[PullRequest, PullRequest]:
-    """One that is completed, and one that is not."""
+    """Store a completed pull request and an open one."""
     done = PullRequest(
         id=1,
         source="dev-ana",

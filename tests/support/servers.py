@@ -21,7 +21,7 @@ _SECONDS_TO_ANSWER = 10
 
 
 def patient_session() -> requests.Session:
-    """A client that knocks again for some seconds when a server has been announced but does not listen yet."""
+    """Return a client that repeats refused connections for some seconds, until the server listens."""
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=Retry(connect=8, backoff_factor=0.1)))
     return session
@@ -29,16 +29,16 @@ def patient_session() -> requests.Session:
 
 @dataclass(frozen=True)
 class AuthenticatedServer:
-    """An MLflow server that lets nobody in without a name and a password."""
+    """An MLflow server that requires a name and a password."""
 
     uri: str
-    """Its address, without anybody's credentials."""
+    """The address, without credentials."""
     admin: str
     password: str
     """The administrator's."""
 
     def create_user(self, name: str, password: str) -> None:
-        """Let somebody in who may read what there is, and change nothing; a password has 12 characters or more."""
+        """Create a user who may only read; a password has 12 characters or more."""
         answer = requests.post(
             f"{self.uri}/api/2.0/mlflow/users/create",
             json={"username": name, "password": password},
@@ -50,7 +50,7 @@ class AuthenticatedServer:
 
 @contextmanager
 def authenticated_mlflow_server(folder: Path, backend: str | None = None) -> Iterator[AuthenticatedServer]:
-    """As `mlflow_server`, but it asks who you are, with MLflow's own basic authentication."""
+    """Run an `mlflow_server` with MLflow's own basic authentication."""
     folder.mkdir(parents=True, exist_ok=True)
     admin, password = "admin", "a-password-for-tests"
     config = configparser.ConfigParser(interpolation=None)
@@ -70,7 +70,7 @@ def authenticated_mlflow_server(folder: Path, backend: str | None = None) -> Ite
 
 @contextmanager
 def encrypted_mlflow_server(folder: Path, backend: str) -> Iterator[tuple[str, Path]]:
-    """As `mlflow_server`, but behind TLS; gives its URI, and the certificate that it has issued to itself."""
+    """Run an `mlflow_server` behind TLS, and give its URI and its self-signed certificate."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate = _make_certificate(folder)
     tls = f"--no-access-log --ssl-certfile {certificate} --ssl-keyfile {certificate}"

@@ -1,4 +1,4 @@
-"""A person's clone, from which the team's repository is made, and what they do in it."""
+"""A clone from which the team's repository is created, and a person's commits in it."""
 
 import subprocess
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ FILES = {
 
 
 def git(place: Path, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run Git; what it said."""
+    """Run Git, and return the finished process."""
     command = ["git", "-C", str(place), *arguments]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=check, timeout=60)
 
@@ -39,7 +39,7 @@ class Clone:
             self.commit(files, "begin")
 
     def commit(self, files: Mapping[str, str], message: str = "change", branch: str = "") -> str:
-        """Write the files and commit them, on a new branch if one is named; the commit."""
+        """Write the files and commit them, on a new branch if one is named; return the commit."""
         if branch:
             git(self.path, "switch", "--quiet", "--create", branch)
         for name, text in files.items():
@@ -51,9 +51,9 @@ class Clone:
         return self.head()
 
     def head(self) -> str:
-        """The commit that is checked out."""
+        """Return the commit that is checked out."""
         return git(self.path, "rev-parse", "HEAD").stdout.strip()
 
     def push(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Push to the team's repository, whatever comes of it."""
+        """Push to the team's repository, which may fail."""
         return git(self.path, "push", "workshop", *(arguments or ["HEAD"]), check=False)

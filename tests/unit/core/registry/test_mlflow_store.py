@@ -7,8 +7,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.first_use import connect_with_others
 from tests.support.models import MODEL, refusal
+from tests.support.simultaneous_connections import connect_with_others
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, open_slots
 from workshop.core.settings import current_settings

@@ -1,4 +1,4 @@
-"""What each of several processes does; it imports no more than it needs, since they all import it at once."""
+"""A first connection to the store by several processes at once; small, since each of them imports it."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from workshop.core.registry import mlflow_store
 
 
 def connect_with_others(barrier: Barrier, home: str, answers: "multiprocessing.Queue[str]") -> None:
-    """Open the store in `home` at the same moment as the others, and answer with the first experiment's name."""
+    """Open the store in `home` at the same moment as the others, and put the first experiment's name into `answers`."""
     os.environ["WORKSHOP_HOME"] = home
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         os.environ.pop(name, None)  # of the test that started the fork server
