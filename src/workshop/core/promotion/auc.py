@@ -1,6 +1,6 @@
-"""Two models' AUC on the same rows, compared.
+"""Comparison of two models' AUC on the same rows.
 
-Models that are scored on the same rows make correlated mistakes, so their AUCs can't be compared as if each had its
+Models that are scored on the same rows make correlated errors, so their AUCs must not be compared as if each had its
 own rows. DeLong's method takes the correlation into account.
 """
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, rankdata
 
-FEWEST_OF_A_KIND = 2
-"""Positives, and negatives, below which an AUC has no variance to estimate."""
+SMALLEST_CLASS = 2
+"""Fewest positives, and fewest negatives, with which the variance of an AUC can be estimated."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,21 @@ class Comparison:
     difference: float
     standard_error: float
     p_value: float
-    """One-sided: how often a candidate that is no better would look at least this good."""
+    """One-sided: the probability that a candidate that is no better would look at least this good."""
 
     def lower_bound(self, confidence: float) -> float:
-        """The one-sided lower confidence bound of the difference."""
+        """Return the one-sided lower confidence bound of the difference."""
         return self.difference - float(norm.ppf(confidence)) * self.standard_error
 
     def upper_bound(self, confidence: float) -> float:
-        """The one-sided upper confidence bound of the difference."""
+        """Return the one-sided upper confidence bound of the difference."""
         return self.difference + float(norm.ppf(confidence)) * self.standard_error
 
     def share_of_rows_needed(self, difference: float, confidence: float, power: float) -> float:
-        """How many times as many rows it takes to find a true difference of that size.
+        """Return the factor by which the rows must grow to detect a true difference of that size.
 
-        The standard error shrinks with the square root of the rows; the difference is found with probability `power`
-        where it is `z(confidence) + z(power)` standard errors large.
+        The standard error shrinks with the square root of the rows; the difference is detected with probability
+        `power` if it is `z(confidence) + z(power)` standard errors large.
         """
         reach = float(norm.ppf(confidence) + norm.ppf(power)) * self.standard_error
         return (reach / difference) ** 2
@@ -45,14 +45,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PairedScores:
-    """What two models said of the same rows, with the truth; each of shape `(rows,)`."""
+    """The labels of some rows and the scores of two models for them; each of shape `(rows,)`."""
 
     target: np.ndarray
     candidate: np.ndarray
     champion: np.ndarray
 
-    def of(self, mask: np.ndarray) -> "PairedScores":
-        """The same for some of the rows."""
+    def subset(self, mask: np.ndarray) -> "PairedScores":
+        """Return the labels and scores of the rows in the mask."""
         return PairedScores(self.target[mask], self.candidate[mask], self.champion[mask])
 
 
@@ -85,26 +85,26 @@ def compare_auc(target: np.ndarray, candidate: np.ndarray, champion: np.ndarray)
 
 
 def area(target: np.ndarray, scores: np.ndarray) -> float:
-    """One model's AUC, on rows of both kinds."""
+    """Return one model's AUC; the rows must have both classes."""
     return float(_components(np.asarray(target) == 1, scores)[0].mean())
 
 
 def percent(confidence: float) -> str:
-    """A confidence as a percentage, with two digits of what it lacks, so that none short of certainty reads 100%."""
+    """Format a confidence as a percentage, with two digits of its distance to 1, so that only certainty reads 100%."""
     digits = max(1, 1 - math.floor(math.log10(100 * max(1 - confidence, 1e-15))))
     return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + "%"
 
 
-def kinds(target: np.ndarray) -> tuple[int, int]:
-    """How many rows are positive, and how many are not."""
+def class_counts(target: np.ndarray) -> tuple[int, int]:
+    """Return the number of positive and of negative rows."""
     positives = int(np.asarray(target).sum())
     return positives, len(target) - positives
 
 
 def _components(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive row the share of negatives that it outranks, for each negative that of positives above it.
+    """Return for each positive row the share of negatives below it, for each negative the share of positives above it.
 
-    Ties count half. The mean of either is the AUC; their variances are what DeLong's estimate is made of.
+    Ties count half. The mean of either is the AUC; DeLong's estimate is made of their variances.
     """
     positives, negatives = scores[positive], scores[~positive]
     ranks = rankdata(scores)

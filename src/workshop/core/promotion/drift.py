@@ -1,25 +1,25 @@
-"""Drift: how far the wines of today have moved from the wines that a model was trained on."""
+"""Drift: the distance between the distributions of today's wines and of the wines that a model was trained on."""
 
 import numpy as np
 import pandas as pd
 
 MODERATE, LARGE = 0.1, 0.25
-"""Above these an index is commonly read as a moderate and as a large shift."""
+"""Above these values an index is commonly called a moderate and a large shift."""
 _BINS = 10
 
 
 def population_stability(reference: pd.DataFrame, latest: pd.DataFrame, columns: list[str]) -> dict[str, float]:
-    """The population stability index of each column, latest against reference; 0 where the distributions agree.
+    """Compute the population stability index of each column, latest against reference; 0 for equal distributions.
 
-    The reference's deciles make the bins (a column with fewer values gets a bin a value); the index is the sum over
+    The reference's deciles make the bins (a column with fewer values gets a bin per value); the index is the sum over
     the bins of (latest share - reference share) * ln(latest share / reference share). Half a row is added to each bin,
-    so that an empty one does not make it infinite. Siddiqi 2006, "Credit Risk Scorecards", Wiley, has the index and
-    the thresholds; it informs, and has no error rate.
+    so that an empty one does not make the index infinite. Source of index and thresholds: Siddiqi 2006, "Credit Risk
+    Scorecards", Wiley. The index informs only: it has no error rate.
 
     Args:
-        reference: rows that the model was trained on.
-        latest: rows of today.
-        columns: the numeric columns to look at, which both have.
+        reference: the rows that the model was trained on.
+        latest: the rows of today.
+        columns: the numeric columns to compare; both frames have them.
     """
     return {name: _index(reference[name].to_numpy(), latest[name].to_numpy()) for name in columns}
 

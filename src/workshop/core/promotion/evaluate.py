@@ -1,8 +1,8 @@
 """Promotion: from a candidate to a decision, and from a decision to the slot.
 
-Everything that can fail comes before the one call that swaps; everything after it can be repeated. So at every instant
-Production is held by a model that has been loaded and has answered, and a run that is killed leaves nothing that the
-next one cannot finish or drop.
+Every step that can fail comes before the one call that swaps; every step after it can be repeated. So at every instant
+Production is held by a model that has been loaded and has answered, and the next run can finish or drop whatever a
+killed run has left.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ _DECISIVE = ("run_name", "model_name", "devops_action", "compare_only")
 
 @dataclass(frozen=True)
 class Contest:
-    """What is to be decided: this candidate, on these rows, for this slot."""
+    """A comparison to make: of this candidate, on these rows, for this slot."""
 
     slots: Slots
     candidate: str
@@ -42,16 +42,16 @@ class Contest:
     terms: Terms
     run_name: str = ""
     compare_only: bool = False
-    """Leave every slot as it is, whatever comes of it."""
+    """Leave every slot as it is, whatever the decision."""
     trained_on: pd.DataFrame | None = None
-    """The wines that drift is measured from, where they are known."""
+    """The wines that drift is measured from, if they are known."""
 
 
 def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
-    """Find this run's candidate, and choose the rows as the action says.
+    """Find this run's candidate, and choose the rows that the action compares on.
 
     Raises:
-        WorkshopError: there is no candidate, a table is missing, or a parameter is not the one that the run gave.
+        WorkshopError: the candidate or a table is missing, or a parameter differs from the one that the run gave.
     """
     require_as_given(parameters, *_DECISIVE)
     slots = open_slots(client, parameters.model_name)
@@ -73,10 +73,10 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
 
 
 def judge(contest: Contest) -> Judgement:
-    """Try the candidate, and compare it with whatever holds Production now, on the contest's rows.
+    """Test the candidate, and compare it with the present holder of Production on the contest's rows.
 
     Raises:
-        WorkshopError: the model in Production does not answer, so that there is nothing to compare with.
+        WorkshopError: the model in Production does not answer.
     """
     champion_version = contest.slots.holder(Slot.PRODUCTION)
     judgement = compare(contest, champion_version, _look(contest))
@@ -86,49 +86,48 @@ def judge(contest: Contest) -> Judgement:
     notes = [*decision.notes]
     if contest.slot is Slot.PRODUCTION:
         notes += _notes_on_staged(contest, champion_version, judgement.candidate)
-    drifted = {}
+    shift = {}
     if contest.trained_on is not None:
-        drifted = drift.population_stability(contest.trained_on, wines, FEATURES)
-    return replace(judgement, decision=replace(decision, notes=notes), drift=drifted)
+        shift = drift.population_stability(contest.trained_on, wines, FEATURES)
+    return replace(judgement, decision=replace(decision, notes=notes), drift=shift)
 
 
 def compare(contest: Contest, champion_version: str | None, look: int) -> Judgement:
-    """Decide about the candidate against a version that need not hold Production any more: so it can be repeated."""
+    """Decide about the candidate against any version, so that a past comparison can be repeated."""
     champion = load_champion(contest.slots, champion_version)
-    wines, fitting = contest.rows.frame, guards.fits_schema(contest.rows)
-    checked, ours = [fitting], None
-    if fitting.passed:
+    wines, schema_guard = contest.rows.frame, guards.fits_schema(contest.rows)
+    checked, candidate = [schema_guard], None
+    if schema_guard.passed:
         wines = datasets.prepare(wines)
-        tried, ours = _try(contest, champion, wines)
-        checked += tried
-    target = wines[TARGET].to_numpy() if fitting.passed else np.zeros(len(wines), dtype="int64")
-    theirs = None
-    if champion is not None and ours is not None:
-        theirs = champion.probabilities(wines)
-        require_probabilities(theirs, len(wines), f"model in Production, version {champion.version},")
-    parts = slices.masks(wines) if ours is not None else {}
-    decision = gate.decide(target, ours, theirs, contest.terms, parts, checked=checked, look=look)
-    return Judgement(decision, champion_version, target, ours, theirs)
+        tested, candidate = _test(contest, champion, wines)
+        checked += tested
+    target = wines[TARGET].to_numpy() if schema_guard.passed else np.zeros(len(wines), dtype="int64")
+    answers = None
+    if champion is not None and candidate is not None:
+        answers = champion.probabilities(wines)
+        require_probabilities(answers, len(wines), f"model in Production, version {champion.version},")
+    parts = slices.masks(wines) if candidate is not None else {}
+    decision = gate.decide(target, candidate, answers, contest.terms, parts, checked=checked, look=look)
+    return Judgement(decision, champion_version, target, candidate, answers)
 
 
 def act(contest: Contest, judgement: Judgement) -> Outcome:
-    """Give the slot to the candidate if the decision says so and the contest is not one that only compares; record it.
+    """Give the slot to the candidate if it passed and the contest is not `compare_only`; record the outcome.
 
-    If another run has taken Production since the comparison, that decision was about another champion: the candidate
-    is compared again, with the new one.
+    If another run has changed Production since the comparison, the candidate is compared again, with the new champion.
 
     Raises:
-        WorkshopError: another run keeps the slots for too long, or the registry refuses; the slot is as it was, or the
-            swap is whole and the next run completes its record. Or the candidate did not answer through the slot, and
-            the champion holds Production again.
+        WorkshopError: another run keeps the slots for too long, or the registry refuses: the slot is as it was, or the
+            swap is complete and the next run completes its record. Or the candidate answered differently through
+            the slot, and the champion holds Production again.
     """
-    with turn(contest.slots) as mine:
+    with turn(contest.slots) as session:
         before = contest.slots.holders()
-        judgement = _about_the_present_champion(contest, judgement)
-        status, event = _carry_out(contest, judgement, mine)
+        judgement = _with_present_champion(contest, judgement)
+        status, event = _carry_out(contest, judgement, session)
         after = contest.slots.holders()
     if event is not None:
-        illustrate(mine.history, event, judgement)
+        illustrate(session.history, event, judgement)
     return Outcome(
         status=status,
         sentence=sentence_for(status, contest.candidate, judgement.champion_version, contest.slot, judgement.decision),
@@ -144,7 +143,7 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
 
 
 def load_champion(slots: Slots, version: str | None) -> LoadedModel | None:
-    """Load the version that holds Production, if any does.
+    """Load the version in Production, if there is one.
 
     Raises:
         WorkshopError: it can't be loaded.
@@ -155,13 +154,13 @@ def load_champion(slots: Slots, version: str | None) -> LoadedModel | None:
         return load_version(slots.client, slots.model_name, version)
     except WorkshopError as error:
         raise WorkshopError(
-            f"The model in Production can't be compared with ({str(error).rstrip('.')}): restore it, or give "
+            f"The model in Production can't be loaded to compare with ({str(error).rstrip('.')}): restore it, or give "
             "Production to another version with `workshop rollback --to VERSION`."
         ) from error
 
 
-def _try(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) -> tuple[list[Guard], np.ndarray | None]:
-    """The guards that protect callers, one after the other until one fails, and the candidate's answers."""
+def _test(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) -> tuple[list[Guard], np.ndarray | None]:
+    """Run the guards that protect callers until one fails, and return the candidate's answers too."""
     loadable, candidate = guards.loads(contest.slots.client, contest.slots.model_name, contest.candidate)
     if candidate is None:
         return [loadable], None
@@ -202,15 +201,15 @@ def _notes_on_staged(contest: Contest, champion_version: str | None, answers: np
     ]
 
 
-def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
-    """The judgement, made again for as long as others have changed what it was made about: champion, or looks."""
+def _with_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
+    """Return the judgement, made again for as long as other runs change the champion or the number of looks."""
     for _ in range(_MOST_COMPARISONS):
         now, look = contest.slots.holder(Slot.PRODUCTION), _look(contest)
         note = ""
         if now != judgement.champion_version:
             note = (
-                f"Production changed hands, from {_called(judgement.champion_version)} to {_called(now)}, after the "
-                "candidate had been compared, so it was compared again."
+                f"Production changed from {_name(judgement.champion_version)} to {_name(now)} after the comparison, so "
+                "the candidate was compared again."
             )
         elif look == judgement.decision.looks.number:
             return judgement
@@ -218,39 +217,39 @@ def _about_the_present_champion(contest: Contest, judgement: Judgement) -> Judge
         decision = judgement.decision
         judgement = replace(judgement, decision=replace(decision, notes=[*decision.notes, *([note] if note else [])]))
     raise WorkshopError(
-        f"Production has changed hands {_MOST_COMPARISONS} times while the candidate was being compared: "
-        "find out what else promotes models of this name, then run again."
+        f"Production has changed {_MOST_COMPARISONS} times while the candidate was being compared: find out what else "
+        "promotes models of this name, then run again."
     )
 
 
 def _look(contest: Contest) -> int:
-    """How many comparisons on these production wines there are with this one; test wines are not counted."""
+    """Return the number of this comparison on these production wines; on test wines it is always 1."""
     if contest.slot is not Slot.PRODUCTION:
         return 1
     return 1 + History(contest.slots.client, contest.slots.model_name).looks_at(contest.rows.digest)
 
 
-def _carry_out(contest: Contest, judgement: Judgement, mine: Turn) -> tuple[Status, Event | None]:
+def _carry_out(contest: Contest, judgement: Judgement, session: Turn) -> tuple[Status, Event | None]:
     version, decision = contest.candidate, judgement.decision
     if version in (judgement.champion_version, contest.slots.holder(contest.slot)):
         return "unchanged", None
     status = status_for(decision.verdict, contest.slot, compare_only=contest.compare_only)
     event = _event(status, contest, judgement)
     if status == "promoted":
-        return status, swap(mine, event, Trial(contest.rows.frame, np.asarray(judgement.candidate)))
+        return status, swap(session, event, Trial(contest.rows.frame, np.asarray(judgement.candidate)))
     if status == "staged":
-        return status, _stage(contest, event, mine)
-    event = mine.history.append(event)
+        return status, _stage(contest, event, session)
+    event = session.history.append(event)
     describe(contest.slots, version, event, status)
     return status, event
 
 
-def _stage(contest: Contest, event: Event, mine: Turn) -> Event:
-    event = mine.history.append(replace(event, state="intended"))
-    mine.lease.renew()
+def _stage(contest: Contest, event: Event, session: Turn) -> Event:
+    event = session.history.append(replace(event, state="intended"))
+    session.lease.renew()
     contest.slots.assign(Slot.STAGING, contest.candidate)
     describe(contest.slots, contest.candidate, event, "staged")
-    return mine.history.conclude(event, "done")
+    return session.history.conclude(event, "done")
 
 
 def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
@@ -270,5 +269,5 @@ def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
     )
 
 
-def _called(version: str | None) -> str:
-    return f"version {version}" if version else "nobody"
+def _name(version: str | None) -> str:
+    return f"version {version}" if version else "no version"

@@ -1,4 +1,4 @@
-"""The gate: is the candidate better than the champion, how sure can we be, and does anything speak against it?"""
+"""The gate: is the candidate better than the champion, with which confidence, and does any guard fail?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,7 +26,7 @@ class Judgement:
     """The population stability index of each feature, the compared rows against the candidate's training wines."""
 
 
-def decide(  # noqa: PLR0913  # each is a fact of its own
+def decide(  # noqa: PLR0913  # each is an independent fact
     target: np.ndarray,
     candidate: np.ndarray | None,
     champion: np.ndarray | None,
@@ -40,20 +40,20 @@ def decide(  # noqa: PLR0913  # each is a fact of its own
 
     Args:
         target: the labels, 0 or 1, shape `(rows,)`.
-        candidate: the candidate's probabilities, shape `(rows,)`; None where a guard in `checked` has failed before
-            it could answer.
-        champion: the champion's, or None where no model holds Production: then the candidate becomes the baseline.
-        terms: what is asked for.
-        slices: by name, which rows are in each slice; bool, shape `(rows,)`.
-        checked: the guards that have been tried already.
-        look: how many comparisons on these very rows there have been, this one included.
+        candidate: the candidate's probabilities, shape `(rows,)`; None if a guard in `checked` failed before it
+            answered.
+        champion: the champion's, or None if no model holds Production: then the candidate becomes the baseline.
+        terms: of the gate.
+        slices: the mask of each slice by name; bool, shape `(rows,)`.
+        checked: the results of the guards that ran before.
+        look: the number of comparisons on these rows, this one included.
     """
     target = np.asarray(target)
-    checked = [*checked, guards.both_kinds(target)] if candidate is not None else [*checked]
+    checked = [*checked, guards.both_classes(target)] if candidate is not None else [*checked]
     looks = _looks(look, terms)
     basis: dict[str, Any] = {
         "rows": len(target),
-        "positives": auc.kinds(target)[0],
+        "positives": auc.class_counts(target)[0],
         "confidence": looks.corrected_confidence if terms.correct_for_looks else terms.confidence,
         "min_improvement": terms.min_improvement,
     }
@@ -62,7 +62,7 @@ def decide(  # noqa: PLR0913  # each is a fact of its own
         return Decision("refused", reason, **basis, guards=checked, looks=looks)
     if champion is None:
         area = auc.area(target, candidate)
-        reason = f"No model holds Production yet, so the candidate, with an AUC of {area:.4f}, has nothing to beat."
+        reason = f"No model holds Production yet: the candidate, with an AUC of {area:.4f}, becomes the baseline."
         return Decision("baseline", reason, **basis, guards=checked, looks=looks, auc_candidate=area)
     comparison = auc.compare_auc(target, candidate, champion)
     confidence = basis["confidence"]
@@ -93,31 +93,28 @@ def _verdict(
         area = comparison.auc_champion
         return (
             "not better",
-            f"The candidate is not better: it ranks the rows just as the champion does, with an AUC of {area:.4f}.",
+            f"The candidate is not better: it ranks the rows exactly as the champion does, with an AUC of {area:.4f}.",
         )
     lower = comparison.lower_bound(confidence)
     figures = (
         f"AUC {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
-        f"{comparison.difference:+.4f} that is at least {lower:+.4f} with {auc.percent(confidence)} confidence"
+        f"{comparison.difference:+.4f}; the {auc.percent(confidence)} lower bound is {lower:+.4f} and must exceed "
+        f"{min_improvement:g}."
     )
-    against = _findings(checked)
+    failed = _findings(checked)
     if lower <= min_improvement:
-        also = f" And: {against}" if against else ""
-        return (
-            "not better",
-            f"The candidate is not better: {figures}, and more than {min_improvement:g} is asked for.{also}",
-        )
-    if against:
-        return "vetoed", f"The candidate is better overall ({figures}), but: {against}"
-    return "better", f"The candidate is better: {figures}, and more than {min_improvement:g} is asked for."
+        return "not better", f"The candidate is not better: {figures} {failed}".rstrip()
+    if failed:
+        return "vetoed", f"The candidate is better overall, but a guard failed: {failed} {figures}"
+    return "better", f"The candidate is better: {figures}"
 
 
 def _looks(number: int, terms: Terms) -> Looks:
-    """The error rate after that many looks, at most, and the confidence that would hold it.
+    """Bound the error rate after that many looks, and compute the confidence that corrects for them.
 
-    The allowed error is spent in parts of 1/(k(k+1)), which add up to 1 over all looks k: an alpha-spending sequence
-    for a number of looks that nobody knows beforehand (Foster & Stine 2008, "Alpha-investing", J. R. Stat. Soc. B
-    70:429-444, has the idea; the parts here are added up by Bonferroni's inequality, which needs no independence).
+    Look k spends the share 1/(k(k+1)) of the allowed error. The shares of all looks add up to 1: an alpha-spending
+    sequence for an unknown number of looks (the idea: Foster & Stine 2008, "Alpha-investing", J. R. Stat. Soc. B
+    70:429-444; the sum here uses Bonferroni's inequality, which needs no independence).
     """
     error = 1 - terms.confidence
     return Looks(
@@ -134,16 +131,15 @@ def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
         return []
     if terms.correct_for_looks:
         return [
-            f"This is look {number} at these production wines; its confidence of "
+            f"This is look {number} at these production wines. Its confidence of "
             f"{auc.percent(looks.corrected_confidence)} keeps the chance of a false "
             f"promotion over all looks at {1 - terms.confidence:.2g}."
         ]
     return [
-        f"This is look {number} at these production wines: the chance that any of {number} looks at candidates that "
-        f"are no better promotes one is up to {100 * looks.false_promotion_chance:.3g}%, not "
-        f"{100 * (1 - terms.confidence):.3g}%. "
-        f"correct_for_looks would ask for {auc.percent(looks.corrected_confidence)} confidence this time; new "
-        "production wines start the count again."
+        f"This is look {number} at these production wines: the chance that one of {number} looks promotes a "
+        f"candidate that is no better is up to {100 * looks.false_promotion_chance:.3g}%, not "
+        f"{100 * (1 - terms.confidence):.3g}%. With the parameter correct_for_looks this look would need "
+        f"{auc.percent(looks.corrected_confidence)} confidence. New production wines start the count again."
     ]
 
 

@@ -1,10 +1,10 @@
-"""The history of a registered model: what was promoted, rejected, rolled back or overridden, by whom and why.
+"""The history of a registered model: every promotion, rejection, rollback and override, with its author and reason.
 
-Each event is a run of the MLflow experiment `<model>/history`, written by one call and never changed afterwards but for
-its state. A swap is written down before it happens, as intended, so that a run after a crash knows of it.
+Each event is a run of the MLflow experiment `<model>/history`, created by one call; only its state changes later. A
+swap is recorded as intended before it happens, so that the next run after a crash finds it.
 
-The order is the order of recording, since the clocks of machines disagree: the start time of an event's run is later
-than that of every event before it. What the clock of the recording machine showed is in the event.
+Events are in the order of recording, since the clocks of machines disagree: the start time of an event's run is later
+than that of every event before it. The event itself contains the recording machine's time.
 """
 
 import json
@@ -24,10 +24,10 @@ from workshop.core.registry.mlflow_store import ensure_experiment, experiment_na
 from workshop.core.settings import current_settings
 
 State = Literal["intended", "done", "dropped", "returned"]
-"""`dropped`: a crash came before the swap. `returned`: the new holder did not answer, and the slot went back."""
+"""`dropped`: a crash before the swap. `returned`: the new holder did not answer, and the slot was given back."""
 
 _STATES: list[State] = ["done", "returned", "dropped", "intended"]
-"""The more final first."""
+"""The most final first."""
 
 STATE_TAG = "workshop.state"
 EVENT_TAG = "workshop.event"
@@ -41,7 +41,7 @@ _LONGEST_TAG = 8000
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that was decided or done about a version."""
+    """A decision about a version, or a change of a slot."""
 
     kind: Kind
     version: str
@@ -49,9 +49,9 @@ class Event:
     """The version that held Production."""
     reason: str
     rows: str = ""
-    """The snapshot that was compared on, as in `production@0`; empty where nothing was compared."""
+    """The snapshot that was compared on, as in `production@0`; empty without a comparison."""
     rows_digest: str = ""
-    """Of the rows themselves: labels of other homes, or of tables written anew, say nothing about them."""
+    """Digest of the rows themselves: in another home, or a new table, the same label names other rows."""
     run_name: str = ""
     terms: dict[str, Any] | None = None
     decision: dict[str, Any] | None = None
@@ -61,16 +61,15 @@ class Event:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
     state: State = "done"
     problem: str = ""
-    """What went wrong where the slot went back."""
+    """The reason why the slot was given back."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """Tells one event from another: where an answer of the registry is lost, its client asks again, and the same event
-    is recorded twice."""
+    """Identifies the event: if an answer of the registry is lost, the client retries and records the event twice."""
     id: str = ""
-    """The MLflow run that it is recorded as; empty before that."""
+    """The event's MLflow run; empty before it is recorded."""
 
     @property
     def title(self) -> str:
-        """What happened, in a few words."""
+        """The event in a few words."""
         over = f" over {self.champion}" if self.champion else ""
         match self.kind:
             case "promotion" | "override":
@@ -94,12 +93,12 @@ class History:
 
     @property
     def experiment(self) -> str:
-        """The name of the experiment that keeps the events."""
+        """The name of the experiment that contains the events."""
         return experiment_name(f"{self.model_name}/history")
 
     def append(self, event: Event) -> Event:
-        """Write an event down, in one call; returns it with its id."""
-        self._found()
+        """Record an event, in one call, and return it with its id."""
+        self._experiment()
         experiment_id = ensure_experiment(self.client, self.experiment)
         tags = {
             EVENT_TAG: event.kind,
@@ -121,7 +120,7 @@ class History:
         return event
 
     def conclude(self, event: Event, state: State, problem: str = "") -> Event:
-        """Write down what came of an intended swap."""
+        """Record the final state of an intended swap."""
         with explained(f"record the {event.kind} of version {event.version}"):
             tags = [RunTag(STATE_TAG, state), *([RunTag(PROBLEM_TAG, problem[:_LONGEST_TAG])] if problem else [])]
             self.client.log_batch(event.id, tags=tags)
@@ -129,11 +128,11 @@ class History:
         return replace(event, state=state, problem=problem)
 
     def pending(self) -> list[Event]:
-        """The swaps that were intended and of which nothing more is known, oldest first."""
+        """Return the swaps that are recorded as intended only, oldest first."""
         return [_event(run) for run in self._runs(f"tags.`{STATE_TAG}` = 'intended'")]
 
     def events(self) -> list[Event]:
-        """All events, oldest first, each once."""
+        """Return all events, oldest first, each once."""
         known: dict[str, Event] = {}
         for event in (_event(run) for run in self._runs("")):
             twin = known.get(event.token, event)
@@ -141,16 +140,16 @@ class History:
         return list(known.values())
 
     def looks_at(self, rows_digest: str) -> int:
-        """How many comparisons have been made on those rows."""
+        """Count the comparisons on those rows."""
         return len({_event(run).token for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'")})
 
     def suspect(self, event: Event, problem: str) -> None:
-        """Write down why an intended swap is about to be taken back."""
+        """Record why an intended swap is about to be undone."""
         with explained(f"record the {event.kind} of version {event.version}"):
             self.client.set_tag(event.id, PROBLEM_TAG, problem[:_LONGEST_TAG])
 
-    def _found(self) -> Experiment | None:
-        """The experiment, if there is one; a history only grows, so one that somebody has deleted is restored."""
+    def _experiment(self) -> Experiment | None:
+        """Return the experiment, if it exists; a deleted one is restored, since a history only grows."""
         with explained(f"read the history of {self.model_name}"):
             experiment = self.client.get_experiment_by_name(self.experiment)
             if experiment is not None and experiment.lifecycle_stage == LifecycleStage.DELETED:
@@ -166,7 +165,7 @@ class History:
     def _runs(self, filter_string: str) -> list[Run]:
         found: list[Run] = []
         with explained(f"read the history of {self.model_name}"):
-            experiment = self._found()
+            experiment = self._experiment()
             token = None
             while experiment is not None:
                 page = self.client.search_runs(
@@ -194,7 +193,7 @@ def _description(event: Event) -> str:
 
 
 def _record(event: Event) -> dict[str, str]:
-    """The event as JSON, in as many tags as it takes."""
+    """Split the event's JSON into tags."""
     record = {name: value for name, value in asdict(event).items() if name not in ("id", "state", "problem")}
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     parts = [text[start : start + _LONGEST_TAG] for start in range(0, len(text), _LONGEST_TAG)]
@@ -207,6 +206,6 @@ def _part(number: int) -> str:
 
 def _event(run: Run) -> Event:
     tags = run.data.tags
-    what_came_of_it = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, ""), "id": run.info.run_id}
+    final = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, ""), "id": run.info.run_id}
     parts = takewhile(lambda part: part is not None, (tags.get(_part(number)) for number in count()))
-    return Event(**json.loads("".join(str(part) for part in parts)), **what_came_of_it)
+    return Event(**json.loads("".join(str(part) for part in parts)), **final)

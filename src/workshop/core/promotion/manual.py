@@ -1,6 +1,6 @@
-"""What a person does to Production by hand: take the last promotion back, or override the gate.
+"""Manual changes of Production: roll back the last promotion, or override the gate.
 
-The gate is not asked, but a version that callers could not use is refused all the same.
+Both skip the gate, but not the guards that protect callers.
 """
 
 from typing import Literal
@@ -17,62 +17,61 @@ LONGEST_REASON = 1000
 
 
 def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | None:
-    """Give Production back to the version that held it before, or to another that once did.
+    """Give Production back to the version that held it before, or to another earlier holder.
 
     Args:
         slots: of the registered model.
-        to: the version; None for the one that `previous` points to.
-        reason: why, for the history.
+        to: the version; None for the holder of `previous`.
+        reason: for the history.
 
     Returns:
-        The event as it is recorded; None where that version holds Production already.
+        The recorded event; None if that version holds Production already.
 
     Raises:
-        WorkshopError: there is no such version, or callers could not use it; Production is as it was.
+        WorkshopError: the version does not exist, or callers could not use it; Production is as it was.
     """
     _require_short(reason)
-    with turn(slots) as mine:
+    with turn(slots) as session:
         champion, previous = slots.holder(Slot.PRODUCTION), slots.holder(Slot.PREVIOUS)
         version = to or previous
         if version is None or (version == champion and not to):
             raise WorkshopError(
-                f"No other version of {slots.model_name} is known to have held Production before, so there is no way "
-                "back: name a version with `--to VERSION`, or promote one."
+                f"{slots.model_name} has no earlier holder of Production: name a version with `--to VERSION`, "
+                "or promote one."
             )
-        held_it_before = {*slots.archived(), champion, previous} - {*slots.versions_tagged(STATUS_TAG, "returned")}
-        if slots.exists(version) and version not in held_it_before:
+        earlier_holders = {*slots.archived(), champion, previous} - {*slots.versions_tagged(STATUS_TAG, "returned")}
+        if slots.exists(version) and version not in earlier_holders:
             raise WorkshopError(
-                f"Version {version} never held Production, so this would be no way back: override the gate with "
+                f"Version {version} never held Production, so this would not be a rollback: override the gate with "
                 f"`workshop promote {version} --reason …`."
             )
-        return _move(mine, "rollback", version, reason or "No reason given.")
+        return _move(session, "rollback", version, reason or "No reason given.")
 
 
 def override(slots: Slots, version: str, reason: str) -> Event | None:
-    """Give Production to a version although the gate has not said so.
+    """Give Production to a version without asking the gate.
 
     Returns:
-        The event as it is recorded; None where that version holds Production already.
+        The recorded event; None if that version holds Production already.
 
     Raises:
-        WorkshopError: there is no reason, no such version, or callers could not use it; Production is as it was.
+        WorkshopError: the reason or the version is missing, or callers could not use it; Production is as it was.
     """
     if not reason.strip():
         raise WorkshopError("An override needs a reason: pass it with `--reason`.")
     _require_short(reason)
-    with turn(slots) as mine:
-        return _move(mine, "override", version, reason)
+    with turn(slots) as session:
+        return _move(session, "override", version, reason)
 
 
-def _move(mine: Turn, kind: Literal["rollback", "override"], version: str, reason: str) -> Event | None:
-    slots = mine.slots
+def _move(session: Turn, kind: Literal["rollback", "override"], version: str, reason: str) -> Event | None:
+    slots = session.slots
     champion = slots.holder(Slot.PRODUCTION)
     if version == champion:
         return None
     if not slots.exists(version):
         raise WorkshopError(
-            f"There is no version {version} of {slots.model_name}: `workshop status` and `workshop history` list those "
-            "that are there."
+            f"{slots.model_name} has no version {version}: `workshop history` lists the versions that were compared."
         )
     loadable, model = guards.loads(slots.client, slots.model_name, version)
     if model is None:
@@ -83,23 +82,23 @@ def _move(mine: Turn, kind: Literal["rollback", "override"], version: str, reaso
     trial = trial_of(model)
     if trial is None:
         raise WorkshopError(
-            f"Version {version} has no input example and there is no production table, so it can't be tried: log it "
+            f"Version {version} has no input example and there is no production table, so it can't be tested: log it "
             "with an example."
         )
     _require_proper_answers(version, trial)
-    return swap(mine, Event(kind=kind, version=version, champion=champion, reason=reason), trial)
+    return swap(session, Event(kind=kind, version=version, champion=champion, reason=reason), trial)
 
 
 def _require_short(reason: str) -> None:
     if len(reason) > LONGEST_REASON:
         raise WorkshopError(
-            f"A reason may have {LONGEST_REASON:,} characters, and this one has {len(reason):,}: say where to read the "
+            f"The reason has {len(reason):,} characters and may have {LONGEST_REASON:,}: shorten it, and link to the "
             "rest."
         )
 
 
 def _loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:
-    """The model in Production; None where it can't be loaded, since then the way back is needed most."""
+    """Load the model in Production; return None if that fails, since a rollback is needed most then."""
     if version is None:
         return None
     try:

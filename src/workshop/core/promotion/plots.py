@@ -1,4 +1,4 @@
-"""The pictures that more than one reader needs: in a notebook, in the report, on an MLflow run."""
+"""Pictures for more than one place: notebooks, the report, MLflow runs."""
 
 import logging
 import math
@@ -38,21 +38,21 @@ _MARKS = {
     "rejection": ("X", CANDIDATE),
     "refusal": ("s", "#a3262a"),
 }
-"""How each kind of event is drawn."""
+"""Marker and colour of each kind of event."""
 _log = logging.getLogger("workshop")
 
 
 def use_workshop_style() -> None:
-    """Give every plot of a notebook the kit's look."""
+    """Set the kit's style for all plots."""
     sns.set_theme(style="whitegrid", palette=[CANDIDATE, CHAMPION, "#c99a2e", "#4d7c5b"])
     plt.rcParams.update({"figure.dpi": 110, "axes.titleweight": "bold", "axes.titlelocation": "left"})
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file, as its suffix says, and let it go.
+    """Write a figure to a file, in the format of its suffix, and close it.
 
     Raises:
-        OSError: it can't be written there.
+        OSError: the file can't be written.
     """
     try:
         figure.savefig(path)
@@ -61,7 +61,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def decision_picture(judgement: Judgement) -> Figure:
-    """Both ROC curves, and the AUC difference with its confidence bounds against the threshold."""
+    """Draw both ROC curves, and the AUC difference with its confidence bounds against the threshold."""
     if judgement.decision.auc_candidate is None:
         return _no_comparison(judgement.decision)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1, 1.15])
@@ -72,7 +72,7 @@ def decision_picture(judgement: Judgement) -> Figure:
 
 
 def drift_picture(drift: dict[str, float]) -> Figure:
-    """How far each feature of the compared wines has moved from the training wines, furthest first.
+    """Draw the drift of each feature between the training wines and the compared wines, largest first.
 
     Args:
         drift: the population stability index of each feature.
@@ -81,9 +81,9 @@ def drift_picture(drift: dict[str, float]) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 4.2))
     colours = [CANDIDATE if index > LARGE else "#c99a2e" if index > MODERATE else CHAMPION for index in indices]
     axes.barh([str(name).replace("_", " ") for name in indices.index], indices.to_numpy(), color=colours)
-    for limit, word in ((MODERATE, "moderate"), (LARGE, "large")):
+    for limit, name in ((MODERATE, "moderate"), (LARGE, "large")):
         axes.axvline(limit, color=NEUTRAL, linestyle="--", linewidth=1.2)
-        axes.text(limit, -0.4, f" {word}", color=NEUTRAL, fontsize=9, va="center")
+        axes.text(limit, -0.4, f" {name}", color=NEUTRAL, fontsize=9, va="center")
     axes.set(
         title="Drift since training", xlabel="population stability index", xlim=(0, max(0.3, 1.05 * indices.max()))
     )
@@ -92,7 +92,7 @@ def drift_picture(drift: dict[str, float]) -> Figure:
 
 
 def history_picture(events: list[Event]) -> Figure:
-    """Who held Production over time, what else happened, and how each comparison came out."""
+    """Draw the holder of Production over time, all other events, and the result of each comparison."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 6.4), sharex=True, height_ratios=[1.3, 1])
     champions: list[int | None] = []
     champion = int(events[0].champion) if events[0].champion else None
@@ -104,18 +104,18 @@ def history_picture(events: list[Event]) -> Figure:
     held = np.array([np.nan if each is None else each for each in champions], dtype="float64")
     top.step([*numbers, len(events) + 0.6], [*held, held[-1]], where="post", color=CHAMPION, linewidth=2.5, zorder=1)
     for kind, (marker, colour) in _MARKS.items():
-        for came_to_nothing in (False, True):
+        for undone in (False, True):
             at = [
                 number
                 for number, event in zip(numbers, events, strict=True)
-                if event.kind == kind and (event.state != "done") == came_to_nothing
+                if event.kind == kind and (event.state != "done") == undone
             ]
             versions = [int(events[number - 1].version) for number in at]
             if at:
-                faces = {"facecolors": "none", "edgecolors": colour} if came_to_nothing else {"color": colour}
-                label = f"{kind}, came to nothing" if came_to_nothing else kind
+                faces = {"facecolors": "none", "edgecolors": colour} if undone else {"color": colour}
+                label = f"{kind}, undone" if undone else kind
                 top.scatter(at, versions, marker=marker, s=110, zorder=2, label=label, **faces)
-    top.set(title="Who held Production", ylabel="version")
+    top.set(title="Holder of Production", ylabel="version")
     top.yaxis.set_major_locator(MaxNLocator(integer=True))
     top.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     for number, event in zip(numbers, events, strict=True):
@@ -134,11 +134,11 @@ def history_picture(events: list[Event]) -> Figure:
 
 
 def feature_importances(classifier: Any, names: list[str]) -> Figure:
-    """How much the classifier says that each feature contributes, largest first."""
+    """Draw the classifier's feature importances, largest first."""
     importances = pd.Series(classifier.feature_importances_, index=names).sort_values()
     figure, axes = plt.subplots(figsize=(7, 4.2))
     axes.barh([name.replace("_", " ") for name in importances.index], importances.to_numpy(), color=CANDIDATE)
-    axes.set(title="What the model looks at", xlabel="importance")
+    axes.set(title="Feature importances", xlabel="importance")
     figure.tight_layout()
     return figure
 
@@ -146,13 +146,13 @@ def feature_importances(classifier: Any, names: list[str]) -> Figure:
 def score_distributions(
     latest: np.ndarray, latest_label: str, earlier: np.ndarray | None, earlier_label: str
 ) -> Figure:
-    """The share of predictions in each part of [0, 1], for the latest batch and the one before it.
+    """Draw the share of predictions in each bin of [0, 1], for the latest batch and the one before it.
 
     Args:
         latest: counts per bin, bins of equal width.
-        latest_label: what the legend calls it.
-        earlier: the same for the batch before, or None for the first batch.
-        earlier_label: what the legend calls that.
+        latest_label: its name in the legend.
+        earlier: counts of the batch before, or None for the first batch.
+        earlier_label: its name in the legend.
     """
     edges = np.linspace(0, 1, len(latest) + 1)
     figure, axes = plt.subplots(figsize=(8, 4))
@@ -160,7 +160,7 @@ def score_distributions(
     if earlier is not None:
         axes.stairs(earlier / earlier.sum(), edges, color=CHAMPION, linewidth=2, label=earlier_label)
     axes.set(
-        title="How good the model thinks the wines are",
+        title="Predicted quality of the wines",
         xlabel="predicted probability of high quality",
         ylabel="share of wines",
     )
@@ -170,7 +170,7 @@ def score_distributions(
 
 
 def illustrate(history: History, event: Event, judgement: Judgement) -> None:
-    """Add figures and pictures to an event that is recorded already; it stands without them, so failing is no error."""
+    """Add figures and pictures to a recorded event; the event is complete without them, so a failure only warns."""
     client = history.client
     try:
         with explained("draw the decision"):
@@ -189,8 +189,8 @@ def _no_comparison(decision: Decision) -> Figure:
     figure, axes = plt.subplots(figsize=(11, 1.6 + 0.6 * len(decision.vetoes)))
     axes.set_axis_off()
     axes.set_title("Nothing was compared", color=CANDIDATE)
-    said = "\n\n".join(textwrap.fill(f"✗ {guard.name}: {guard.finding}", 110) for guard in decision.vetoes)
-    axes.text(0, 0.95, said, va="top", fontsize=10)
+    text = "\n\n".join(textwrap.fill(f"✗ {guard.name}: {guard.finding}", 110) for guard in decision.vetoes)
+    axes.text(0, 0.95, text, va="top", fontsize=10)
     figure.tight_layout()
     return figure
 
@@ -234,7 +234,7 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
     axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
     axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
     _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
-    _label(axes, lower, -0.2, f"at least {lower:+.4f}\n({percent(decision.confidence)} sure)", colour)
+    _label(axes, lower, -0.2, f"{percent(decision.confidence)} lower bound\n{lower:+.4f}", colour)
     _label(axes, threshold, 0.53, f" must exceed {threshold:g}", NEUTRAL, ha="left")
 
 
@@ -243,10 +243,10 @@ def _label(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any)
 
 
 def _figures(decision: Decision) -> dict[str, float]:
-    """The numbers of a decision, those of its guards under the guard's name."""
+    """Collect the numbers of a decision, those of a guard under its name."""
     figures = {name: value for name, value in decision.as_dict().items() if isinstance(value, int | float)}
     for guard in decision.guards:
-        called = "".join(letter if letter.isalnum() else "_" for letter in guard.name)
-        figures |= {f"guards/{called}/{name}": value for name, value in guard.figures.items()}
-        figures[f"guards/{called}/passed"] = float(guard.passed)
+        name = "".join(letter if letter.isalnum() else "_" for letter in guard.name)
+        figures |= {f"guards/{name}/{figure}": value for figure, value in guard.figures.items()}
+        figures[f"guards/{name}/passed"] = float(guard.passed)
     return {name: float(value) for name, value in figures.items() if math.isfinite(value)}

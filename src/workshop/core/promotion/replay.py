@@ -1,4 +1,4 @@
-"""Making a recorded decision again, from nothing but its record."""
+"""Replay: compute a recorded decision again, from its record alone."""
 
 from typing import Any
 
@@ -11,29 +11,30 @@ from workshop.core.promotion.evaluate import Contest, compare
 from workshop.core.promotion.history import Event
 from workshop.core.registry.slots import Slot, open_slots
 
-_NOT_FROM_THE_COMPARISON = ("notes", "guards")
+_NOT_COMPARED = ("notes", "guards", "reason")
+"""Texts, which repeat figures, and the guards, which are compared one by one."""
 
 
 def replay(client: MlflowClient, model_name: str, event: Event) -> list[str]:
     """Compute the decision of an event again: same versions, same rows, same terms.
 
     Returns:
-        What differs from the record, one phrase each; empty where every figure is the same.
+        The differences from the record, one phrase each; empty if every figure is the same.
 
     Raises:
-        WorkshopError: nothing was decided in that event, or its models or rows are not there any more.
+        WorkshopError: the event has no decision, or its models or rows no longer exist.
     """
     if event.decision is None or event.terms is None:
         raise WorkshopError(
-            f"The {event.title} was a person's, so there is no decision to compute again: it was done by {event.who}, "
-            f"because: {event.reason.rstrip('.')}."
+            f"The {event.title} was made by {event.who} without a decision of the gate, so there is nothing to replay. "
+            f"The reason: {event.reason.rstrip('.')}."
         )
     slots, rows = open_slots(client, model_name), datasets.rows_compared_on(event.rows)
     if gone := [version for version in (event.version, event.champion) if version and not slots.exists(version)]:
-        raise WorkshopError(f"Version {gone[0]} is not there any more, so the decision can't be computed again.")
+        raise WorkshopError(f"Version {gone[0]} has been deleted, so the decision can't be replayed.")
     if rows.digest != event.rows_digest:
         raise WorkshopError(
-            f"{event.rows} is not the table here that the decision was made on: replay it in the home where it was "
+            f"{event.rows} in this home has other rows than those of the decision: replay it in the home where it was "
             "made."
         )
     contest = Contest(
@@ -50,12 +51,12 @@ def replay(client: MlflowClient, model_name: str, event: Event) -> list[str]:
 
 def _differences(recorded: dict[str, Any], computed: dict[str, Any]) -> list[str]:
     return [
-        f"{name}: {recorded.get(name)} is recorded, {computed.get(name)} comes out"
-        for name in sorted({*recorded, *computed} - {*_NOT_FROM_THE_COMPARISON})
+        f"{name}: {recorded.get(name)} is recorded, {computed.get(name)} is computed"
+        for name in sorted({*recorded, *computed} - {*_NOT_COMPARED})
         if recorded.get(name) != computed.get(name)
     ]
 
 
 def _by_guard(decision: dict[str, Any]) -> dict[str, Any]:
-    """Each guard's result and figures; its finding says the same in words."""
+    """Return each guard's result and figures; its finding only repeats them."""
     return {guard["name"]: (guard["passed"], dict(guard["figures"])) for guard in decision["guards"]}

@@ -1,6 +1,6 @@
-"""The slices of the wines on which a candidate may not be worse than the champion, however good it is on all of them.
+"""The slices of the wines on which a candidate may not be worse than the champion, however good it is overall.
 
-A team adds its own with a line: a name, and which rows belong to it.
+To add a slice, add a line to `SLICES`: a name, and a function that selects its rows.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ SLICES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "red wines": lambda wines: wines["is_red"] == 1,
     "white wines": lambda wines: wines["is_red"] == 0,
 }
-"""By name, which of the rows belong to the slice."""
+"""The function that selects the rows of each slice."""
 
 
 def masks(wines: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which rows are in each slice; bool, shape `(rows,)`."""
-    return {name: np.asarray(belongs(wines), dtype=bool) for name, belongs in SLICES.items()}
+    """Return the mask of each slice; bool, shape `(rows,)`."""
+    return {name: np.asarray(select(wines), dtype=bool) for name, select in SLICES.items()}

@@ -1,7 +1,7 @@
-"""The hot swap: Production changes hands in one call, is looked at as a consumer would, and goes back if need be.
+"""The hot swap: give Production to a version in one call, test the slot as a consumer, and undo the swap if that fails.
 
-Before the call the swap is written down as intended; after it each step can be repeated. So a crash at any point leaves
-Production held, and whoever comes next finishes or drops what was half done.
+The swap is recorded as intended before the call; every step after it can be repeated. So Production is held after a
+crash at any point, and the next run finishes or drops the unfinished swap.
 """
 
 import logging
@@ -30,7 +30,7 @@ _log = logging.getLogger("workshop")
 
 @dataclass(frozen=True)
 class Trial:
-    """What a version answered before it took the slot; it must answer the same through the slot."""
+    """The answers of a version before it took the slot; through the slot it must give the same ones."""
 
     sample: pd.DataFrame
     answers: np.ndarray
@@ -38,7 +38,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Turn:
-    """The right to move the slots, which one run at a time has."""
+    """The exclusive right of one run to move the slots."""
 
     slots: Slots
     history: History
@@ -47,16 +47,16 @@ class Turn:
 
 @contextmanager
 def turn(slots: Slots) -> Iterator[Turn]:
-    """Wait for one's turn, and bring to an end what a crash may have left half done.
+    """Wait for the exclusive right to move the slots, and finish or drop swaps that a crash interrupted.
 
     Raises:
-        WorkshopError: others keep the slots for too long.
+        WorkshopError: other runs keep the slots for too long.
     """
     try:
         with lease.exclusive(slots.client, slots.model_name) as held:
-            mine = Turn(slots, History(slots.client, slots.model_name), held)
-            finish_or_drop(mine)
-            yield mine
+            session = Turn(slots, History(slots.client, slots.model_name), held)
+            finish_or_drop(session)
+            yield session
     except Timeout as error:
         raise WorkshopError(
             f"Another run has been changing the slots of {slots.model_name} for over a minute: wait for it to end, "
@@ -64,47 +64,47 @@ def turn(slots: Slots) -> Iterator[Turn]:
         ) from error
 
 
-def swap(mine: Turn, event: Event, trial: Trial) -> Event:
-    """Let the event's version take Production from its champion.
+def swap(session: Turn, event: Event, trial: Trial) -> Event:
+    """Give Production to the event's version.
 
     Returns:
-        The event as it is recorded.
+        The recorded event.
 
     Raises:
-        WorkshopError: the registry refuses, and Production is as it was; or the version does not answer through the
-            slot as before, and the champion holds Production again.
+        WorkshopError: the registry refuses, and Production is as it was; or the version answers differently through
+            the slot, and the champion holds Production again.
     """
-    event = mine.history.append(replace(event, state="intended"))
-    mine.lease.renew()
-    mine.slots.assign(Slot.PRODUCTION, event.version)
-    problem = _look_through_the_slot(mine.slots, event.version, trial)
+    event = session.history.append(replace(event, state="intended"))
+    session.lease.renew()
+    session.slots.assign(Slot.PRODUCTION, event.version)
+    problem = _test_slot(session.slots, event.version, trial)
     if not problem:
-        return _finish(mine, event)
-    holder = _return(mine, event, problem, may_leave_it_empty=event.champion is None)
-    kept = f"version {holder} holds it again" if holder else "nothing holds it"
+        return _finish(session, event)
+    holder = _return(session, event, problem, may_leave_it_empty=event.champion is None)
+    now = f"version {holder} holds it again" if holder else "no version holds it"
     raise WorkshopError(
         f"Version {event.version} took Production but did not answer there as before ({problem.rstrip('.')}), so "
-        f"{kept}: find out what differs between the version and the slot before you promote it again."
+        f"{now}: find out what differs between the version and the slot before you promote it again."
     )
 
 
-def finish_or_drop(mine: Turn) -> None:
-    """Bring what a crash has interrupted to its end: finish it if its slot has moved, forget it if not.
+def finish_or_drop(session: Turn) -> None:
+    """Finish each interrupted swap whose slot has moved, and drop the others.
 
-    It must not keep anybody from what they came for: what can't be brought to its end now is left to the next run.
+    A failure here must not stop the current run: the next run tries again.
     """
-    for event in mine.history.pending():
+    for event in session.history.pending():
         try:
-            _finish_or_drop(mine, event)
+            _finish_or_drop(session, event)
         except WorkshopError as error:
-            _log.warning("An earlier %s could not be brought to its end: %s", event.title, error)
+            _log.warning("An earlier %s could not be finished: %s", event.title, error)
 
 
 def trial_of(model: LoadedModel) -> Trial | None:
-    """Have a model answer its own input example, or some production wines where it has none; None without either.
+    """Record a model's answers to its input example, or else to some production wines; None if both are missing.
 
     Raises:
-        WorkshopError: it does not answer.
+        WorkshopError: the model does not answer.
     """
     sample = model.example
     if sample is None:
@@ -115,7 +115,7 @@ def trial_of(model: LoadedModel) -> Trial | None:
 
 
 def describe(slots: Slots, version: str, event: Event, status: str) -> None:
-    """Say on the version itself, where the team looks, what was decided about it; the history has it already."""
+    """Write the decision on the version itself, where the team looks; the history contains it already."""
     try:
         if slots.exists(version):
             slots.tag(version, {STATUS_TAG: status, DECISION_TAG: event.reason})
@@ -128,49 +128,49 @@ def _line(event: Event) -> str:
     return f"{event.at[:19]}Z {event.title} by {event.who}: {event.reason}"
 
 
-def _finish_or_drop(mine: Turn, event: Event) -> None:
-    slots, version = mine.slots, event.version
+def _finish_or_drop(session: Turn, event: Event) -> None:
+    slots, version = session.slots, event.version
     if slots.holder(Slot.STAGING if event.kind == "staging" else Slot.PRODUCTION) != version:
-        mine.history.conclude(event, "returned" if event.problem else "dropped", event.problem)
+        session.history.conclude(event, "returned" if event.problem else "dropped", event.problem)
     elif event.kind == "staging":
         describe(slots, version, event, "staged")
-        mine.history.conclude(event, "done")
-    elif problem := _what_is_wrong_with(slots, version):
-        # That it can't be tried may be this machine's fault, so a working version is never exchanged for nothing.
-        holder = _return(mine, event, problem, may_leave_it_empty=False)
+        session.history.conclude(event, "done")
+    elif problem := _test_version(slots, version):
+        # The test may fail because of this machine, so the slot is never emptied here.
+        holder = _return(session, event, problem, may_leave_it_empty=False)
         _log.warning("The %s did not hold (%s): version %s has Production again.", event.title, problem, holder)
     else:
-        _finish(mine, event)
+        _finish(session, event)
 
 
-def _finish(mine: Turn, event: Event) -> Event:
-    """What follows a swap that has been looked at; each step can be repeated."""
-    slots, old = mine.slots, event.champion
-    mine.lease.renew()
+def _finish(session: Turn, event: Event) -> Event:
+    """Do the steps after a successful swap; each can be repeated."""
+    slots, old = session.slots, event.champion
+    session.lease.renew()
     if old is not None and slots.exists(old) and slots.holder(Slot.PRODUCTION) == event.version:
         slots.assign(Slot.PREVIOUS, old)
         slots.archive(old)
         describe(slots, old, event, "archived")
-    # With a lease that it has outlived, another machine may have promoted a version that ours has then replaced.
+    # If a lease expired, another machine may have promoted a version that this swap then replaced.
     for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {event.version, *slots.archived()}:
         slots.archive(overtaken)
     describe(slots, event.version, event, TAG_IN_PRODUCTION[event.kind])
-    return mine.history.conclude(event, "done")
+    return session.history.conclude(event, "done")
 
 
-def _return(mine: Turn, event: Event, problem: str, *, may_leave_it_empty: bool) -> str | None:
-    """Give Production back, in one call, to a version that held it before and can be loaded.
+def _return(session: Turn, event: Event, problem: str, *, may_leave_it_empty: bool) -> str | None:
+    """Give Production back, in one call, to an earlier holder that can be loaded.
 
     Returns:
-        Who holds Production then.
+        The holder of Production afterwards.
 
     Raises:
-        WorkshopError: there is no such version, so Production is left as it is, for the next run to look at.
+        WorkshopError: no earlier holder can be loaded, so Production stays as it is, and the next run tries again.
     """
-    slots = mine.slots
-    mine.history.suspect(event, problem)
-    mine.lease.renew()
-    if slots.holder(Slot.PRODUCTION) == event.version:  # or else somebody has seen to it meanwhile
+    slots = session.slots
+    session.history.suspect(event, problem)
+    session.lease.renew()
+    if slots.holder(Slot.PRODUCTION) == event.version:  # otherwise another run has moved it meanwhile
         before = [each for each in (event.champion, slots.holder(Slot.PREVIOUS)) if each and each != event.version]
         back = next((each for each in before if _loads(slots, each)), None)
         if back is not None:
@@ -180,17 +180,17 @@ def _return(mine: Turn, event: Event, problem: str, *, may_leave_it_empty: bool)
         else:
             raise WorkshopError(
                 f"Version {event.version} holds Production and does not answer there as it should "
-                f"({problem.rstrip('.')}), and no version that held it before can be loaded: look at the registry's "
-                "artifacts, or promote a version that works."
+                f"({problem.rstrip('.')}), and no earlier holder can be loaded: look at the registry's artifacts, or "
+                "promote a version that works."
             )
     slots.archive(event.version)
     describe(slots, event.version, replace(event, reason=f"{event.reason} Returned: {problem}"), "returned")
-    mine.history.conclude(event, "returned", problem)
+    session.history.conclude(event, "returned", problem)
     return slots.holder(Slot.PRODUCTION)
 
 
-def _look_through_the_slot(slots: Slots, version: str, trial: Trial) -> str:
-    """What is wrong with the slot in the eyes of a consumer; empty where nothing is."""
+def _test_slot(slots: Slots, version: str, trial: Trial) -> str:
+    """Load the slot as a consumer does, and return the problem that it finds; empty if there is none."""
     try:
         answers = load_as_a_consumer(slots.uri(Slot.PRODUCTION), version).probabilities(trial.sample)
     except WorkshopError as error:
@@ -200,13 +200,13 @@ def _look_through_the_slot(slots: Slots, version: str, trial: Trial) -> str:
     return ""
 
 
-def _what_is_wrong_with(slots: Slots, version: str) -> str:
-    """The same, for a version of which nobody remembers what it answered before."""
+def _test_version(slots: Slots, version: str) -> str:
+    """Test the slot as `_test_slot` does, with answers that the version gives now."""
     try:
         trial = trial_of(load_version(slots.client, slots.model_name, version))
     except WorkshopError as error:
         return str(error)
-    return _look_through_the_slot(slots, version, trial) if trial is not None else ""
+    return _test_slot(slots, version, trial) if trial is not None else ""
 
 
 def _loads(slots: Slots, version: str) -> bool:

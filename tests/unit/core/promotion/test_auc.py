@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 from sklearn.metrics import roc_auc_score
 
-from workshop.core.promotion.auc import Comparison, PairedScores, area, compare_auc, kinds
+from workshop.core.promotion.auc import Comparison, PairedScores, area, class_counts, compare_auc
 
 # The ovarian-cancer data of DeLong et al. 1988, complete cases: albumin, total protein, a score, and the label.
 OVARIAN = """
@@ -194,15 +194,15 @@ def test_the_area_of_one_model_is_the_one_in_a_comparison(rows: tuple[np.ndarray
     assert area(target, candidate) == compare_auc(target, candidate, champion).auc_candidate
 
 
-def test_the_kinds_are_counted() -> None:
-    assert kinds(np.array([0, 1, 0, 0])) == (1, 3)
-    assert kinds(np.array([True, True])) == (2, 0)
-    assert kinds(np.array([], dtype="int64")) == (0, 0)
+def test_the_classes_are_counted() -> None:
+    assert class_counts(np.array([0, 1, 0, 0])) == (1, 3)
+    assert class_counts(np.array([True, True])) == (2, 0)
+    assert class_counts(np.array([], dtype="int64")) == (0, 0)
 
 
 def test_some_of_the_rows_stay_paired() -> None:
     scores = PairedScores(np.array([0, 1, 1, 0]), np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.5, 0.6, 0.7, 0.8]))
-    some = scores.of(np.array([True, False, True, False]))
+    some = scores.subset(np.array([True, False, True, False]))
     assert (some.target.tolist(), some.candidate.tolist(), some.champion.tolist()) == ([0, 1], [0.1, 0.3], [0.5, 0.7])
 
 

@@ -86,7 +86,7 @@ def test_a_champion_that_never_holds_still_is_given_up(champion: Slots, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(opened.slots, "holder", another_one_each_time)
-        with refusal("changed hands", "run again"):
+        with refusal("Production has changed", "run again"):
             act(opened, judgement)
     assert champion.holder(Slot.PRODUCTION) == "1"
 

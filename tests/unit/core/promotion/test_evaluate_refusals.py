@@ -86,7 +86,7 @@ def test_a_candidate_without_a_signature_is_refused(registry: MlflowClient, held
     version = register_odd("a constant", signed=False)
     outcome = run("dev-odd")
     assert outcome.status == "refused"
-    assert f"Version {version} does not say which columns it takes" in outcome.decision.reason
+    assert f"Version {version} was logged without its input columns" in outcome.decision.reason
     assert slots_now().holder(Slot.PRODUCTION) == ("1" if held else None)
 
 

@@ -147,7 +147,7 @@ def test_the_first_model_becomes_the_baseline() -> None:
     assert (decision.auc_champion, decision.difference, decision.lower_bound) == (None, None, None)
     assert (decision.rows, decision.positives) == (43, 31)
     assert "0.7258" in decision.reason
-    assert "nothing to beat" in decision.reason
+    assert "becomes the baseline" in decision.reason
 
 
 def test_the_same_model_again_is_not_better() -> None:
@@ -260,8 +260,8 @@ def test_the_reason_is_one_sentence_with_the_figures(rows: Rows, word: str) -> N
     assert word in decision.reason
     for figure in (decision.auc_candidate, decision.auc_champion, decision.difference, decision.lower_bound):
         assert f"{figure:.4f}" in decision.reason
-    assert "97.5% confidence" in decision.reason
-    assert "more than 0.01" in decision.reason
+    assert "the 97.5% lower bound" in decision.reason
+    assert "must exceed 0.01" in decision.reason
     assert decision.reason.endswith(".") and ". " not in decision.reason and "\n" not in decision.reason
 
 

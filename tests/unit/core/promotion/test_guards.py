@@ -59,7 +59,7 @@ def test_wines_that_do_not_fit_are_refused_with_the_reason(
 
 @pytest.mark.parametrize(("positives", "enough"), [(0, False), (1, False), (2, True), (8, True), (9, False)])
 def test_two_wines_of_either_kind_are_needed(positives: int, enough: bool) -> None:
-    guard = guards.both_kinds(np.array([1] * positives + [0] * (10 - positives)))
+    guard = guards.both_classes(np.array([1] * positives + [0] * (10 - positives)))
     check(guard, enough, str(positives), "10")
     assert guard.figures == {"positives": positives, "negatives": 10 - positives}
     assert guard.protects == "callers"
@@ -238,7 +238,7 @@ def test_a_slice_that_is_worse_is_vetoed_and_the_other_is_not() -> None:
     upper = expected.upper_bound(0.975)
     assert (red.name, white.name) == ("not worse on red wines", "not worse on white wines")
     figures = [f"{expected.auc_candidate:.4f}", f"{expected.auc_champion:.4f}", f"{upper:+.4f}", "97.5%"]
-    check(red, False, "red wines", *figures, "-0.01 is the worst")
+    check(red, False, "red wines", *figures, "must be at least -0.01")
     check(white, True, "white wines", "97.5%")
     assert red.protects == white.protects == "verdict"
     assert red.figures == {
@@ -258,7 +258,7 @@ def test_the_tolerance_shifts_the_limit() -> None:
     assert lost > 0.01
     for tolerance, passed in ((0.0, False), (lost - 1e-9, False), (lost, True), (lost + 1e-9, True), (0.4, True)):
         check(guards.no_slice_worse(scores, red, 0.975, tolerance)[0], passed)
-    check(guards.no_slice_worse(scores, red, 0.975, 0.0)[0], False, "and 0 is the worst")
+    check(guards.no_slice_worse(scores, red, 0.975, 0.0)[0], False, "must be at least 0")
 
 
 def test_a_slice_is_not_vetoed_for_what_may_be_chance() -> None:

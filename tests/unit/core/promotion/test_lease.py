@@ -100,7 +100,7 @@ def test_a_lease_that_is_renewed_is_not_broken(
     shared: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "SECONDS", 0.4)
-    monkeypatch.setattr(lease, "_PATIENCE", 0.8)
+    monkeypatch.setattr(lease, "_SECONDS_TO_WAIT", 0.8)
     alive, done = lease._take(shared, NAME, "another machine"), threading.Event()
 
     def beat() -> None:

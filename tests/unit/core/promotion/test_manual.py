@@ -108,7 +108,7 @@ def test_the_way_back_is_open_when_the_version_in_production_was_deleted(slots: 
 
 def test_where_the_version_before_holds_production_already_there_is_no_way_back(slots: Slots) -> None:
     slots.assign(Slot.PREVIOUS, "3")
-    with refusal("no way back", "--to VERSION"):
+    with refusal("no earlier holder", "--to VERSION"):
         manual.roll_back(slots)
 
 
@@ -121,7 +121,7 @@ def test_rolling_back_to_what_holds_production_changes_nothing_and_records_nothi
 
 def test_without_a_way_back_a_rollback_is_refused(registry: MlflowClient) -> None:
     slots = open_slots(registry, MODEL)
-    with refusal("no way back", "--to VERSION"):
+    with refusal("no earlier holder", "--to VERSION"):
         manual.roll_back(slots)
     with refusal("never held Production", "workshop promote"):
         manual.roll_back(slots, to="1")
@@ -130,7 +130,7 @@ def test_without_a_way_back_a_rollback_is_refused(registry: MlflowClient) -> Non
 
 
 def test_a_model_that_nobody_has_registered_is_refused(empty_registry: MlflowClient) -> None:
-    with refusal("no way back"):
+    with refusal("would not be a rollback"):
         manual.roll_back(open_slots(empty_registry, "wine"))
 
 

@@ -158,7 +158,7 @@ def test_the_history_marks_each_kind_of_event_at_its_version() -> None:
     marked = {str(each.get_label()): np.asarray(each.get_offsets()).tolist() for each in top.collections}
     assert marked == {
         "promotion": [[2, 2], [4, 3]],
-        "promotion, came to nothing": [[6, 5], [7, 6]],
+        "promotion, undone": [[6, 5], [7, 6]],
         "override": [[9, 4]],
         "rollback": [[8, 2]],
         "staging": [[3, 3]],

@@ -42,7 +42,7 @@ def test_a_figure_that_does_not_come_out_is_named(registry: MlflowClient) -> Non
     differences = replay(registry, MODEL, forged)
     assert len(differences) == 2
     assert differences[0].startswith("p_value: 0.5 is recorded, ")
-    assert differences[1] == "verdict: not better is recorded, better comes out"
+    assert differences[1] == "verdict: not better is recorded, better is computed"
 
 
 def test_what_a_person_did_can_not_be_computed(registry: MlflowClient) -> None:
@@ -59,8 +59,8 @@ def test_rows_or_versions_that_are_gone_are_one_sentence(registry: MlflowClient)
         replay(registry, MODEL, replace(staged, rows="prepared/elsewhere@0"))
     with refusal("production@17"):
         replay(registry, MODEL, replace(first, rows="production@17"))
-    with refusal("not the table here that the decision was made on"):
+    with refusal("has other rows than those of the decision"):
         replay(registry, MODEL, replace(first, rows_digest="other rows"))
     registry.delete_model_version(MODEL, "3")
-    with refusal("Version 3 is not there any more"):
+    with refusal("Version 3 has been deleted"):
         replay(registry, MODEL, staged)

@@ -129,7 +129,7 @@ def test_a_first_holder_that_does_not_answer_through_the_slot_leaves_it_empty(
     slots.release(Slot.PRODUCTION)
     before = trial(slots)
     monkeypatch.setattr(LoadedModel, "probabilities", other_answers)
-    with refusal("nothing holds it"), swap.turn(slots) as mine:
+    with refusal("no version holds it"), swap.turn(slots) as mine:
         swap.swap(mine, promotion_of(champion=None), before)
     assert slots.holder(Slot.PRODUCTION) is None
 
@@ -240,7 +240,7 @@ def test_a_half_done_swap_that_nobody_can_try_just_now_keeps_production_and_wait
         with refusal("no version 99"):
             manual.override(slots, "99", "A slip of the pen.")
     assert slots.holder(Slot.PRODUCTION) == "2"
-    assert "could not be brought to its end" in caplog.text
+    assert "could not be finished" in caplog.text
     assert len(History(slots.client, slots.model_name).pending()) == 1
     with swap.turn(slots):
         pass
@@ -310,7 +310,7 @@ def test_an_intention_that_came_to_nothing_is_dropped(slots: Slots) -> None:
 def test_a_lock_that_another_run_keeps_is_given_up_with_the_slots_as_they_were(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_PATIENCE", 0.1)
+    monkeypatch.setattr(lease, "_SECONDS_TO_WAIT", 0.1)
     taken, done = threading.Event(), threading.Event()
 
     def keep() -> None:
