@@ -301,7 +301,7 @@ def test_long_reasons_fill_no_column_of_a_database_that_counts(server_uri: str, 
     assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
 
 
-# A server that asks who you are, and ones that let nobody in
+# Servers that need credentials, and servers that refuse them
 
 
 @pytest.fixture(scope="module")
@@ -328,12 +328,12 @@ def test_somebody_without_rights_gets_one_sentence_and_production_stays(
     guarded: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", guarded.uri)
-    with refusal("does not know you", "MLFLOW_TRACKING_USERNAME"):
+    with refusal("does not accept your credentials", "MLFLOW_TRACKING_USERNAME"):
         mlflow_store.connect()
     who = {"MLFLOW_TRACKING_USERNAME": "participant", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
     refused = workshop("promote", "2", "--reason", "I like it.", **who)
     assert refused.code == 1
-    assert "MLflow could not" in refused.err and "its server does not let you: ask whoever runs it" in refused.err
+    assert "MLflow could not" in refused.err and "its server does not let you: ask its administrator" in refused.err
     assert "Traceback" not in refused.out + refused.err
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "participant")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
@@ -358,8 +358,8 @@ class Refusing(BaseHTTPRequestHandler):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, ["does not know you", "MLFLOW_TRACKING_USERNAME"]),
-        (403, ["does not let you", "ask whoever runs it"]),
+        (401, ["does not accept your credentials", "MLFLOW_TRACKING_USERNAME"]),
+        (403, ["does not let you", "ask its administrator"]),
         (404, ["older MLflow", "update it"]),
     ],
 )

@@ -47,4 +47,4 @@ def test_a_server_that_has_gone_away_ends_a_notebook_in_one_sentence(home: Path,
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
     result = execute(Job(training, tmp_path / "executed.ipynb", {}, environment), lambda _: None)
     assert result.error is not None
-    assert result.error.message.startswith(f"There is no MLflow server at {uri}")
+    assert result.error.message.startswith(f"No MLflow server found at {uri}")

@@ -78,7 +78,7 @@ def test_a_wrong_command_line_is_one_sentence_in_a_process_of_its_own(home: Path
             workshop,
             "MLFLOW_TRACKING_URI",
             "http://127.0.0.1:9",
-            "There is no MLflow server at http://127.0.0.1:9: start",
+            "No MLflow server found at http://127.0.0.1:9: start",
         ),
         (workshop_here, "WORKSHOP_SLOTS", "drawer", "The environment variable WORKSHOP_SLOTS is 'drawer'"),
         (workshop_here, "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),

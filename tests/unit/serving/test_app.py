@@ -507,7 +507,7 @@ def test_the_model_page_and_the_metrics_say_what_is_held(slots: Held, follower: 
     assert [each["name"] for each in before["inputs"]] == FEATURES
     assert before["problem"] is None
     assert (after["version"], after["swaps"], after["failed_loads"]) == ("2", 1, 1)
-    assert after["problem"].endswith("version 2 goes on answering.")
+    assert after["problem"].endswith("version 2 continues to answer.")
     assert figures.headers["content-type"].startswith("text/plain")
     for line in (
         'workshop_requests_total{code="200",path="/invocations"} 1.0',

@@ -1,4 +1,4 @@
-"""What Databricks refuses, in sentences of what is wrong and what to do."""
+"""Translation of Databricks' errors into sentences: what is wrong, and what to do."""
 
 import os
 import re
@@ -11,10 +11,10 @@ from workshop.core.errors import WorkshopError
 from workshop.core.registry.store_faults import without_credentials
 
 REFUSED_BY_DATABRICKS: dict[int | None, str] = {
-    HTTPStatus.UNAUTHORIZED: "Databricks does not accept the credential: sign in again, or have a new one made, and "
-    "look with `workshop doctor` at who you are",
-    HTTPStatus.FORBIDDEN: "Databricks does not let you: ask whoever runs the workspace for the right to do that; "
-    "`workshop doctor` says which rights it takes",
+    HTTPStatus.UNAUTHORIZED: "Databricks does not accept the credential: sign in again, or request a new one, then "
+    "check your identity with `workshop doctor`",
+    HTTPStatus.FORBIDDEN: "Databricks does not let you: ask the workspace's administrator for the right; "
+    "`workshop doctor` lists the rights that are needed",
 }
 _STATUS_OF: dict[str, int] = {
     "401": HTTPStatus.UNAUTHORIZED,
@@ -26,58 +26,58 @@ _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 
 
 def known_refusal(error: Exception) -> str:
-    """What is wrong and what to do, as the end of a sentence; empty where the error is not one that is known.
+    """Return what is wrong and what to do, as the end of a sentence; empty for an unknown error.
 
     Args:
-        error: MLflow's, or of Databricks' own library, whose errors are `OSError`s with an `error_code`.
+        error: from MLflow, or from the Databricks SDK, whose errors are `OSError`s with an `error_code`.
     """
-    # The library adds what its settings are, which nobody has asked.
-    said = first_sentence(error).partition(" Config: ")[0].rstrip(" .")
+    # The SDK appends its settings.
+    message = first_sentence(error).partition(" Config: ")[0].rstrip(" .")
     code = str(getattr(error, "error_code", ""))
     refused = _STATUS_OF.get(code)
-    if "invalid access token" in said.lower():  # it forbids with an unknown token what it would let nobody do
+    if "invalid access token" in message.lower():  # Databricks returns 403 for an unknown token
         refused = HTTPStatus.UNAUTHORIZED
     if refused is not None:
-        return f" ({said}): {REFUSED_BY_DATABRICKS[refused]}"
-    if "credential configuration failed" in said:
+        return f" ({message}): {REFUSED_BY_DATABRICKS[refused]}"
+    if "credential configuration failed" in message:
         return (
-            ": it does not know how to sign in to Databricks; set DATABRICKS_HOST and a credential, or "
-            "DATABRICKS_CONFIG_PROFILE, and look at it with `workshop doctor`"
+            ": it found no credential for Databricks; set DATABRICKS_HOST and a credential, or "
+            "DATABRICKS_CONFIG_PROFILE, and check them with `workshop doctor`"
         )
-    about_a_place = re.search(r"\b(catalog|schema) '", said, re.IGNORECASE)
+    about_a_place = re.search(r"\b(catalog|schema) '", message, re.IGNORECASE)
     if code.endswith(("CATALOG_DOES_NOT_EXIST", "SCHEMA_DOES_NOT_EXIST")) or (code in _NOT_THERE and about_a_place):
-        return f" ({said}): correct the parameter model_name, or have the catalog and the schema made in Unity Catalog"
+        return f" ({message}): correct the parameter model_name, or create the catalog and the schema in Unity Catalog"
     if isinstance(error, TimeoutError):
-        return f", Databricks does not answer ({said}): look at the network with `workshop doctor`, then run it again"
+        return f", Databricks does not answer ({message}): check the network with `workshop doctor`, then run it again"
     return (
-        f", Databricks says: {said}; `workshop doctor` looks at the set-up"
+        f", Databricks answered: {message}; check the set-up with `workshop doctor`"
         if isinstance(error, OSError) and code
         else ""
     )
 
 
 def require_folder(experiment: str, error: Exception) -> None:
-    """Say that an experiment's folder is not there, if that is the error; only the workspace's own API makes one.
+    """Explain the error of a missing folder of an experiment; MLflow can't create one.
 
     Raises:
-        WorkshopError: that is the error.
+        WorkshopError: the folder is missing.
     """
     folder, _, name = experiment.rpartition("/")
     if getattr(error, "error_code", "") in _NOT_THERE:
         raise WorkshopError(
             f"The workspace has no folder {folder} for the experiment {name}: start the run with `workshop run "
-            f"--target databricks`, which makes it, or make it with `databricks workspace mkdirs {folder}`; another "
-            "place can be chosen with WORKSHOP_EXPERIMENTS."
+            f"--target databricks`, which creates it, or create it with `databricks workspace mkdirs {folder}`; "
+            "WORKSHOP_EXPERIMENTS chooses another folder."
         ) from error
 
 
 def require_workspace(seconds: float) -> None:
-    """Look whether the workspace answers at all; MLflow's own way to find out takes five minutes.
+    """Check that the workspace answers; MLflow itself needs five minutes to give up.
 
-    Where the host is in a profile there is nothing to look at, and a notebook on Databricks is where it is.
+    The check is skipped if the host is in a profile, and in a notebook on Databricks.
 
     Args:
-        seconds: until it is given up.
+        seconds: time-out.
 
     Raises:
         WorkshopError: the workspace does not answer.
@@ -87,7 +87,7 @@ def require_workspace(seconds: float) -> None:
         return
     host = host if "://" in host else f"https://{host}"
     shown = without_credentials(host)
-    advice = "correct DATABRICKS_HOST, or look at the network with `workshop doctor`"
+    advice = "correct DATABRICKS_HOST, or check the network with `workshop doctor`"
     try:
         requests.get(f"{host}/.well-known/databricks-config", timeout=seconds)
     except requests.Timeout as error:
@@ -95,4 +95,4 @@ def require_workspace(seconds: float) -> None:
             f"The Databricks workspace at {shown} did not answer within {seconds} seconds: {advice}."
         ) from error
     except requests.RequestException as error:
-        raise WorkshopError(f"There is no Databricks workspace at {shown}: {advice}.") from error
+        raise WorkshopError(f"No Databricks workspace found at {shown}: {advice}.") from error

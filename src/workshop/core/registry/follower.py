@@ -1,9 +1,9 @@
-"""Following a slot: a handle that always answers with a loaded model while the slot changes hands.
+"""A follower of a slot: it always holds a loaded model, and replaces it when the slot's holder changes.
 
-Whoever loads a model by its slot's URI keeps that version until a restart. A follower looks again every few seconds
-instead. The next version is loaded and has answered its own input example before it takes over, and it takes over by
-the assignment of one reference; so nobody waits for it, and nobody gets an answer that two versions made. Whatever goes
-wrong with the registry or with the next version, the one that is held goes on answering, and the state says why.
+A process that loads a model by its slot's URI keeps that version until a restart. A follower checks the slot every few
+seconds instead. It loads the next version and has it answer its own input example first, then replaces one reference:
+so no request waits, and no answer comes from two versions. If the registry or the next version fails, the present
+model continues to answer, and the state contains the problem.
 """
 
 import threading
@@ -26,27 +26,27 @@ _SECONDS_TO_STOP = 2.0
 
 @dataclass(frozen=True)
 class Following:
-    """What a follower holds, and how it stands with the registry; times are UTC."""
+    """The state of a follower: its model, and the result of its last look at the registry; times are UTC."""
 
     model: LoadedModel
-    """What answers: its `version` and its `pyfunc` belong together."""
+    """The present model; its `version` and its `pyfunc` belong together."""
     since: datetime
-    """When it took over."""
+    """Time at which the model took over."""
     looked: datetime
-    """When the last look ended, whatever it found."""
+    """Time of the last look."""
     in_step: datetime
-    """When a look last succeeded: the slot was held by the version that is held here."""
+    """Time of the last look that found the model in the slot."""
     problem: str | None = None
-    """One sentence on why the last look did not succeed; None if it did."""
+    """Why the last look failed, in one sentence; None if it succeeded."""
     swaps: int = 0
-    """How often a version has taken over from another."""
+    """Number of replacements."""
     failed_loads: int = 0
-    """How often a version could not be loaded, or did not answer its own input example."""
+    """Number of versions that could not be loaded, or did not answer their own input example."""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """A version that could not take over, and how many looks go by before it is tried again."""
+    """A version that could not take over, and the number of looks before the next attempt."""
 
     version: str
     attempts: int
@@ -57,8 +57,8 @@ class _Failure:
 class Follower:
     """A loaded model that is replaced when another version takes the slot.
 
-    To answer from one version, take `model` once and use what it gives; the next `model` may be another. May be used
-    by any number of threads.
+    To answer from one version, read `model` once and use that object; the next read may return another. Safe for any
+    number of threads.
     """
 
     def __init__(self, slots: Slots, slot: Slot = Slot.PRODUCTION, every: float = SECONDS_BETWEEN_LOOKS) -> None:
@@ -66,21 +66,21 @@ class Follower:
 
         Args:
             slots: the slots of the registered model.
-            slot: the one to follow.
+            slot: the slot to follow.
             every: seconds between two looks.
 
         Raises:
-            WorkshopError: nothing holds the slot, its version can't be loaded, or the registry does not answer.
+            WorkshopError: the slot is empty, its version can't be loaded, or the registry does not answer.
         """
         if not 0 < every <= threading.TIMEOUT_MAX:
-            raise WorkshopError(f"A slot can't be looked at every {every} seconds: choose a number above 0.")
+            raise WorkshopError(f"The interval between looks is {every} seconds: choose a number above 0.")
         self.slots = slots
         self.slot = slot
         version = self._holder()
         if version is None:
             raise WorkshopError(
-                f"Nothing holds {slot} of {slots.model_name}, so there is nothing to answer with: "
-                "promote a version first, with `workshop run`."
+                f"No version holds {slot} of {slots.model_name}: promote one first, with `workshop run --action "
+                "deployment`."
             )
         model = self._loaded(version)
         now = datetime.now(UTC)
@@ -102,31 +102,31 @@ class Follower:
 
     @property
     def model(self) -> LoadedModel:
-        """The version that is held at this moment."""
+        """The present model."""
         return self._state.model
 
     @property
     def state(self) -> Following:
-        """The version that is held at this moment, and what the last look found."""
+        """The present model, and the result of the last look."""
         return self._state
 
     def close(self) -> None:
-        """Look no more; the model that is held can still answer.
+        """Stop looking; the present model can still answer.
 
-        A look that hangs in the registry is not waited for: it ends with the process.
+        A look that hangs in the registry ends with the process.
         """
         self._closed.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_SECONDS_TO_STOP)
 
     def look(self) -> Following:
-        """Look once at who holds the slot, let that version take over if it is another, and return what came out."""
+        """Look once at the slot, load its version if it has changed, and return the new state."""
         with self._one_look:
             held = self._state.model
             try:
                 model = self._model_to_hold(held)
             except WorkshopError as error:
-                problem = f"{str(error).removesuffix('.')}; version {held.version} goes on answering."
+                problem = f"{str(error).removesuffix('.')}; version {held.version} continues to answer."
                 self._state = replace(self._state, looked=datetime.now(UTC), problem=problem)
             else:
                 now = datetime.now(UTC)
@@ -142,7 +142,7 @@ class Follower:
     def _model_to_hold(self, held: LoadedModel) -> LoadedModel:
         version = self._holder()
         if version is None:
-            raise WorkshopError(f"Nothing holds {self.slot} of {self.slots.model_name} any more: promote a version.")
+            raise WorkshopError(f"No version holds {self.slot} of {self.slots.model_name} any more: promote one.")
         if version == held.version:
             self._failure = None
             return held
@@ -176,12 +176,12 @@ class Follower:
 
 @contextmanager
 def _in_one_sentence(doing: str, advice: str) -> Iterator[None]:
-    """Whatever is raised inside comes out as a sentence, so that the thread that looks never dies of it."""
+    """Turn every exception into one sentence, so that the thread that looks survives."""
     try:
         yield
     except WorkshopError:
         raise
-    except (Exception, SystemExit) as error:  # a registry's answers and a model's code are anybody's
+    except (Exception, SystemExit) as error:  # a registry and a model's code can raise anything
         raise WorkshopError(
             f"Could not {doing} ({type(error).__name__}: {first_sentence(error)}): {advice}."
         ) from error

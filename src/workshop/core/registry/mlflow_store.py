@@ -32,8 +32,8 @@ from workshop.core.registry.databricks_errors import (
 )
 from workshop.core.settings import Settings, current_settings
 
-# A server that is down is noticed in seconds, not after MLflow's own two minutes and seven attempts;
-# a value that a team has set itself stays.
+# Detect a server that is down in seconds: MLflow's own defaults need two minutes and seven attempts. Values that are
+# set already stay.
 _HTTP_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -42,21 +42,21 @@ _HTTP_DEFAULTS = {
 _SECONDS_TO_ANSWER = 10
 _SQLITE = re.compile(r"sqlite(\+\w+)?:")
 _REFUSED: dict[int | None, str] = {
-    HTTPStatus.UNAUTHORIZED: "its server does not know you: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
-    "to what whoever runs it has given you",
-    HTTPStatus.FORBIDDEN: "its server does not let you: ask whoever runs it for the right to do that",
+    HTTPStatus.UNAUTHORIZED: "its server does not accept your credentials: set MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD",
+    HTTPStatus.FORBIDDEN: "its server does not let you: ask its administrator for the right",
 }
 _QUIET_LOGGERS = ("mlflow", "alembic")
 
-# MLflow writes the URI that it is given into the environment: without knowing our own we would take it for the team's.
+# MLflow writes the URI that it is given into the environment; these sets tell the kit's own values from the user's.
 _written_by_us: set[str] = set()
 _registry_written_last = {"uri": ""}
 
 
 def tracking_uri(settings: Settings | None = None) -> str:
-    """Where runs and models are recorded: `MLFLOW_TRACKING_URI`, or else the embedded SQLite file in the kit's home.
+    """Return the tracking URI: `MLFLOW_TRACKING_URI`, or else the embedded SQLite file in the kit's home.
 
-    In a notebook on Databricks it is the workspace where nothing else is named: a file is not kept there.
+    In a notebook on Databricks the default is the workspace, since files are not kept there.
     """
     named = os.environ.get("MLFLOW_TRACKING_URI")
     if named and named not in _written_by_us:
@@ -65,12 +65,12 @@ def tracking_uri(settings: Settings | None = None) -> str:
 
 
 def absolute_uri(variable: str, uri: str) -> str:
-    """Return the URI of a store, relative to the current folder no more if it is that of an SQLite file.
+    """Return the URI of a store, with an absolute path if it is an SQLite file.
 
-    A run's kernels have another current folder: they would each take a relative path for another file.
+    A run's kernels have another current folder, in which a relative path would name another file.
 
     Args:
-        variable: the environment variable that has the URI.
+        variable: the environment variable that contains the URI.
         uri: its value.
 
     Raises:
@@ -83,7 +83,7 @@ def absolute_uri(variable: str, uri: str) -> str:
         parsed = make_url(uri)
     except ArgumentError as error:
         raise WorkshopError(
-            f"{variable} is {uri!r}, which is no address of an SQLite file: write sqlite:///PATH."
+            f"{variable} is {uri!r}, which is not the address of an SQLite file: write sqlite:///PATH."
         ) from error
     if parsed.database in (None, "", ":memory:") or parsed.query.get("mode") == "memory":
         raise WorkshopError(
@@ -95,9 +95,9 @@ def absolute_uri(variable: str, uri: str) -> str:
 
 
 def _artifacts(settings: Settings) -> str | None:
-    """Return where the artifacts of a new experiment go; None leaves that to the server.
+    """Return the location of a new experiment's artifacts; None lets the server choose.
 
-    Without it MLflow writes them below the current folder of whichever process logs first.
+    Without it MLflow writes them below the current folder of the process that logs first.
     """
     uri = tracking_uri(settings)
     if is_embedded(settings):
@@ -108,32 +108,32 @@ def _artifacts(settings: Settings) -> str | None:
 
 
 def experiment_name(name: str) -> str:
-    """The full name of an experiment: on Databricks a path in the workspace, which `WORKSHOP_EXPERIMENTS` begins."""
+    """Return the full name of an experiment: on Databricks a path in the workspace, below `WORKSHOP_EXPERIMENTS`."""
     if not is_databricks(tracking_uri()):
         return name
-    # MLflow on Databricks creates an experiment at /Workspace/… and does not find it there again (mlflow#11077).
+    # MLflow on Databricks creates an experiment at /Workspace/… and then can't find it there (mlflow#11077).
     folder = PurePosixPath("/", current_settings().experiments.strip("/").removeprefix("Workspace/"))
     return str(folder / name)
 
 
 def embedded_uri(settings: Settings) -> str:
-    """The URI of the embedded store; a second writer waits for the first for up to a minute."""
+    """Return the URI of the embedded store, with which a writer waits for another for up to a minute."""
     return f"sqlite:///{(settings.home / 'mlflow.db').as_posix()}?timeout=60"
 
 
 def is_embedded(settings: Settings) -> bool:
-    """Whether runs and models are recorded in the kit's own home."""
+    """Return whether runs are recorded in the kit's own home."""
     return tracking_uri(settings) == embedded_uri(settings)
 
 
 def registry_is_embedded(settings: Settings) -> bool:
-    """Whether models are recorded in the kit's own home, whatever is true of runs."""
+    """Return whether models are recorded in the kit's own home."""
     named = os.environ.get("MLFLOW_REGISTRY_URI")
     return not named or named in (embedded_uri(settings), _registry_written_last["uri"])
 
 
 def connect() -> MlflowClient:
-    """Point MLflow at the store and make sure that it answers; the embedded one is created on first use.
+    """Point MLflow at the store and check that it answers; create the embedded one on first use.
 
     Raises:
         WorkshopError: the store can't be reached, read or created.
@@ -150,7 +150,7 @@ def connect() -> MlflowClient:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(_registry_uri(uri))
     if uri != store_faults.without_credentials(uri):
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print them
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # MLflow would print the credentials
     if MLFLOW_TRACKING_INSECURE_TLS.get():  # type: ignore[no-untyped-call]  # urllib3 would warn at each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if uri.startswith(("http://", "https://")):
@@ -160,12 +160,12 @@ def connect() -> MlflowClient:
     if is_embedded(settings):
         advice = f"restore {settings.home / 'mlflow.db'} from a copy, or set WORKSHOP_HOME to a new folder"
     elif is_databricks(uri):
-        advice = "run it again in some minutes, and look at the workspace with `workshop doctor`"
+        advice = "run it again in some minutes, and check the workspace with `workshop doctor`"
     else:
         advice = "correct MLFLOW_TRACKING_URI, or unset it to use the kit's own store"
     registry = mlflow.get_registry_uri()
     models_elsewhere = registry != uri and not registry.startswith(("http", "databricks"))
-    # Two processes that both find no tables would both create them.
+    # Two processes that start at once would both create the tables.
     with FileLock(settings.lock_file("mlflow-store")):
         with explained("open its store", advice), store_faults.database_explained("MLFLOW_TRACKING_URI", uri):
             store_faults.require_database("MLFLOW_TRACKING_URI", uri)
@@ -175,8 +175,8 @@ def connect() -> MlflowClient:
 
 
 def _open_client_of_two_databases(registry: str) -> MlflowClient:
-    """Return the client where `MLFLOW_REGISTRY_URI` names another database than the one with the runs."""
-    advice = "correct MLFLOW_REGISTRY_URI, or unset it to keep models where runs are"
+    """Return the client for a `MLFLOW_REGISTRY_URI` that names another database than that of the runs."""
+    advice = "correct MLFLOW_REGISTRY_URI, or unset it to record models with the runs"
     with explained("open its registry", advice), store_faults.database_explained("MLFLOW_REGISTRY_URI", registry):
         store_faults.require_database("MLFLOW_REGISTRY_URI", registry)
         client = open_client()
@@ -185,16 +185,16 @@ def _open_client_of_two_databases(registry: str) -> MlflowClient:
 
 
 def use_experiment(client: MlflowClient, model_name: str, run_name: str) -> str:
-    """Make the run name's experiment the current one, creating it if need be; returns its id."""
+    """Make the run name's experiment the current one, create it if needed, and return its id."""
     name = experiment_name(f"{model_name}/{run_name}")
     ensure_experiment(client, name)
-    os.environ.pop("MLFLOW_RUN_ID", None)  # left in a shell, it would send the next run into that one
+    os.environ.pop("MLFLOW_RUN_ID", None)  # left in a shell, it would redirect the next run
     with explained(f"use the experiment {name}"):
         return str(mlflow.set_experiment(name).experiment_id)
 
 
 def ensure_experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment of that name, which is created if need be."""
+    """Return the id of the experiment of that name; create it if needed."""
     settings = current_settings()
     with explained(f"use the experiment {name}"):
         found = client.get_experiment_by_name(name)
@@ -208,20 +208,20 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
                     raise
             found = client.get_experiment_by_name(name)
         if found is None:
-            raise WorkshopError(f"Somebody else makes and removes the experiment {name} right now: run it again.")
+            raise WorkshopError(f"Another process creates and deletes the experiment {name} right now: run it again.")
         return str(found.experiment_id)
 
 
 @contextmanager
 def explained(doing: str, advice: str = "") -> Iterator[None]:
-    """Turn what MLflow, its database or the network raise inside into one sentence.
+    """Turn the errors of MLflow, its database and the network into one sentence.
 
     Args:
-        doing: what was being done, as in `load wine_quality version 3`.
-        advice: what to do about it, where the error itself does not say.
+        doing: the action, as in `load wine_quality version 3`.
+        advice: what to do if the error itself does not tell.
 
     Raises:
-        WorkshopError: instead of MLflow's, SQLAlchemy's or requests' own error, or an OSError.
+        WorkshopError: instead of an error of MLflow, SQLAlchemy or requests, or an OSError.
     """
     what_to_do = f"; {advice}" if advice else ""
     try:
@@ -229,15 +229,15 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
     except MlflowException as error:
         raise WorkshopError(_in_one_sentence(error, doing, what_to_do)) from error
     except SQLAlchemyError as error:
-        said = first_sentence(error).split(" [SQL:")[0]
-        raise WorkshopError(f"MLflow could not {doing}, its database says: {said}{what_to_do}.") from error
+        reason = first_sentence(error).split(" [SQL:")[0]
+        raise WorkshopError(f"MLflow could not {doing}, its database failed: {reason}{what_to_do}.") from error
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else None
-        said = store_faults.without_credentials(first_sentence(error))
+        reason = store_faults.without_credentials(first_sentence(error))
         raise WorkshopError(
             f"MLflow could not {doing}: {_refused()[status]}."
             if status in _REFUSED
-            else f"MLflow could not {doing}, its server does not answer: {said}{what_to_do}."
+            else f"MLflow could not {doing}, its server does not answer: {reason}{what_to_do}."
         ) from error
     except OSError as error:
         if _on_databricks() and (known := known_refusal(error)):
@@ -246,7 +246,7 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
 
 
 def _registry_uri(tracking_uri: str) -> str:
-    """Where models are recorded: `MLFLOW_REGISTRY_URI`, or where runs are."""
+    """Return the registry URI: `MLFLOW_REGISTRY_URI`, or the default for the tracking URI."""
     named = os.environ.get("MLFLOW_REGISTRY_URI")
     if named and named != _registry_written_last["uri"]:
         return absolute_uri("MLFLOW_REGISTRY_URI", named)
@@ -255,19 +255,19 @@ def _registry_uri(tracking_uri: str) -> str:
 
 
 def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str:
-    said = store_faults.without_credentials(first_sentence(error).split(" [SQL:")[0])
+    reason = store_faults.without_credentials(first_sentence(error).split(" [SQL:")[0])
     if _on_databricks() and (known := known_refusal(error)):
         return f"MLflow could not {doing}{known}."
-    if found := re.search(r"failed with error code (\d{3})", said):
+    if found := re.search(r"failed with error code (\d{3})", reason):
         status = int(found[1])
         if status in _REFUSED:
             return f"MLflow could not {doing}: {_refused()[status]}."
         if status == HTTPStatus.NOT_FOUND:
             return (
-                f"MLflow could not {doing}: its server does not know that request, so it is of an older MLflow: update "
-                "it to 2.9 or later, or set WORKSHOP_SLOTS=stage if it has no aliases."
+                f"MLflow could not {doing}: its server is too old for that request: update MLflow there to 2.9+, "
+                "or set WORKSHOP_SLOTS=stage if it has no aliases."
             )
-    return f"MLflow could not {doing}: {said}{what_to_do}."
+    return f"MLflow could not {doing}: {reason}{what_to_do}."
 
 
 def _on_databricks() -> bool:
@@ -279,7 +279,7 @@ def _refused() -> dict[int | None, str]:
 
 
 def _require_answer(uri: str) -> None:
-    """Look whether an MLflow server answers, with MLflow's own credentials, certificates and proxies."""
+    """Check that an MLflow server answers, with MLflow's own credentials, certificates and proxies."""
     store_faults.require_server_address("MLFLOW_TRACKING_URI", uri)
     shown = store_faults.without_credentials(uri)
     advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"

@@ -1,4 +1,4 @@
-"""Models: logging a fitted classifier, registering it as this run's candidate, finding and loading it again."""
+"""Models: log a fitted classifier, register it as this run's candidate, find it and load it."""
 
 import tempfile
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from workshop.core.registry.mlflow_store import explained
 from workshop.core.settings import TRAINING, current_settings
 
 TRUSTED_TYPES = ["sklearn.tree._tree.Tree", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
-"""The types beyond skops' own that a model of ours may hold; a new kind of model may need its types added here."""
+"""The types beyond skops' own that a model may contain; a new kind of model may need its types added here."""
 
 RUN_NAME_TAG = "workshop.run_name"
 RUN_ID_TAG = "workshop.run_id"
@@ -41,7 +41,7 @@ _LOADERS_WITHOUT_PICKLE = (
     "mlflow.catboost",
     "mlflow.onnx",
 )
-"""Those that load a format of their own, unless the record of the model says that it was pickled."""
+"""Loaders of formats other than pickle; the model's record is checked for pickles as well."""
 
 _REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
 _EXAMPLE_ROWS = 5
@@ -49,7 +49,7 @@ _EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model version in memory, ready to answer."""
+    """A model version in memory."""
 
     version: str
     data_version: str
@@ -57,42 +57,42 @@ class LoadedModel:
 
     @property
     def signature(self) -> ModelSignature | None:
-        """The columns and types that it takes and gives; None where whoever logged it did not say."""
+        """The columns and types of input and output; None if it was logged without a signature."""
         signature: ModelSignature | None = self.pyfunc.metadata.signature
         return signature
 
     @property
     def inputs(self) -> Schema | None:
-        """The columns and types that it takes; None where whoever logged it did not say."""
+        """The input columns and their types; None if it was logged without a signature."""
         return self.signature.inputs if self.signature is not None else None
 
     @property
     def example(self) -> pd.DataFrame | None:
-        """The example of its input that was logged with it, or None."""
+        """The input example that was logged with it, or None."""
         example: pd.DataFrame | None = self.pyfunc.input_example
         return example
 
     @property
     def input_columns(self) -> list[str]:
-        """The columns that it takes."""
+        """The input columns."""
         return [str(name) for name in self.inputs.input_names()] if self.inputs is not None else FEATURES
 
     def probabilities(self, wines: pd.DataFrame) -> np.ndarray:
-        """The probability of high quality, float64, one a row of `wines`, which has at least its input columns.
+        """Predict the probability of high quality, float64, one per row of `wines`, which has the input columns.
 
         Raises:
-            WorkshopError: it does not answer.
+            WorkshopError: the model does not answer.
         """
         if missing := [name for name in self.input_columns if name not in wines]:
             raise WorkshopError(
-                f"The model, version {self.version}, needs the column {missing[0]}, which is not there: add it."
+                f"The model, version {self.version}, needs the column {missing[0]}, which is missing: add it."
             )
         try:
             return np.asarray(self.pyfunc.predict(wines[self.input_columns]), dtype="float64")
-        except Exception as error:  # a model is anybody's code
+        except Exception as error:  # a model can run any code
             raise WorkshopError(
                 f"The model, version {self.version}, did not answer ({type(error).__name__}: {first_sentence(error)}): "
-                "look at its training code, or at the columns that it was given."
+                "check its training code and its input columns."
             ) from error
 
 
@@ -100,17 +100,17 @@ def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_versio
     """Log a fitted classifier to its MLflow run and register it as the candidate of this run.
 
     Args:
-        classifier: fitted; has `predict_proba`.
-        run_id: the MLflow run that it was trained in.
-        train: wines that it was fitted on; the signature and the input example come from them.
-        data_version: the table versions that it has seen, as in `development@0`.
-        parameters: the notebook's; the registered model and the run name are read from them.
+        classifier: fitted, with `predict_proba`.
+        run_id: the MLflow run of its training.
+        train: its training wines, from which signature and input example are taken.
+        data_version: the table versions of its training data, as in `development@0`.
+        parameters: of the notebook, with model name and run name.
 
     Returns:
         The registered version.
 
     Raises:
-        WorkshopError: it holds a type that is not trusted, or the registry refuses it.
+        WorkshopError: it contains a type that is not trusted, or the registry refuses it.
     """
     example = train[FEATURES].head(_EXAMPLE_ROWS).reset_index(drop=True)
     signature = infer_signature(example, classifier.predict_proba(example)[:, 1])
@@ -147,13 +147,13 @@ def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> Mode
     """Return the version that this run registered; if this run does not train, the newest of that run name.
 
     Raises:
-        WorkshopError: this run trains and has registered none, or no run of that name has registered any.
+        WorkshopError: this run trains and has not registered a version, or no run of that name has.
     """
     settings = current_settings()
     run_id = settings.run_id
     newest = None
     with explained(f"look for candidates of {model_name}"):
-        # A registry may be unable to search by tag, and then looks tags up one by one: the newest is mostly the one.
+        # Some registries return tags one version at a time, so the loop stops early: it is mostly the newest.
         for version in newest_first(client, model_name):
             if version.tags.get(RUN_NAME_TAG) == run_name:
                 if version.tags.get(RUN_ID_TAG, "") == run_id:
@@ -161,8 +161,8 @@ def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> Mode
                 newest = newest or version
     if settings.is_in_this_run(TRAINING):
         raise WorkshopError(
-            f"{TRAINING} has registered no candidate of {model_name} in this run, and an earlier run's is not judged "
-            "instead: look at why that notebook ended without one."
+            f"{TRAINING} has not registered a candidate of {model_name} in this run, and an earlier one is not used "
+            "instead: find out why that notebook ended without one."
         )
     if newest is None:
         raise WorkshopError(
@@ -176,7 +176,7 @@ def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedM
     """Load a model version by its number.
 
     Raises:
-        WorkshopError: it is not there, can't be loaded, or is stored as a pickle.
+        WorkshopError: the version is missing, can't be loaded, or is stored as a pickle.
     """
     with explained(f"load {model_name} version {version}"):
         entry = client.get_model_version(model_name, version)
@@ -185,33 +185,33 @@ def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedM
 
 
 def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
-    """Load whatever the URI of a slot leads to, as those who depend on the slot do.
+    """Load a model by the URI of a slot, as a consumer does.
 
     Args:
-        uri: the slot's.
-        version: the version that should be found there.
+        uri: of the slot.
+        version: the version that the slot should hold.
 
     Raises:
-        WorkshopError: nothing can be loaded.
+        WorkshopError: the model can't be loaded.
     """
     with explained(f"load {uri}"):
         return LoadedModel(version, "", _load(uri))
 
 
 def _load(uri: str) -> Any:
-    """Load a pyfunc model; whatever its artifacts do wrong comes out as MLflow's error."""
+    """Load a pyfunc model; raise MLflow's error for every fault of its artifacts."""
     try:
         _refuse_pickles(uri)
         return mlflow.pyfunc.load_model(uri)
     except MlflowException:
         raise
-    except Exception as error:  # damaged artifacts fail in as many ways as there are bytes
+    except Exception as error:  # damaged artifacts can raise anything
         reason = f"{type(error).__name__}: {first_sentence(error)}"
         raise MlflowException(f"its artifacts are gone, damaged or not trusted ({reason})") from error
 
 
 def _refuse_pickles(uri: str) -> None:
-    """Loading a pickle runs whatever code its maker has put into it."""
+    """Refuse a pickled model: loading a pickle runs any code that it contains."""
     flavors = mlflow.models.Model.load(uri).flavors
     loader = flavors.get("python_function", {}).get("loader_module")
     pickled = "python_model" in flavors.get("python_function", {}) or any(
@@ -219,7 +219,7 @@ def _refuse_pickles(uri: str) -> None:
     )
     if loader not in _LOADERS_WITHOUT_PICKLE:
         raise MlflowException(
-            f"what loads it, {loader}, may use pickle, and loading a pickle runs its code: log it with "
+            f"its loader, {loader}, may use pickle, and loading a pickle runs its code: log it with "
             "workshop.core.registry.model.log_candidate, which uses skops"
         )
     if pickled:
@@ -230,14 +230,14 @@ def _refuse_pickles(uri: str) -> None:
 
 
 def _dump(classifier: Any, folder: Path) -> Path:
-    import skops.io  # noqa: PLC0415  # takes a second to import, and only who stores a model needs it
+    import skops.io  # noqa: PLC0415  # takes a second to import, and only storing a model needs it
 
     path = folder / "classifier.skops"
     skops.io.dump(classifier, path)
     if foreign := sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)):
         raise WorkshopError(
-            f"The model holds the type {foreign[0]}, which nobody has said to trust: if it is from a library that you "
-            "know, add it to TRUSTED_TYPES in workshop/core/registry/model.py."
+            f"The model contains the type {foreign[0]}, which is not trusted: if it is from a library that you know, "
+            "add it to TRUSTED_TYPES in workshop/core/registry/model.py."
         )
     return path
 
@@ -248,7 +248,7 @@ def _pinned_requirements(classifier: Any) -> list[str]:
 
 
 def _ensure_registered_model(client: MlflowClient, model_name: str) -> None:
-    """Who may register versions of a model need not have the right to make models, so it is looked for first."""
+    """Create the registered model if it is missing; looked up first, since creating needs a right of its own."""
     try:
         client.get_registered_model(model_name)
     except MlflowException as missing:
@@ -262,26 +262,26 @@ def _ensure_registered_model(client: MlflowClient, model_name: str) -> None:
 
 
 def _resumed(run_id: str) -> Any:
-    """The run to log to: the one that a training cell may have left open, or that one opened again."""
+    """Resume the run to log to, nested if a training cell has left one open."""
     active = mlflow.active_run()
     return mlflow.start_run(run_id=run_id) if active is None else mlflow.start_run(run_id=run_id, nested=True)
 
 
-def require_probabilities(scores: np.ndarray, rows: int, whose: str) -> None:
-    """Make sure that a model's answers are probabilities, one a row.
+def require_probabilities(scores: np.ndarray, rows: int, model: str) -> None:
+    """Check that a model's answers are probabilities, one per row.
 
     Raises:
         WorkshopError: they are not.
     """
     scores = np.asarray(scores)
     if scores.shape != (rows,):
-        raise WorkshopError(f"The {whose} gave answers of shape {scores.shape} for {rows} rows: it needs one a row.")
+        raise WorkshopError(f"The {model} gave answers of shape {scores.shape} for {rows} rows: it needs one per row.")
     if not np.all(np.isfinite(scores)):
         bad = int((~np.isfinite(scores)).sum())
         raise WorkshopError(
-            f"The {whose} answered {bad:,} of {rows:,} rows with NaN or infinity: train it again on data without gaps."
+            f"The {model} answered {bad:,} of {rows:,} rows with NaN or infinity: train it again on data without gaps."
         )
     if rows and (scores.min() < 0 or scores.max() > 1):
         raise WorkshopError(
-            f"The {whose} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
+            f"The {model} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
         )

@@ -1,7 +1,7 @@
 """The model as MLflow stores it: this file is copied beside the classifier and run when the model is loaded.
 
-So a consumer needs MLflow, skops and scikit-learn, but not the workshop. Nothing is unpickled: skops reads the
-classifier and refuses every type but those that the model's own record names.
+So a consumer needs MLflow, skops and scikit-learn, but not the kit. Nothing is unpickled: skops reads the classifier
+and accepts only the types that the model's record lists.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class ProbabilityModel(PythonModel):
-    """Answers with the probability of the positive class, one float64 a row."""
+    """A model that predicts the probability of the positive class, one float64 per row."""
 
     def load_context(self, context: Any) -> None:
         """Read the classifier from the model's artifacts."""
@@ -22,13 +22,13 @@ class ProbabilityModel(PythonModel):
             context.artifacts["classifier"], trusted=list(context.model_config["trusted_types"])
         )
 
-    def predict(  # MLflow calls it with these three
+    def predict(  # MLflow passes these three
         self,
         context: Any,  # noqa: ARG002
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> np.ndarray:
-        """The probability that each row is of the positive class, shape `(rows,)`."""
+        """Return the probability of the positive class for each row, shape `(rows,)`."""
         probabilities: np.ndarray = self.classifier.predict_proba(model_input)[:, 1].astype("float64")
         return probabilities
 

@@ -1,7 +1,7 @@
-"""Slots: the names under which others look a model up, and which version holds each.
+"""Slots: the names under which consumers load a model, and the version that holds each.
 
-A slot is an alias of the registered model, or a stage where a team's registry still works that way. Either is moved by
-one call, which is one transaction in the registry: nobody who looks meanwhile finds the slot empty.
+A slot is an alias of the registered model, or a stage in registries that still use stages. One call moves it, in one
+transaction of the registry: a consumer never finds the slot empty.
 """
 
 import warnings
@@ -14,6 +14,7 @@ from enum import StrEnum
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
+from typing_extensions import override
 
 from workshop.core.registry.backends import all_versions, list_versions, require_fitting
 from workshop.core.registry.mlflow_store import explained
@@ -22,7 +23,7 @@ from workshop.core.settings import current_settings
 ARCHIVED_TAG = "workshop.archived"
 PREVIOUS_TAG = "workshop.previous"
 _LONGEST_DESCRIPTION = 5000
-"""What MLflow's table holds; SQLite does not mind, PostgreSQL does."""
+"""The size of MLflow's column; SQLite ignores it, PostgreSQL enforces it."""
 
 
 class Slot(StrEnum):
@@ -31,7 +32,7 @@ class Slot(StrEnum):
     PRODUCTION = "production"
     STAGING = "staging"
     PREVIOUS = "previous"
-    """Who held Production before: the way back."""
+    """The earlier holder of Production, for a rollback."""
 
 
 class Slots(ABC):
@@ -43,42 +44,42 @@ class Slots(ABC):
 
     @abstractmethod
     def holder(self, slot: Slot) -> str | None:
-        """The version that holds the slot, or None."""
+        """Return the version that holds the slot, or None."""
 
     @abstractmethod
     def assign(self, slot: Slot, version: str) -> None:
-        """Let `version` hold the slot from now on, in one call."""
+        """Give the slot to `version`, in one call."""
 
     @abstractmethod
     def release(self, slot: Slot) -> None:
-        """Let nobody hold the slot; for a first holder that turned out not to work."""
+        """Empty the slot; for a first holder that does not work."""
 
     @abstractmethod
     def uri(self, slot: Slot) -> str:
-        """The URI by which a consumer loads whatever holds the slot."""
+        """Return the URI by which a consumer loads the holder of the slot."""
 
     def archive(self, version: str) -> None:
-        """Mark a version as one that held Production and no longer does."""
+        """Mark a version as an earlier holder of Production."""
         self.tag(version, {ARCHIVED_TAG: datetime.now(UTC).isoformat(timespec="seconds")})
 
     def archived(self) -> list[str]:
-        """The archived versions, oldest first."""
+        """Return the archived versions, oldest first."""
         in_production = self.holder(Slot.PRODUCTION)
         return [version for version in self.versions_tagged(ARCHIVED_TAG) if version != in_production]
 
     def exists(self, version: str) -> bool:
-        """Whether the registry has that version."""
+        """Return whether the registry has that version."""
         with explained(f"look up version {version} of {self.model_name}"):
             return version in [str(entry.version) for entry in list_versions(self.client, self.model_name)]
 
     def versions_tagged(self, tag: str, value: str | None = None) -> list[str]:
-        """The versions with that tag, and that value of it if one is given; oldest first."""
+        """Return the versions with that tag, and with that value if one is given; oldest first."""
         return [
             str(entry.version) for entry in self._versions() if tag in entry.tags and value in (None, entry.tags[tag])
         ]
 
     def version_in(self, slot: Slot) -> ModelVersion | None:
-        """The registry's entry of the version that holds the slot, with its tags, or None."""
+        """Return the registry's entry of the slot's holder, with its tags, or None."""
         version = self.holder(slot)
         if version is None:
             return None
@@ -86,7 +87,7 @@ class Slots(ABC):
             return self.client.get_model_version(self.model_name, version)
 
     def holders(self) -> dict[str, str | None]:
-        """Who holds each slot."""
+        """Return the holder of each slot."""
         return {slot.value: self.holder(slot) for slot in Slot}
 
     def tag(self, version: str, tags: dict[str, str]) -> None:
@@ -96,14 +97,14 @@ class Slots(ABC):
                 self.client.set_model_version_tag(self.model_name, version, key, value)
 
     def add_to_description(self, version: str, line: str) -> None:
-        """Add a line to a version's description, unless it is there already; when it is full, the oldest lines go."""
+        """Add a line to a version's description, unless it has it already; the oldest lines make room."""
         with explained(f"describe version {version}"):
-            said = self.client.get_model_version(self.model_name, version).description or ""
-            if line not in said:
-                self.client.update_model_version(self.model_name, version, _fitting([*said.split("\n\n"), line]))
+            description = self.client.get_model_version(self.model_name, version).description or ""
+            if line not in description:
+                self.client.update_model_version(self.model_name, version, _fitting([*description.split("\n\n"), line]))
 
     def _model(self) -> RegisteredModel | None:
-        """The registered model, or None before its first version."""
+        """Return the registered model, or None before its first version."""
         with explained(f"look up {self.model_name}"):
             try:
                 return self.client.get_registered_model(self.model_name)
@@ -113,44 +114,44 @@ class Slots(ABC):
                 raise
 
     def _versions(self) -> list[ModelVersion]:
-        """With their tags, oldest first."""
+        """Return all versions with their tags, oldest first."""
         with explained(f"list the versions of {self.model_name}"):
             return all_versions(self.client, self.model_name)[::-1]
 
 
 class AliasSlots(Slots):
-    """Slots as aliases: they work in every registry since MLflow 2.3, Unity Catalog included."""
+    """Slots as aliases, which every registry since MLflow 2.3 has, Unity Catalog included."""
 
+    @override
     def holder(self, slot: Slot) -> str | None:
-        """See `Slots.holder`."""
         model = self._model()
         version = model.aliases.get(slot.value) if model is not None else None
         return str(version) if version is not None else None
 
+    @override
     def assign(self, slot: Slot, version: str) -> None:
-        """See `Slots.assign`."""
         with explained(f"give {slot.value} to version {version}"):
             self.client.set_registered_model_alias(self.model_name, slot.value, version)
 
+    @override
     def release(self, slot: Slot) -> None:
-        """See `Slots.release`."""
         with explained(f"release {slot.value}"):
             self.client.delete_registered_model_alias(self.model_name, slot.value)
 
+    @override
     def uri(self, slot: Slot) -> str:
-        """See `Slots.uri`."""
         return f"models:/{self.model_name}@{slot.value}"
 
 
 class StageSlots(Slots):
-    """Slots as stages, which MLflow has deprecated and some registries still live by.
+    """Slots as stages, which MLflow has deprecated and some registries still use.
 
-    A version has one stage, so Previous, which is also Archived, is a tag of the registered model. And the registry
-    puts whatever leaves Staging into the Archived stage too, so what held Production is known by its tag.
+    A version has one stage, so Previous, whose holder is also Archived, is a tag of the registered model. The registry
+    also archives versions that leave Staging, so earlier holders of Production are known by their tag.
     """
 
+    @override
     def holder(self, slot: Slot) -> str | None:
-        """See `Slots.holder`."""
         if slot is Slot.PREVIOUS:
             model = self._model()
             version = model.tags.get(PREVIOUS_TAG) if model is not None else None
@@ -158,8 +159,8 @@ class StageSlots(Slots):
         held = [entry for entry in self._versions() if entry.current_stage == slot.value.capitalize()]
         return str(held[-1].version) if held else None
 
+    @override
     def assign(self, slot: Slot, version: str) -> None:
-        """See `Slots.assign`."""
         with explained(f"give {slot.value} to version {version}"):
             if slot is Slot.PREVIOUS:
                 self.client.set_registered_model_tag(self.model_name, PREVIOUS_TAG, version)
@@ -169,8 +170,8 @@ class StageSlots(Slots):
                     self.model_name, version, slot.value.capitalize(), archive_existing_versions=True
                 )
 
+    @override
     def release(self, slot: Slot) -> None:
-        """See `Slots.release`."""
         held = self.holder(slot)
         with explained(f"release {slot.value}"), _without_deprecation_warnings():
             if slot is Slot.PREVIOUS:
@@ -178,14 +179,15 @@ class StageSlots(Slots):
             elif held is not None:
                 self.client.transition_model_version_stage(self.model_name, held, "None")
 
+    @override
     def uri(self, slot: Slot) -> str:
-        """See `Slots.uri`."""
         if slot is Slot.PREVIOUS:
             return f"models:/{self.model_name}/{self.holder(slot)}"
         return f"models:/{self.model_name}/{slot.value.capitalize()}"
 
+    @override
     def archive(self, version: str) -> None:
-        """See `Slots.archive`; the transition into Production has given it the stage, unless a crash came between."""
+        # The transition into Production has archived the old holder, unless a crash came between.
         entry = next((entry for entry in self._versions() if str(entry.version) == version), None)
         if entry is not None and entry.current_stage != "Archived":
             with explained(f"archive version {version}"), _without_deprecation_warnings():
@@ -194,10 +196,10 @@ class StageSlots(Slots):
 
 
 def open_slots(client: MlflowClient, model_name: str) -> Slots:
-    """The slots of a registered model, as the setting `WORKSHOP_SLOTS` says: aliases, or stages.
+    """Return the slots of a registered model: aliases or stages, according to `WORKSHOP_SLOTS`.
 
     Raises:
-        WorkshopError: the registry has no slots of that kind, or no models of such a name.
+        WorkshopError: the registry does not support slots of that kind, or such a model name.
     """
     require_fitting(model_name)
     kind = AliasSlots if current_settings().slots == "alias" else StageSlots
@@ -205,7 +207,7 @@ def open_slots(client: MlflowClient, model_name: str) -> Slots:
 
 
 def _fitting(lines: list[str]) -> str:
-    """As many of the last lines as a description holds."""
+    """Join as many of the last lines as fit into a description."""
     kept = [line for line in lines if line]
     while len("\n\n".join(kept)) > _LONGEST_DESCRIPTION and len(kept) > 1:
         del kept[0]
@@ -214,7 +216,7 @@ def _fitting(lines: list[str]) -> str:
 
 @contextmanager
 def _without_deprecation_warnings() -> Iterator[None]:
-    """Whoever asks for stages has been told that they are deprecated."""
+    """Suppress the warnings about stages: WORKSHOP_SLOTS=stage is a deliberate choice."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

@@ -1,4 +1,4 @@
-"""Why an MLflow store does not open: its server, its database's driver and address, its schema."""
+"""Reasons why an MLflow store does not open: its server, its database's driver and address, its schema."""
 
 import re
 import sys
@@ -23,10 +23,10 @@ def require_scheme(variable: str, uri: str) -> None:
     """Check that an address with a port has a scheme; without one MLflow takes it for a folder.
 
     Raises:
-        WorkshopError: it has none.
+        WorkshopError: the scheme is missing.
     """
     if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
-        raise WorkshopError(f"{variable} is {uri!r}, which names no protocol: write http://{uri} or https://{uri}.")
+        raise WorkshopError(f"{variable} is {uri!r}, which has no protocol: write http://{uri} or https://{uri}.")
 
 
 def without_credentials(uri: str) -> str:
@@ -38,22 +38,22 @@ def without_credentials(uri: str) -> str:
 
 
 def require_database(variable: str, uri: str) -> None:
-    """Connect once to a database that is no file; MLflow itself tries ten times, for 100 s.
+    """Connect once to a database server; MLflow itself tries ten times, for 100 s.
 
     Args:
-        variable: the environment variable that has the URI.
-        uri: its value; that of any other store is left alone.
+        variable: the environment variable that contains the URI.
+        uri: its value; other stores are not checked.
 
     Raises:
-        WorkshopError: the address is not one of a database, or its driver is not installed.
-        sqlalchemy.exc.SQLAlchemyError: the database does not let the caller in.
+        WorkshopError: the address is not that of a database, or its driver is not installed.
+        sqlalchemy.exc.SQLAlchemyError: the database refuses the connection.
     """
     if uri.partition(":")[0].partition("+")[0] not in _DATABASE_SERVERS:
         return
     from mlflow.store.db.utils import create_sqlalchemy_engine  # noqa: PLC0415  # only a database needs it
 
     with database_explained(variable, uri):
-        if "@" in (make_url(uri).host or ""):  # a message of the driver would show half of the password
+        if "@" in (make_url(uri).host or ""):  # the driver's message would show half of the password
             raise WorkshopError(f"The password in {variable} has an @, which ends it: write %40 instead.")
         engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
         try:
@@ -64,7 +64,7 @@ def require_database(variable: str, uri: str) -> None:
 
 @contextmanager
 def database_explained(variable: str, uri: str) -> Iterator[None]:
-    """Turn an address without a driver and a schema of another MLflow into one sentence."""
+    """Explain a missing driver, a wrong address and the schema of another MLflow version in one sentence."""
     shown = without_credentials(uri)
     try:
         yield
@@ -83,33 +83,33 @@ def database_explained(variable: str, uri: str) -> Iterator[None]:
         raise
 
 
-def _other_mlflow(uri: str, said: str) -> str:
-    """Return what to do about a store whose schema is of another MLflow; nothing in it may be lost."""
+def _other_mlflow(uri: str, message: str) -> str:
+    """Return what to do about a store with the schema of another MLflow version, without losing data."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415  # takes a moment, and only a fault needs it
     from mlflow.store.db.utils import _get_alembic_config  # noqa: PLC0415
 
     place = without_credentials(uri).split("?")[0]
-    found = re.search(r"found version (\w+)|identified by '(\w+)'", said)
+    found = re.search(r"found version (\w+)|identified by '(\w+)'", message)
     revision = (found[1] or found[2]) if found else ""
     known = {each.revision for each in ScriptDirectory.from_config(_get_alembic_config("")).walk_revisions()}  # type: ignore[no-untyped-call]
     if revision not in known and revision != "None":
         return (
             f"The store {place} was written by a newer MLflow than this one ({mlflow.__version__}): install that "
-            "MLflow, as `make setup` does in the checkout that wrote it; nothing in the store has changed."
+            "version, as `make setup` does in the checkout that wrote it; nothing in the store has changed."
         )
     original = place.removeprefix("sqlite:///")
     copy = f"`cp '{original}' '{original}.before-upgrade'`" if original != place else "the database's own backup"
     return (
-        f"The store {place} was written by an older MLflow than this one ({mlflow.__version__}): end everything that "
+        f"The store {place} was written by an older MLflow than this one ({mlflow.__version__}): stop everything that "
         f"uses it, make a copy with {copy}, then run `{sys.executable} -m mlflow db upgrade '{place}'`."
     )
 
 
 def require_server_address(variable: str, uri: str) -> None:
-    """Make sure that HTTP's libraries find a host in a URI; their messages would show half of a password.
+    """Check that a URI can be parsed; the messages of HTTP libraries would show half of a password.
 
     Raises:
-        WorkshopError: they would not.
+        WorkshopError: it can't.
     """
     try:
         _ = urlsplit(uri).port
@@ -121,8 +121,8 @@ def require_server_address(variable: str, uri: str) -> None:
 
 
 def unreachable(reason: BaseException, shown: str, advice: str, seconds: float) -> str:
-    """Return the sentence for a look at an MLflow server that failed, with the cause and what to do."""
-    said, server = str(reason), f"the MLflow server at {shown}"
+    """Return the sentence for an MLflow server that can't be reached: the cause, and what to do."""
+    message, server = str(reason), f"the MLflow server at {shown}"
     quoted = without_credentials(first_sentence(reason))
     no_answer = f"The MLflow server at {shown} did not answer within {seconds} seconds: {advice}."
     causes = [
@@ -132,7 +132,7 @@ def unreachable(reason: BaseException, shown: str, advice: str, seconds: float) 
             "NO_PROXY.",
         ),
         (
-            "CERTIFICATE_VERIFY_FAILED" in said,
+            "CERTIFICATE_VERIFY_FAILED" in message,
             f"The certificate of {server} is not trusted: set MLFLOW_TRACKING_SERVER_CERT_PATH to the file with the "
             "certificate of the authority that issued it.",
         ),
@@ -141,14 +141,14 @@ def unreachable(reason: BaseException, shown: str, advice: str, seconds: float) 
             f"No encrypted connection to {server} is possible ({quoted}): correct the https:// in MLFLOW_TRACKING_URI, "
             "or set MLFLOW_TRACKING_CLIENT_CERT_PATH if the server asks for a certificate.",
         ),
-        (isinstance(reason, requests.Timeout) or "timed out" in said, no_answer),
+        (isinstance(reason, requests.Timeout) or "timed out" in message, no_answer),
         (
-            "NameResolutionError" in said or "Failed to resolve" in said,
+            "NameResolutionError" in message or "Failed to resolve" in message,
             f"The name of {server} is not found: correct MLFLOW_TRACKING_URI, or the network.",
         ),
-        (isinstance(reason, requests.ConnectionError), f"There is no MLflow server at {shown}: {advice}."),
+        (isinstance(reason, requests.ConnectionError), f"No MLflow server found at {shown}: {advice}."),
         (
-            "certificate" in said,  # requests: a file of certificates that is missing
+            "certificate" in message,  # requests: a file of certificates that is missing
             f"No connection to {server} is possible ({quoted}): correct MLFLOW_TRACKING_SERVER_CERT_PATH, "
             "MLFLOW_TRACKING_CLIENT_CERT_PATH or REQUESTS_CA_BUNDLE.",
         ),

@@ -127,12 +127,12 @@ def test_an_interval_must_be_one(slots: Slots, every: float) -> None:
 
 
 def test_an_empty_slot_is_refused_at_the_start(kind: str, registry: MlflowClient) -> None:
-    with refusal("Nothing holds production of wine_quality", "promote a version first"):
+    with refusal("No version holds production of wine_quality", "promote one first"):
         Follower(open_slots(registry, MODEL))
 
 
 def test_a_model_that_is_not_there_is_refused_at_the_start(kind: str, registry: MlflowClient) -> None:
-    with refusal("Nothing holds production of cider"):
+    with refusal("No version holds production of cider"):
         Follower(open_slots(registry, "cider"))
 
 
@@ -152,7 +152,7 @@ def test_a_slot_that_is_emptied_leaves_the_old_version_answering(kind: str, slot
     state = follower.look()
     assert state.model.version == "1"
     assert state.problem == (
-        "Nothing holds production of wine_quality any more: promote a version; version 1 goes on answering."
+        "No version holds production of wine_quality any more: promote one; version 1 continues to answer."
     )
     assert state.in_step < state.looked
     slots.assign(Slot.PRODUCTION, "2")
@@ -167,7 +167,7 @@ def test_a_version_that_is_deleted_goes_on_answering(kind: str, slots: Slots, pr
             slots.client.transition_model_version_stage(MODEL, "1", "Archived")
     slots.client.delete_model_version(MODEL, "1")
     state = follower.look()
-    assert "version 1 goes on answering" in str(state.problem)
+    assert "version 1 continues to answer" in str(state.problem)
     assert np.array_equal(follower.model.probabilities(production), before)
 
 
@@ -180,7 +180,7 @@ def test_a_version_whose_artifacts_are_damaged_does_not_take_over(
         slots.assign(Slot.PRODUCTION, "3")
         state = follower.look()
     assert (state.model.version, state.swaps, state.failed_loads) == ("1", 0, 1)
-    assert "version 3" in str(state.problem) and str(state.problem).endswith("; version 1 goes on answering.")
+    assert "version 3" in str(state.problem) and str(state.problem).endswith("; version 1 continues to answer.")
     assert np.array_equal(follower.model.probabilities(production), before)
     follower.look()
     recovered = follower.look()
@@ -234,7 +234,7 @@ def test_a_version_that_can_not_answer_its_own_example_does_not_take_over(
     assert state.model.version == "1"
     assert state.problem == (
         "Could not let wine_quality version 3 answer its own input example (SystemExit: 3): look at its training code; "
-        "version 1 goes on answering."
+        "version 1 continues to answer."
     )
 
 
@@ -272,7 +272,7 @@ def test_a_registry_in_trouble_leaves_the_old_version_answering(
         state = follower.look()
     assert (state.model.version, state.failed_loads) == ("1", 0)
     assert state.problem is not None and "\n" not in state.problem
-    assert state.problem.endswith("; version 1 goes on answering.")
+    assert state.problem.endswith("; version 1 continues to answer.")
     assert state.in_step < state.looked
     slots.client = embedded
     slots.assign(Slot.PRODUCTION, "2")

@@ -129,7 +129,7 @@ def test_a_store_that_mlflow_does_not_know_is_explained(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
 def test_a_server_without_a_protocol_is_explained(variable: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, uri)
-    with refusal(variable, "names no protocol", f"http://{uri}"):
+    with refusal(variable, "has no protocol", f"http://{uri}"):
         mlflow_store.connect()
 
 

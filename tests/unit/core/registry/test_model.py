@@ -16,7 +16,7 @@ from workshop.core.registry import mlflow_store, model
 
 
 class Homemade(RandomForestClassifier):  # type: ignore[misc]
-    """A type that nobody has said to trust."""
+    """A type that is not trusted."""
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from workshop.core.registry import mlflow_store, store_faults
     [
         (MlflowException("No such model.\nTraceback: …"), ["MLflow could not pour: No such model."]),
         (MlflowException(""), ["MLflow could not pour"]),
-        (OperationalError("SELECT 1", {}, Exception("database is locked")), ["its database says", "locked"]),
+        (OperationalError("SELECT 1", {}, Exception("database is locked")), ["its database failed", "locked"]),
         (requests.ConnectionError("refused"), ["its server does not answer", "refused"]),
         (requests.Timeout("read timed out"), ["its server does not answer", "timed out"]),
         (PermissionError(13, "Permission denied", "some/file"), ["some/file", "WORKSHOP_HOME="]),
@@ -46,7 +46,7 @@ def test_what_mlflow_raises_becomes_one_sentence(error: Exception, words: list[s
         ),
         (TimeoutError("Timed out after 0:01:00"), ["does not answer", "network"]),
         (NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"), ["schema made", "model_name"]),
-        (InternalError("Oops", error_code="INTERNAL_ERROR"), ["Databricks says: Oops"]),
+        (InternalError("Oops", error_code="INTERNAL_ERROR"), ["Databricks answered: Oops"]),
     ],
 )
 def test_what_the_library_of_databricks_raises_becomes_one_sentence(
@@ -96,7 +96,7 @@ def test_a_store_of_the_first_mlflow_is_migrated_when_it_opens(home: Path) -> No
 
 def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path) -> None:
     before = with_schema(home, fresh_store, "ffffffffffff")
-    with refusal("a newer MLflow", "install that MLflow") as caught:
+    with refusal("a newer MLflow", "install that version") as caught:
         mlflow_store.connect()
     assert "reset" not in str(caught.value) and "upgrade" not in str(caught.value)
     assert (home / "mlflow.db").read_bytes() == before
