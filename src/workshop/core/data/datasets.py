@@ -1,6 +1,6 @@
 """The wines: the original files, and the tables made from them.
 
-Every table is a Delta table, so each run can say which version of the data it saw, and no run's rows are ever lost.
+Every table is a Delta table, so each run records the versions of its data, and no run's rows are ever lost.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from workshop.core.settings import PACKAGE, PREPARATION, current_settings
 HIGH_QUALITY = 7
 PRODUCTION_SHARE = 0.2
 SPLIT_SEED = 20
-"""Fixed for the project, not a parameter: if runs drew their test wines differently, one model's test wines would be
-another one's training wines, and a comparison on them would be won by the model that had seen them."""
+"""Fixed, not a parameter: with different test wines per run, one model's test wines would be another one's training
+wines, and the model that had seen them would win the comparison."""
 
 ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
 """The original files, with the value of `is_red` for their wines."""
@@ -33,7 +33,7 @@ ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
 
 @dataclass(frozen=True)
 class Split:
-    """Three parts of the prepared wines that share none: to fit on, to choose with, to judge by."""
+    """Three disjoint parts of the prepared wines."""
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -41,16 +41,16 @@ class Split:
 
 
 def read_originals(folder: Path | None = None) -> pd.DataFrame:
-    """Read both original files after checking their digests, duplicates and all.
+    """Check the digests of both original files and read them, with their duplicates.
 
     Args:
-        folder: where the two CSV files and their SHA256SUMS are; None for the ones that come with the kit.
+        folder: with the two CSV files and their SHA256SUMS; None for the files of the kit.
 
     Returns:
         The columns of `FEATURES`, `wine_id` and `quality`; red wines first.
 
     Raises:
-        WorkshopError: a file is missing, altered, empty or lacks a column.
+        WorkshopError: a file or a column is missing, or a file is altered or empty.
     """
     folder = folder or PACKAGE / "originals"
     digests = expected_digests(folder / "SHA256SUMS")
@@ -61,55 +61,55 @@ def read_originals(folder: Path | None = None) -> pd.DataFrame:
 
 
 def wine_ids(wines: pd.DataFrame) -> pd.Series:
-    """The identity of each wine, from its features alone: equal measurements and colour, equal id."""
+    """Compute the id of each wine from its features: equal measurements and colour, equal id."""
     hashes = pd.util.hash_pandas_object(wines[FEATURES], index=False)
     return pd.Series(hashes.to_numpy().view("int64"), index=wines.index)
 
 
 def without_duplicates(wines: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first of the rows that are the same wine.
+    """Keep the first row of each wine.
 
-    This comes before any split: a duplicate that straddles one lets a model be judged on a wine that it has seen.
+    Call this before any split: with a duplicate on each side, a model would be tested on a wine that it has seen.
     """
     return wines.drop_duplicates(subset=WINE_ID, ignore_index=True)
 
 
 def split_off_production(wines: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split into development and production wines, four to one, alike in quality and colour; they share no wine.
+    """Split into disjoint development and production wines, four to one, stratified by quality and colour.
 
     Raises:
-        WorkshopError: there are too few wines to split them so.
+        WorkshopError: there are too few wines for a stratified split.
     """
     unique = without_duplicates(wines)
-    development, production = _alike(unique, unique["quality"] >= HIGH_QUALITY, PRODUCTION_SHARE, seed)
+    development, production = _stratified(unique, unique["quality"] >= HIGH_QUALITY, PRODUCTION_SHARE, seed)
     return development.reset_index(drop=True), production.reset_index(drop=True)
 
 
 def split_prepared(prepared: pd.DataFrame) -> Split:
-    """Split prepared wines 60/20/20, alike in target and colour, the same way for every model ever compared.
+    """Split prepared wines 60/20/20, stratified by target and colour, in the same way for every model.
 
     Raises:
-        WorkshopError: there are too few wines to split them so.
+        WorkshopError: there are too few wines for a stratified split.
     """
-    rest, test = _alike(prepared, prepared[TARGET], 0.2, SPLIT_SEED)
-    train, validation = _alike(rest, rest[TARGET], 0.25, SPLIT_SEED)
+    rest, test = _stratified(prepared, prepared[TARGET], 0.2, SPLIT_SEED)
+    train, validation = _stratified(rest, rest[TARGET], 0.25, SPLIT_SEED)
     return Split(train, validation, test)
 
 
 def prepare(wines: pd.DataFrame) -> pd.DataFrame:
-    """Derive the label from the quality; the result has the `PREPARED` schema."""
+    """Derive the label from the quality; the result fits the `PREPARED` schema."""
     return check(wines.assign(**{TARGET: (wines["quality"] >= HIGH_QUALITY).astype("int64")}), PREPARED, "prepared")
 
 
 def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[Snapshot, Snapshot]:
-    """Write the development and the production table, unless they are there already.
+    """Write the development and the production table, unless they exist already.
 
     Returns:
         The development and the production snapshot.
 
     Raises:
-        WorkshopError: the originals can't be used, or the tables exist and were made in another way. Drawing them
-            again would put wines into production that today's models were trained on.
+        WorkshopError: the originals can't be used, or the tables exist and were made from another seed or other
+            files. A new split would put training wines of existing models into production.
     """
     settings = current_settings()
     development, production = development_table(settings), production_table(settings)
@@ -117,11 +117,11 @@ def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[
     origin = {"seed": str(seed), "originals": _digest(originals)}
     with FileLock(settings.lock_file("datasets")):
         if development.exists() and production.exists():
-            if not development.said_of_it("seed") == production.said_of_it("seed") == origin:
+            if not development.metadata_with("seed") == production.metadata_with("seed") == origin:
                 raise WorkshopError(
-                    "The development and production tables were made from another seed or other files, and drawing "
-                    "them again would show production wines to models that trained on them: "
-                    "to start afresh beside them, set WORKSHOP_HOME to a new folder."
+                    "The development and production tables were made from another seed or other files, and a new "
+                    "split would put training wines of existing models into production: to start afresh, set "
+                    "WORKSHOP_HOME to a new folder."
                 )
             return development.read(), production.read()
         parts = split_off_production(originals, seed)
@@ -134,7 +134,7 @@ def load_wines(table: Table) -> Snapshot:
     """Read the development or production table and check it against its schema.
 
     Raises:
-        WorkshopError: there is no such table yet, or its rows don't fit.
+        WorkshopError: the table is missing, or its rows don't fit the schema.
     """
     snapshot = _existing(table).read()
     check(snapshot.frame, WINES, table.name)
@@ -142,38 +142,38 @@ def load_wines(table: Table) -> Snapshot:
 
 
 def production_wines(version: int | None = None) -> Snapshot:
-    """The production wines at a version, or as they are now, whether or not they fit their schema.
+    """Read the production wines at a version, or at the newest one, without checking their schema.
 
     Raises:
-        WorkshopError: there is no such table yet.
+        WorkshopError: the table is missing.
     """
     return _existing(production_table()).read(version)
 
 
 def test_wines(run_name: str) -> Snapshot:
-    """The test part of the wines that this run has prepared.
+    """Return the test part of the wines that this run has prepared.
 
     Raises:
-        WorkshopError: no run of that name has prepared any.
+        WorkshopError: no run of that name has prepared wines.
     """
     return _test_part(load_prepared(run_name))
 
 
 def rows_compared_on(label: str) -> Snapshot:
-    """The rows of a comparison, again, by the label that its record gives.
+    """Read the rows of a recorded comparison.
 
     Args:
-        label: as in `production@0`, or `prepared/dev-ana@3`, of which it is the test part.
+        label: as in `production@0`, or `prepared/dev-ana@3` for the test part of that table.
 
     Raises:
-        WorkshopError: this home does not have them.
+        WorkshopError: this home does not have the rows.
     """
     name, _, version = label.rpartition("@")
     if name == production_table().name:
         return production_wines(int(version))
     table = prepared_table(name.removeprefix("prepared/"))
     if not table.exists():
-        raise WorkshopError(f"This home has no table {name}: replay the decision where the run was made.")
+        raise WorkshopError(f"This home has no table {name}: replay the decision in the home of the run.")
     return _test_part(table.read(int(version)))
 
 
@@ -184,14 +184,14 @@ def _test_part(prepared: Snapshot) -> Snapshot:
 def _existing(table: Table) -> Table:
     if not table.exists():
         raise WorkshopError(
-            f"There is no {table.name} table yet: run the notebook part_0_create_datasets first (`workshop run` does "
-            "it by itself; on Databricks it is `workshop run --target databricks --notebooks 0`, once)."
+            f"The {table.name} table is missing: run the notebook part_0_create_datasets first (`workshop run` "
+            "includes it; on Databricks use `workshop run --target databricks --notebooks 0`, once)."
         )
     return table
 
 
 def save_prepared(prepared: pd.DataFrame, run_name: str, source: Snapshot) -> Snapshot:
-    """Write this run's prepared wines, as a new version of the run name's prepared table."""
+    """Write this run's prepared wines as a new version of the run name's prepared table."""
     settings = current_settings()
     table = prepared_table(run_name, settings)
     table.write(prepared, {"run_id": settings.run_id, "source": source.label})
@@ -199,10 +199,10 @@ def save_prepared(prepared: pd.DataFrame, run_name: str, source: Snapshot) -> Sn
 
 
 def load_prepared(run_name: str) -> Snapshot:
-    """Read the wines that this run has prepared; if it does not prepare any, the newest of that run name.
+    """Read the wines that this run has prepared; if it does not prepare wines, the newest of that run name.
 
     Raises:
-        WorkshopError: this run prepares wines and has not yet, or no run of that name has prepared any.
+        WorkshopError: this run should have prepared wines and has not, or no run of that name has.
     """
     settings = current_settings()
     table = prepared_table(run_name, settings)
@@ -213,7 +213,7 @@ def load_prepared(run_name: str) -> Snapshot:
     version = table.version_of(run_id=settings.run_id)
     if version is None and settings.is_in_this_run(PREPARATION):
         raise WorkshopError(
-            f"{PREPARATION} has written no table in this run, and an earlier run's is not used instead: look at why "
+            f"{PREPARATION} has not written a table in this run, and an earlier one is not used instead: find out why "
             "that notebook ended without one."
         )
     snapshot = table.read(version)
@@ -221,14 +221,14 @@ def load_prepared(run_name: str) -> Snapshot:
     return snapshot
 
 
-def _alike(wines: pd.DataFrame, target: pd.Series, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split off a share of the wines, with the same mixture of labels and colours on both sides."""
+def _stratified(wines: pd.DataFrame, target: pd.Series, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split off a share of the wines, stratified by label and colour."""
     strata = target.astype(int) * 2 + wines["is_red"].astype(int)
     try:
         rest, part = train_test_split(wines, test_size=share, random_state=seed, stratify=strata)
     except ValueError as error:
         raise WorkshopError(
-            f"The {len(wines)} wines can't be split alike in label and colour ({first_sentence(error)}): add wines."
+            f"The {len(wines)} wines can't be stratified by label and colour ({first_sentence(error)}): add wines."
         ) from error
     return rest, part
 
@@ -247,11 +247,11 @@ def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.Dat
     if hashlib.sha256(content).hexdigest() != digests.get(path.name):
         raise WorkshopError(
             f"{path} is not the file whose sha256 is in SHA256SUMS beside it: restore the file "
-            "(`git checkout` for the kit's own), or write its new digest there if the change is meant."
+            "(`git checkout` for the kit's own), or write its new digest there if the change is intended."
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas only warns of cells without a column
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas only warns about cells without a column
             wines = pd.read_csv(path, sep=";", index_col=False)
     except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise WorkshopError(f"{path} is not a table of wines ({first_sentence(error)}): restore the file.") from error
@@ -259,7 +259,7 @@ def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.Dat
     expected = [*PHYSICOCHEMICAL, "quality"]
     if missing := [column for column in expected if column not in wines.columns]:
         raise WorkshopError(
-            f"{path} lacks the column {missing[0]!r}; it has {', '.join(wines.columns)}: rename or restore the column."
+            f"{path}: the column {missing[0]!r} is missing among {', '.join(wines.columns)}: rename or restore it."
         )
     if wines.empty:
         raise WorkshopError(f"{path} has a header but no wines: restore the rows.")
@@ -269,14 +269,14 @@ def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.Dat
 
 
 def _numbers(column: pd.Series, path: Path) -> pd.Series:
-    """A column of the file as float64, or as int64 if it holds nothing but whole numbers and is the quality."""
+    """Convert a column of the file to float64, or, for the quality, to int64."""
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     if numbers.isna().any():
         where = int(numbers.isna().argmax())
-        what = "is missing" if pd.isna(column.iloc[where]) else f"is {column.iloc[where]!r} and not a number"
-        raise WorkshopError(f"{path}: {column.name} {what} in line {where + 2}: correct the line.")
+        problem = "is missing" if pd.isna(column.iloc[where]) else f"is {column.iloc[where]!r} and not a number"
+        raise WorkshopError(f"{path}: {column.name} {problem} in line {where + 2}: correct the line.")
     if column.name != "quality":
         return numbers
     if not (numbers == numbers.round()).all():
-        raise WorkshopError(f"{path}: the quality has fractions of a point: the panel's marks are whole numbers.")
+        raise WorkshopError(f"{path}: the quality has fractions: correct it, the panel's marks are whole numbers.")
     return numbers.astype("int64")

@@ -1,4 +1,4 @@
-"""Delta tables in folders, through the Delta library and without Spark."""
+"""Delta tables in folders, through deltalake and without Spark."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 from filelock import FileLock
 from pyarrow.lib import ArrowException
+from typing_extensions import override
 
 from kit_common.sanitize import first_sentence
 from workshop.core.data.delta_table import COMMIT_KEY, Table
@@ -25,39 +26,39 @@ class DeltaFolder(Table):
 
     path: Path
 
+    @override
     def exists(self) -> bool:
-        """See `Table.exists`."""
         return DeltaTable.is_deltatable(self.uri, self.storage_options)
 
     @property
     def uri(self) -> str:
-        """Where it is, in the form in which the Delta library takes any folder's name, `#` and `%` included."""
+        """The folder as a URI, with which deltalake accepts every name, `#` and `%` included."""
         return self.path.as_uri()
 
     @property
     def storage_options(self) -> dict[str, str] | None:
-        """What the Delta library has to know of the place.
+        """The options of deltalake for this folder.
 
-        It commits by a hard link, which fails where there is one already: of two writers one is told. A mounted cloud
-        folder has no hard links. There it may rename instead, which replaces silently: nothing but our own lock, which
-        is one machine's, keeps two writers of one table apart.
+        deltalake commits by a hard link, which fails for the second of two writers. A mounted cloud folder has no hard
+        links, so there it renames instead, which replaces silently: only the lock file, which is local to a machine,
+        separates two writers of a table.
         """
         return {"allow_unsafe_rename": "true"} if is_mounted(self.path) else None
 
+    @override
     def open(self, version: int | None = None) -> DeltaTable:
-        """See `Table.open`."""
         try:
             return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
         except TableNotFoundError as error:
-            raise WorkshopError(f"There is no table {self.name}: write it first.") from error
+            raise WorkshopError(f"The table {self.name} is missing: write it first.") from error
         except DeltaError as error:
             raise _unread(self.label_of(version), "can't be read", error) from error
 
     def dataset(self) -> ds.Dataset:
-        """The rows as they are now, to be read in parts.
+        """Return the newest rows as a dataset, to read in parts.
 
         Raises:
-            WorkshopError: there is no such table, or its files alone would give wrong rows, as with deletion vectors.
+            WorkshopError: the table is missing, or has features, such as deletion vectors, that its files don't show.
         """
         try:
             return self.open().to_pyarrow_dataset()
@@ -67,6 +68,7 @@ class DeltaFolder(Table):
                 "and rewrite the table."
             ) from error
 
+    @override
     def _rows(self, version: int | None) -> tuple[int, pd.DataFrame]:
         delta = self.open(version)
         try:
@@ -74,8 +76,8 @@ class DeltaFolder(Table):
         except (OSError, ArrowException, DeltaError) as error:
             raise _unread(self.label_of(delta.version()), "is damaged", error) from error
 
+    @override
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
-        """See `Table.write`."""
         lock = current_settings().lock_file("table-" + self.name.replace("/", "-"))
         try:
             with FileLock(lock):
@@ -89,7 +91,7 @@ class DeltaFolder(Table):
                     commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: json.dumps(dict(commit_metadata))}),
                 )
         except OSError as error:
-            if "Unable to rename file" in str(error):  # the library links where it says rename
+            if "Unable to rename file" in str(error):  # deltalake names a failed link so
                 raise WorkshopError(without_hard_links(self.path)) from error
             raise explain_os_error(error) from error
         except DeltaError as error:
@@ -98,22 +100,22 @@ class DeltaFolder(Table):
                 f"The table {self.name} could not be written to {self.path}, which is as it was: {reason}."
             ) from error
 
+    @override
     def records(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """See `Table.records`."""
-        # Opened as it is now: the library numbers the history of a table that was opened at an earlier version wrongly.
+        # Open the newest version: deltalake numbers the history of a table at an earlier version wrongly.
         for commit in self.open().history():
             yield int(commit["version"]), dict(json.loads(str(commit.get(COMMIT_KEY, "{}"))))
 
 
 def _unread(table: str, otherwise: str, error: Exception) -> WorkshopError:
-    """Return the sentence for a table that another writer has given features unknown here, or else for a damaged one.
+    """Return the error for a table with unknown Delta features, or else for a damaged one.
 
-    The first is whole: an earlier version of it would lose rows.
+    A table with unknown features is intact: restoring an earlier version would lose rows.
     """
-    said = first_sentence(error)
-    if isinstance(error, DeltaProtocolError) or "Kernel error: Unsupported" in said:
+    reason = first_sentence(error)
+    if isinstance(error, DeltaProtocolError) or "Kernel error: Unsupported" in reason:
         return WorkshopError(
-            f"The table {table} has features of Delta that can't be read here ({said}): turn them off with what wrote "
-            "it, and rewrite the table."
+            f"The table {table} has Delta features that can't be read here ({reason}): turn them off in the program "
+            "that wrote it, and rewrite the table."
         )
-    return WorkshopError(f"The table {table} {otherwise} ({said}): restore it.")
+    return WorkshopError(f"The table {table} {otherwise} ({reason}): restore it.")

@@ -1,4 +1,4 @@
-"""What a Delta table is to us, wherever it is kept: written whole, read at a version, never overwritten in place."""
+"""The interface of a Delta table: written whole, read at a version, never overwritten in place."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 COMMIT_KEY = "workshop"
-"""Where, in the record of a table version, what we say of it stands."""
+"""The key of the kit's metadata in the commit of a table version."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Snapshot:
     version: int
     frame: pd.DataFrame
     source: str = ""
-    """The label of the snapshot that these rows were made from; empty where nobody said."""
+    """The label of the snapshot that these rows were made from; empty if unknown."""
 
     @property
     def label(self) -> str:
@@ -29,37 +29,37 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """Tells these rows from any others, whatever the table's name and version."""
+        """A digest of the rows, independent of the table's name and version."""
         hashes = pd.util.hash_pandas_object(self.frame, index=False).to_numpy()
         return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
 
 
 class Opened(Protocol):
-    """A table at one version, its rows not yet read."""
+    """A table at one version, with rows that are not read yet."""
 
     def version(self) -> int:
-        """Which version it is."""
+        """Return the version."""
 
     def to_pyarrow_dataset(self) -> Any:
-        """The rows as a PyArrow dataset, or as something that has at least its `head`."""
+        """Return the rows as a PyArrow dataset, or as an object with at least its `head`."""
 
 
 @dataclass(frozen=True)
 class Table(ABC):
-    """A Delta table by name, wherever it is kept."""
+    """A Delta table by name, in a folder or in Unity Catalog."""
 
     name: str
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether anything has been written to it."""
+        """Return whether the table has been written."""
 
     @abstractmethod
     def open(self, version: int | None = None) -> Opened:
-        """The table at `version`, or as it is now.
+        """Open the table at `version`, or at its newest one.
 
         Raises:
-            WorkshopError: there is no such table or version.
+            WorkshopError: the table or the version is missing.
         """
 
     @abstractmethod
@@ -67,38 +67,38 @@ class Table(ABC):
         """Make `frame` the table's rows, as a new version; the earlier versions stay readable.
 
         Args:
-            frame: the rows; the index is not kept, their order is.
-            commit_metadata: what the version's record says of it.
+            frame: the rows; their order is kept, the index is not.
+            commit_metadata: stored in the commit of the new version.
 
         Raises:
-            WorkshopError: it can't be written there.
+            WorkshopError: the table can't be written.
         """
 
     @abstractmethod
     def records(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Each version with what we said of it, the newest first."""
+        """Iterate over the versions and their commit metadata, newest first."""
 
     @abstractmethod
     def _rows(self, version: int | None) -> tuple[int, pd.DataFrame]:
-        """The version's number and its rows, in the order in which they were written."""
+        """Return the version's number and its rows, in the order in which they were written."""
 
     def read(self, version: int | None = None) -> Snapshot:
-        """All rows at `version`, or as they are now, in the order in which they were written.
+        """Read all rows at `version`, or at the newest one, in the order in which they were written.
 
         Raises:
-            WorkshopError: there is no such table or version, or it is damaged.
+            WorkshopError: the table or the version is missing or damaged.
         """
         number, rows = self._rows(version)
         return Snapshot(self.name, number, rows, dict(self.records()).get(number, {}).get("source", ""))
 
     def label_of(self, version: int | None) -> str:
-        """The table's name and a version of it, as in `development@0`; the name alone for the newest."""
+        """Return the table's name with a version, as in `development@0`; the name alone for the newest."""
         return self.name if version is None else f"{self.name}@{version}"
 
-    def said_of_it(self, key: str) -> dict[str, str]:
-        """What the record of the newest version says that says anything under `key`; nothing where none does."""
-        return next((said for _, said in self.records() if key in said), {})
+    def metadata_with(self, key: str) -> dict[str, str]:
+        """Return the commit metadata of the newest version that has `key`; empty if no version has it."""
+        return next((metadata for _, metadata in self.records() if key in metadata), {})
 
     def version_of(self, **commit_metadata: str) -> int | None:
-        """The newest version whose record says all of `commit_metadata`, or None where none does."""
-        return next((version for version, said in self.records() if commit_metadata.items() <= said.items()), None)
+        """Return the newest version whose metadata contains all of `commit_metadata`, or None."""
+        return next((number for number, found in self.records() if commit_metadata.items() <= found.items()), None)

@@ -1,4 +1,4 @@
-"""Lists of sha256 digests, as different tools write them."""
+"""Lists of sha256 digests in the formats of several tools."""
 
 import codecs
 import re

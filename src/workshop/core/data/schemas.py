@@ -1,4 +1,4 @@
-"""The columns of a wine, and what a table of wines must look like."""
+"""The columns and schemas of the tables of wines."""
 
 import pandas as pd
 import pandera.pandas as pa
@@ -18,13 +18,13 @@ PHYSICOCHEMICAL = {
     "sulphates": (0.0, 5.0),  # g/dm³ potassium sulphate
     "alcohol": (5.0, 20.0),  # % by volume
 }
-"""The measurements, with the smallest and largest value that a wine can plausibly have."""
+"""The measurements, with their smallest and largest plausible values."""
 
 FEATURES = [*PHYSICOCHEMICAL, "is_red"]
 """The model's input columns, all float64; `is_red` is 1 for red wine and 0 for white."""
 
 WINE_ID = "wine_id"
-"""An int64 made from the features: two rows with one id are the same wine."""
+"""An int64 computed from the features: rows with the same id are the same wine."""
 
 TARGET = "is_high_quality"
 """The label: 1 for a quality of 7 or more."""
@@ -43,17 +43,17 @@ WINES = pa.DataFrameSchema(
 """The schema of the development and the production table."""
 
 ORIGINALS = WINES.update_column(WINE_ID, unique=False)
-"""The schema of the original wines, duplicates and all."""
+"""The schema of the original wines, with duplicates."""
 
 PREPARED = WINES.add_columns({TARGET: pa.Column("int64", pa.Check.isin([0, 1]))})
 """The schema of a run's prepared table."""
 
 
 def check(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.DataFrame:
-    """Return `wines` if they have the schema.
+    """Return `wines` if they fit the schema.
 
     Raises:
-        WorkshopError: they don't; the sentence names the table, the column and the first offending value.
+        WorkshopError: they don't; the message names the table, the column and the first wrong value.
     """
     if twice := wines.columns[wines.columns.duplicated()].tolist():
         raise WorkshopError(f"The table {table} has the column {twice[0]} more than once: keep the right one.")
@@ -62,12 +62,12 @@ def check(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.Dat
     except pa.errors.SchemaErrors as error:
         raise WorkshopError(
             f"The table {table} does not fit its schema: {_first_failure(error, schema)}; "
-            "mend the data or, if the data are right, the schema in workshop/core/data/schemas.py."
+            "correct the data or, if the data are right, the schema in workshop/core/data/schemas.py."
         ) from error
 
 
 def _first_failure(error: pa.errors.SchemaErrors, schema: pa.DataFrameSchema) -> str:
-    # A renamed column is unknown by its new name and missing by its old: the latter says more.
+    # A renamed column is both unknown and missing; the missing name tells more.
     failures = error.failure_cases
     missing = failures[failures["check"] == "column_in_dataframe"]
     first = (failures if missing.empty else missing).iloc[0]

@@ -1,7 +1,7 @@
-"""Tables kept in Unity Catalog, through the Spark session that is active: the other place beside folders.
+"""Delta tables in Unity Catalog, through the active Spark session.
 
-Nothing here has ever run on Databricks. The order of rows, the names and the conversion of frames are tested with a
-local Spark, which has no Delta tables; the statements are tested against a stand-in that refuses any other.
+This module has never run on Databricks. The order of rows, the names and the conversion of frames are tested with a
+local Spark, which has no Delta tables; the SQL is tested against a stand-in that refuses other statements.
 """
 
 import hashlib
@@ -17,21 +17,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from typing_extensions import override
 
 from kit_common.sanitize import first_sentence
 from workshop.core.data.delta_table import COMMIT_KEY, Table
 from workshop.core.errors import WorkshopError
 
 ROW = "_row"
-"""The column that holds each row's place: Spark gives rows back in any order, and splits and digests depend on it."""
+"""The column with each row's position: Spark returns rows in any order, and splits and digests depend on it."""
 _KEPT_FOREVER = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
-"""Unity Catalog removes old versions after a week by itself, and a decision is replayed on the rows that it was made
-on."""
+"""Unity Catalog deletes old versions after a week by default, and a replay needs the rows of its decision."""
 _PLAIN_NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(/[a-z0-9]+(_[a-z0-9]+)*)?")
-_OUR_ERROR = re.compile(r"workshop\.core\.errors\.WorkshopError: (.+)")
+_WORKSHOP_ERROR = re.compile(r"workshop\.core\.errors\.WorkshopError: (.+)")
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _WORKERS_ERROR = re.compile(r"^\s*([A-Za-z_][\w.]*(?:Error|Exception): .+)$", re.MULTILINE)
 _SPARK_TYPES = {
@@ -48,7 +48,8 @@ _SPARK_TYPES = {
 
 
 def active_session() -> Any | None:
-    """The Spark session of this process, or None. Where nobody has imported Spark there is none, so neither do we."""
+    """Return the Spark session of this process, or None."""
+    # Without an imported pyspark there is no session, and importing it takes seconds.
     if "pyspark" not in sys.modules:
         return None
     return import_module("pyspark.sql").SparkSession.getActiveSession()
@@ -56,13 +57,13 @@ def active_session() -> Any | None:
 
 @contextmanager
 def spark_explained(doing: str) -> Iterator[None]:
-    """Turn what Spark raises inside into one sentence.
+    """Turn an error of Spark into one sentence.
 
     Args:
-        doing: what was being done, as in `read the table production`.
+        doing: the action, as in `read the table production`.
 
     Raises:
-        WorkshopError: instead of Spark's own error; with the sentence of ours that a worker has ended with, if any.
+        WorkshopError: instead of Spark's error; with the message of a worker's `WorkshopError`, if there is one.
     """
     try:
         yield
@@ -75,17 +76,17 @@ def spark_explained(doing: str) -> Iterator[None]:
 
 
 def catalog_name(name: str) -> str:
-    """A name that Unity Catalog and the old metastore take, without `.`, `/` and `-`; no two names become one."""
+    """Return a unique name for Unity Catalog and the old metastore, without `.`, `/` and `-`."""
     if _PLAIN_NAME.fullmatch(name):
         return name.replace("/", "__")
     return re.sub(r"[^a-z0-9]+", "_", name.lower()) + "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def spark_schema(schema: pa.Schema) -> str:
-    """The same columns as Spark writes them.
+    """Return the schema in Spark's notation.
 
     Raises:
-        WorkshopError: one has a type that our tables don't have.
+        WorkshopError: a column has a type that the kit's tables don't have.
     """
     if foreign := [field for field in schema if str(field.type) not in _SPARK_TYPES]:
         raise WorkshopError(
@@ -95,16 +96,16 @@ def spark_schema(schema: pa.Schema) -> str:
 
 
 def in_written_order(source: str, columns: list[str]) -> str:
-    """The query for all rows of `source` in the order in which they were written.
+    """Return the query for all rows of `source` in the order in which they were written.
 
-    Rows that somebody else has added know no place; they come last, in an order that depends on nothing but them.
+    Rows that another program has added have no position: they come last, ordered by their values.
     """
     keys = [ROW] * (ROW in columns) + [name for name in columns if name != ROW]
     return f"SELECT * FROM {source} ORDER BY {', '.join(f'`{name}` ASC NULLS LAST' for name in keys)}"
 
 
 def numbered(session: Any, frame: pd.DataFrame) -> Any:
-    """The rows as a Spark frame, each with its place."""
+    """Return the rows as a Spark frame, each with its position."""
     rows = frame.reset_index(drop=True).assign(**{ROW: np.arange(len(frame), dtype="int64")})
     return session.createDataFrame(rows, spark_schema(pa.Schema.from_pandas(rows, preserve_index=False)))
 
@@ -118,15 +119,15 @@ class CatalogTable(Table):
 
     @property
     def full_name(self) -> str:
-        """Its name in SQL."""
+        """The table's name in SQL."""
         return ".".join(f"`{part}`" for part in [*self.place.split("."), catalog_name(self.name)])
 
     @property
     def session(self) -> Any:
-        """The Spark session through which it is read and written.
+        """The Spark session that reads and writes the table.
 
         Raises:
-            WorkshopError: none is active.
+            WorkshopError: no session is active.
         """
         session = active_session()
         if session is None:
@@ -136,20 +137,21 @@ class CatalogTable(Table):
             )
         return session
 
+    @override
     def exists(self) -> bool:
-        """See `Table.exists`."""
         with spark_explained(f"look for the table {self.name} in {self.place}"):
             return bool(self.session.catalog.tableExists(self.full_name))
 
+    @override
     def open(self, version: int | None = None) -> "CatalogVersion":
-        """See `Table.open`."""
         versions = [number for number, _ in self.records()]
         if version is not None and version not in versions:
             raise WorkshopError(
-                f"The table {self.label_of(version)} is not there: it has {versions[-1]}–{versions[0]}."
+                f"The table {self.label_of(version)} is missing: choose a version from {versions[-1]} to {versions[0]}."
             )
         return CatalogVersion(self, versions[0] if version is None else version)
 
+    @override
     def _rows(self, version: int | None) -> tuple[int, pd.DataFrame]:
         opened = self.open(version)
         with spark_explained(f"read the table {self.label_of(opened.number)}"):
@@ -157,18 +159,18 @@ class CatalogTable(Table):
             rows = self.session.sql(in_written_order(opened.source, columns)).toPandas()
         return opened.number, rows.drop(columns=ROW, errors="ignore")
 
+    @override
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
-        """See `Table.write`."""
         properties = {} if self.exists() else _KEPT_FOREVER
         with spark_explained(f"write the table {self.name} in {self.place}"):
             writer = numbered(self.session, frame).write.format("delta").mode("overwrite")
             options = {"userMetadata": json.dumps({COMMIT_KEY: dict(commit_metadata)}), **properties}
             writer.options(**options).saveAsTable(self.full_name)
 
+    @override
     def records(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """See `Table.records`."""
         if not self.exists():
-            raise WorkshopError(f"There is no table {self.name} in {self.place}: write it first.")
+            raise WorkshopError(f"The table {self.name} is missing in {self.place}: write it first.")
         with spark_explained(f"read the history of the table {self.name}"):
             commits = self.session.sql(f"DESCRIBE HISTORY {self.full_name}").collect()
         for commit in sorted(commits, key=lambda commit: int(commit["version"]), reverse=True):
@@ -184,44 +186,44 @@ class CatalogVersion:
 
     @property
     def source(self) -> str:
-        """It in SQL."""
+        """The version in SQL."""
         return f"{self.table.full_name} VERSION AS OF {self.number}"
 
     def version(self) -> int:
-        """Which version it is."""
+        """Return the version."""
         return self.number
 
     def to_pyarrow_dataset(self) -> "CatalogVersion":
-        """Itself: there is no PyArrow dataset of a table that only Spark can read, but there is its head."""
+        """Return this object: only Spark can read the table, but `head` works."""
         return self
 
     def head(self, rows: int) -> pa.Table:
-        """Some of its rows, as many as asked for if it has them."""
+        """Return up to `rows` rows."""
         with spark_explained(f"read the table {self.table.name}"):
             frame = self.table.session.sql(f"SELECT * FROM {self.source} LIMIT {rows}").toPandas()
         return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _commit_metadata(said: str | None) -> dict[str, str]:
-    """What we said of a commit; nothing where somebody else made it, whatever they said."""
+def _commit_metadata(written: str | None) -> dict[str, str]:
+    """Return the kit's metadata of a commit; empty for a commit of another program."""
     try:
-        record = json.loads(said or "{}")
+        record = json.loads(written or "{}")
     except ValueError:
         return {}
-    ours = record.get(COMMIT_KEY, {}) if isinstance(record, dict) else {}
-    return dict(ours) if isinstance(ours, dict) else {}
+    metadata = record.get(COMMIT_KEY, {}) if isinstance(record, dict) else {}
+    return dict(metadata) if isinstance(metadata, dict) else {}
 
 
 def _in_one_sentence(doing: str, error: Exception) -> str:
-    """What a person can do about an error of Spark's, in whose text a worker's own traceback may be."""
-    said = str(error)
-    if ours := _OUR_ERROR.search(said):
-        return ours[1].strip()
-    if missing := _MISSING_MODULE.search(said):
+    """Turn an error of Spark, whose text may contain a worker's traceback, into a sentence."""
+    text = str(error)
+    if own := _WORKSHOP_ERROR.search(text):
+        return own[1].strip()
+    if missing := _MISSING_MODULE.search(text):
         return (
-            f"Spark could not {doing}: its workers' Python has no module {missing[1]}; install there what is installed "
-            "here, or let PYSPARK_PYTHON name this Python."
+            f"Spark could not {doing}: its workers' Python has no module {missing[1]}; install the packages there, or "
+            "set PYSPARK_PYTHON to this Python."
         )
-    in_workers = _WORKERS_ERROR.findall(said)
+    in_workers = _WORKERS_ERROR.findall(text)
     reason = first_sentence(ValueError(in_workers[-1])) if in_workers else first_sentence(error)
-    return f"Spark could not {doing} ({type(error).__name__}: {reason.rstrip('.')}): see its own log."
+    return f"Spark could not {doing} ({type(error).__name__}: {reason.rstrip('.')}): see Spark's log."

@@ -41,7 +41,7 @@ def test_production_wines_that_do_not_fit_are_handed_to_whoever_says_so(tables: 
 
 
 def test_production_wines_that_nobody_has_made_are_refused(home: object) -> None:
-    with refusal("no production table", "part_0_create_datasets"):
+    with refusal("production table is missing", "part_0_create_datasets"):
         datasets.production_wines()
 
 
@@ -85,7 +85,7 @@ def test_the_test_rows_of_a_comparison_come_back_by_their_label(prepared: pd.Dat
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ("prepared/dev-ben@0", ["no table prepared/dev-ben", "where the run was made"]),
+        ("prepared/dev-ben@0", ["no table prepared/dev-ben", "in the home of the run"]),
         ("prepared/dev-ann@5", ["prepared/dev-ann@5"]),
         ("production@5", ["production@5"]),
     ],

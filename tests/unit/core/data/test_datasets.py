@@ -360,7 +360,7 @@ def test_tables_that_were_begun_with_another_seed_are_not_taken_for_that_seeds(i
 
 @pytest.mark.parametrize("table", [delta.development_table, delta.production_table])
 def test_a_table_that_nobody_has_made_is_refused(table: Callable[[], Table]) -> None:
-    with refusal(f"no {table().name} table", "part_0_create_datasets"):
+    with refusal(f"{table().name} table is missing", "part_0_create_datasets"):
         datasets.load_wines(table())
 
 
@@ -379,7 +379,7 @@ def test_a_table_that_does_not_fit_is_refused(
 ) -> None:
     good = DeltaFolder("production", wine_tables / "production").read().frame
     delta.production_table().write(edit(good), {})
-    with refusal("The table production", "mend the data", *words):
+    with refusal("The table production", "correct the data", *words):
         datasets.load_wines(delta.production_table())
 
 

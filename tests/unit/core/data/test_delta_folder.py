@@ -51,7 +51,7 @@ def test_each_version_says_what_it_was_made_from(table: DeltaFolder) -> None:
     assert [table.read(version).source for version in (0, 1, 2)] == ["vineyard@4", "vineyard@5", ""]
 
 
-def test_a_version_is_found_by_what_was_said_of_it(table: DeltaFolder) -> None:
+def test_a_version_is_found_by_what_was_metadata_with(table: DeltaFolder) -> None:
     for run_id in ("ann", "ben", "ann", "cid"):
         table.write(ROWS, {"run_id": run_id, "source": "vineyard@0"})
     assert table.version_of(run_id="ann") == 2
@@ -63,12 +63,12 @@ def test_a_version_is_found_by_what_was_said_of_it(table: DeltaFolder) -> None:
 def test_the_newest_word_on_a_matter_counts(table: DeltaFolder) -> None:
     table.write(ROWS, {"seed": "42"})
     table.write(ROWS, {"seed": "43"})
-    assert table.said_of_it("seed") == {"seed": "43"}
+    assert table.metadata_with("seed") == {"seed": "43"}
 
 
-def test_a_table_that_somebody_else_wrote_has_nothing_said_of_it(table: DeltaFolder) -> None:
+def test_a_table_that_somebody_else_wrote_has_nothing_metadata_with(table: DeltaFolder) -> None:
     write_deltalake(str(table.path), ROWS)
-    assert table.said_of_it("seed") == {}
+    assert table.metadata_with("seed") == {}
     assert table.read().source == ""
     assert table.version_of(run_id="ann") is None
 
@@ -159,7 +159,7 @@ def test_a_table_with_features_of_another_writer_is_not_called_damaged(
     table.write(ROWS, {})
     said = {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **protocol}}
     (table.path / "_delta_log" / f"{1:020d}.json").write_text(json.dumps(said), encoding="utf-8")
-    with refusal("cellar", "features of Delta", "turn them off") as caught:
+    with refusal("cellar", "Delta features", "turn them off") as caught:
         table.read()
     assert "restore" not in str(caught.value)
 

@@ -47,7 +47,7 @@ def test_there_are_twelve_features_and_neither_label_nor_id_is_one(wines: pd.Dat
 def test_wines_that_do_not_fit_are_refused_with_the_column_and_the_value(
     wines: pd.DataFrame, edit: Callable[[pd.DataFrame], pd.DataFrame], words: list[str]
 ) -> None:
-    with refusal("The table production", "mend the data", *words):
+    with refusal("The table production", "correct the data", *words):
         check(edit(wines), WINES, "production")
 
 

@@ -157,12 +157,12 @@ def test_a_table_has_the_same_digest_wherever_it_is_kept(session: Session, home:
     assert table.read().digest == folder.read().digest
 
 
-def test_each_version_stays_and_is_found_by_what_was_said_of_it(session: Session) -> None:
+def test_each_version_stays_and_is_found_by_what_was_metadata_with(session: Session) -> None:
     table = tables.named_table("cellar")
     for number, run_id in enumerate(("ann", "ben", "ann", "cid")):
         table.write(ROWS.assign(alcohol=float(number)), {"run_id": run_id, "source": f"vineyard@{number}"})
     assert (table.version_of(run_id="ann"), table.version_of(run_id="dan")) == (2, None)
-    assert table.said_of_it("source") == {"run_id": "cid", "source": "vineyard@3"}
+    assert table.metadata_with("source") == {"run_id": "cid", "source": "vineyard@3"}
     assert [table.read(version).source for version in range(4)] == [f"vineyard@{number}" for number in range(4)]
     assert [set(table.read(version).frame["alcohol"]) for version in range(4)] == [{0.0}, {1.0}, {2.0}, {3.0}]
 
@@ -180,7 +180,7 @@ def test_what_others_say_of_their_commits_is_nothing_to_us(session: Session, sai
     table.write(ROWS, {"seed": "42"})
     versions = session.tables["`main`.`wines`.`cellar`"]
     versions.append((versions[0][0], {"userMetadata": said}))
-    assert table.said_of_it("seed") == {"seed": "42"}
+    assert table.metadata_with("seed") == {"seed": "42"}
     assert (table.read().version, table.read().source) == (1, "")
 
 
