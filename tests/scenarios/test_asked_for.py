@@ -172,10 +172,10 @@ def test_an_earlier_runs_result_does_not_stand_in_for_this_runs(
     datasets.load_prepared("no_name")
     monkeypatch.setenv("WORKSHOP_RUN_NOTEBOOKS", ",".join(each.name for each in notebooks.select([notebook])))
     if notebook == "1_1":
-        with refusal("part_1_1_data_prep has written no table in this run"):
+        with refusal("part_1_1_data_prep has not written a table in this run"):
             datasets.load_prepared("no_name")
     else:
-        with refusal("part_1_2_training has registered no candidate"):
+        with refusal("part_1_2_training has not registered a candidate"):
             find_candidate(mlflow_store.connect(), MODEL, "no_name")
 
 

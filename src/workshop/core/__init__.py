@@ -1,4 +1,4 @@
-"""What the notebooks call: data, models, the gate, the slots, promotion and scoring.
+"""The library for notebooks: data, models, gate, slots, promotion and scoring.
 
-Nothing in here knows of a notebook runner, a command line or a vendor.
+It does not depend on the notebook runner, the command line or a vendor.
 """

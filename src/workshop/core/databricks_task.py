@@ -1,6 +1,6 @@
-"""The Databricks job task that a notebook may be run by: what it gives the notebook, and how the notebook ends it.
+"""The Databricks job task that runs a notebook: its widgets, and its exit value.
 
-Anywhere else there is no such task, and then nothing here does anything.
+Outside Databricks there is no task: the widgets are empty.
 """
 
 import builtins
@@ -21,35 +21,33 @@ FOR_THE_ENVIRONMENT = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_REGISTRY_URI",
 )
-"""The environment variables that a task hands to its notebook as widgets of the same names: a task of a job on
-serverless compute or on a cluster that exists has no other way to set one. No others are taken, whatever a job may
-say."""
+"""The environment variables that a task passes as widgets of the same names, the only way on serverless compute and on
+existing clusters. Other widgets never become environment variables."""
 
 GIVEN_PARAMETERS = "WORKSHOP_PARAMETERS"
-"""The environment variable with which a run on this machine gives a notebook its parameters a second time, as JSON:
-cells of the notebook can set the values of the injected cell back."""
+"""The environment variable with a local run's parameters as JSON, to detect cells that overwrite them."""
 
 
 def is_running() -> bool:
-    """Whether a task runs this notebook."""
+    """Return whether a task runs this notebook."""
     return _dbutils() is not None
 
 
 def widgets() -> dict[str, str]:
-    """The widgets of the task, by name; nothing where no task runs this notebook."""
+    """Return the widgets of the task by name; empty without a task."""
     dbutils = _dbutils()
     return dict(dbutils.widgets.getAll()) if dbutils is not None else {}
 
 
 def given_parameters() -> dict[str, Any]:
-    """Return the parameters that this run gives this notebook: the widgets of a task, or `WORKSHOP_PARAMETERS`."""
+    """Return the parameters that the run passes to this notebook: the task's widgets, or `WORKSHOP_PARAMETERS`."""
     if is_running():
         return dict(widgets())
     return dict(json.loads(os.environ.get(GIVEN_PARAMETERS) or "{}"))
 
 
 def take_environment(given: dict[str, str]) -> None:
-    """Set the environment variables that are among the widgets, for all that this process does from now on."""
+    """Set the environment variables that are among the widgets."""
     os.environ.update({name: given[name] for name in FOR_THE_ENVIRONMENT if name in given})
 
 

@@ -1,4 +1,4 @@
-"""What a notebook hands over to whatever runs it."""
+"""The result of a notebook, and how it reaches the run."""
 
 import base64
 import io
@@ -29,16 +29,16 @@ _LARGEST = 1e12
 
 
 MIME_TYPE = "application/vnd.workshop.handover+json"
-"""The form of an output in which a notebook hands its result to a run on this machine."""
+"""The MIME type of the output that contains a notebook's result, for a run on this machine."""
 
 
 class HandedOver(BaseModel):
-    """The result of a notebook, as it travels to the run."""
+    """The result of a notebook, in the form that is passed to the run."""
 
     outcome: Outcome | None
     """The decision of 1_3 and what was done about it."""
     said: dict[str, str]
-    """What else the notebook says of its work, as in `{"candidate": "3"}`."""
+    """Further results, as in `{"candidate": "3"}`."""
     data_version: dict[str, int]
     """The version of each table."""
     parameters: dict[str, Any] = {}
@@ -48,16 +48,15 @@ class HandedOver(BaseModel):
 
 
 def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, **said: object) -> None:
-    """Show the outcome, if there is one, and give it to the run that executes this notebook, with `said`.
+    """Show the outcome, if there is one, and pass it to the run that executes this notebook, with `said`.
 
     A run on this machine reads the result from an output of the notebook, and the picture from the cell that shows it.
-    A Databricks job keeps nothing of a notebook but a text of up to 5 MB, with which the notebook ends. In Jupyter
-    there is no run.
+    A Databricks job keeps only the notebook's exit value, a text of up to 5 MB. In Jupyter there is no run.
 
     Args:
         outcome: the decision of 1_3 and what was done about it.
         picture: the decision, drawn.
-        said: what else the notebook returns, as in `candidate="3"`.
+        said: further results, as in `candidate="3"`.
     """
     if outcome is not None:
         display(outcome)  # type: ignore[no-untyped-call]
@@ -71,7 +70,7 @@ def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, *
         parameters=last_read(),
         picture=_as_png(picture) if picture is not None and in_a_job else "",
     )
-    # Not by pydantic, which makes null of a figure that is none, and refuses half of a surrogate pair.
+    # Not with pydantic, which turns NaN into null and refuses half of a surrogate pair.
     text = json.dumps(handed_over.model_dump())
     if in_a_job:
         databricks_task.end_with(text)
@@ -81,14 +80,14 @@ def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, *
 
 
 def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOver:
-    """Read what a notebook has handed over, whoever has written it.
+    """Read the result of a notebook, which may come from an untrusted source.
 
     Args:
-        text: what the notebook has ended with.
-        harmless: is what each text of it, name or value, goes through, so that it can be shown.
+        text: the output or exit value of the notebook.
+        harmless: applied to each name and value, so that it can be shown.
 
     Raises:
-        WorkshopError: it is something else.
+        WorkshopError: the text is not such a result.
     """
     try:
         read = json.loads(text)
@@ -138,7 +137,7 @@ def _each_text(read: Any, harmless: Callable[[str], str]) -> Any:
 
 
 def data_version() -> dict[str, int]:
-    """The version of each table that runs start from; those that are not there yet are left out."""
+    """Return the version of each table that runs start from; missing tables are left out."""
     known = (development_table(), production_table())
     return {table.name: int(table.open().version()) for table in known if table.exists()}
 

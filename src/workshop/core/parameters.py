@@ -1,4 +1,4 @@
-"""The notebooks' parameters: their meaning, their limits, and the one way to read them."""
+"""The notebooks' parameters: meaning, limits, defaults, and how to read them."""
 
 import ast
 import hashlib
@@ -25,7 +25,7 @@ from workshop.core.errors import WorkshopError
 
 _CLEAN_RUN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,59}(?<!\.)")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|history|lease")
-"""Files on Windows can't have these names, and two experiments of each model are the kit's own."""
+"""Names that Windows reserves, and the names of the kit's two experiments per model."""
 _LONGEST_SLUG = 48
 _read_last: dict[str, "Parameters"] = {}
 
@@ -53,15 +53,15 @@ class DevopsAction(StrEnum):
         for action in cls:
             if action.lower() == str(value).lower():
                 return action
-        raise ValueError(f"it is one of {', '.join(cls)}")
+        raise ValueError(f"choose one of {', '.join(cls)}")
 
 
 def safe_run_name(name: str) -> str:
-    """Turn any text, a branch name for one, into a name that is safe in paths, URLs and shells.
+    """Turn any text, such as a branch name, into a name that is safe in paths, URLs and shells.
 
-    A name of up to 60 lower-case letters, digits, `.`, `_` and `-` stays as it is. Any other is simplified and gets
-    a digest of the original, so that two names never become one, not even where upper and lower case are the same.
-    The empty name is `no_name`.
+    A name of up to 60 lower-case letters, digits, `.`, `_` and `-` is not changed. Any other is simplified and gets a
+    digest of the original, so that different names stay different, even on file systems that ignore case. The empty
+    name becomes `no_name`.
     """
     if not name.strip():
         return "no_name"
@@ -117,19 +117,19 @@ class Parameters(Terms):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     run_name: RunName = "no_name"
-    """Keeps one participant's files, experiment and candidates apart from another's."""
+    """Separates a participant's files, experiment and candidates from those of others."""
     model_name: Annotated[str, AfterValidator(_model_name)] = "wine_quality"
     """The registered model."""
     devops_action: Annotated[DevopsAction, BeforeValidator(DevopsAction)] = DevopsAction.UNKNOWN
     """Integration, Deployment or unknown; see `DevopsAction`."""
     compare_only: bool = False
-    """Whether the run only compares and reports, and leaves every slot as it is."""
+    """Compare and report only; every slot stays as it is."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    """What the random choices start from: same seed, same data, same code, same result."""
+    """The seed of all random choices: same seed, data and code give the same result."""
     source_folder: str = ""
-    """Where the two original CSV files and their SHA256SUMS are; empty for the ones that come with the kit."""
+    """The folder of the two original CSV files and their SHA256SUMS; empty for those of the kit."""
     input_table: Annotated[str, AfterValidator(_table_name)] = "production"
-    """The table whose wines are scored."""
+    """The table to score."""
     slot: Literal["", "production", "staging"] = ""
     """The slot to score with; empty for Production, or for Staging until the first promotion."""
 
@@ -140,11 +140,10 @@ class Parameters(Terms):
 
 
 def read_parameters(**cell_values: Any) -> Parameters:
-    """Take the values of a notebook's parameters cell, check them, and let a Databricks job's widgets override them.
+    """Check the values of a notebook's parameters cell, after a Databricks job's widgets have overridden them.
 
-    Papermill has overridden them already when this is called, by a cell of its own. On Databricks the same names
-    arrive as widgets, whose values are text and are read as the type that the cell's value has; the widgets that are
-    environment variables are set as such first.
+    On this machine, papermill has injected a run's values as a cell before. On Databricks they are widgets, whose text
+    is converted to the type of the cell's value; widgets for environment variables are set first.
 
     Raises:
         WorkshopError: a value is of the wrong type or outside its limits.
@@ -159,18 +158,18 @@ def read_parameters(**cell_values: Any) -> Parameters:
 
 
 def last_read() -> dict[str, Any]:
-    """Return the parameters that `read_parameters` returned last in this process, as JSON types; empty before that."""
+    """Return the last result of `read_parameters` in this process, as JSON types; empty before the first."""
     return _read_last["parameters"].model_dump(mode="json") if "parameters" in _read_last else {}
 
 
 def require_as_given(parameters: Parameters, *names: str) -> None:
-    """Check that parameters have the values that the run has given this notebook.
+    """Check that parameters have the values that the run has passed to this notebook.
 
-    Papermill injects the values of a run as a cell, and any cell behind it can assign other ones. Nothing that the run
-    was told not to do may follow from that.
+    Papermill injects the values of a run as a cell, and a later cell can overwrite them. This must not change what the
+    run may do.
 
     Args:
-        parameters: the values that the notebook works with.
+        parameters: the notebook's values.
         names: the parameters to check besides those that were set.
 
     Raises:
@@ -189,16 +188,16 @@ def require_as_given(parameters: Parameters, *names: str) -> None:
 
 
 def check_parameter(name: str, value: Any, declared_type: Any) -> Any:
-    """Return `value` as the type that the parameter has, within the limits that it has.
+    """Convert `value` to the parameter's type and check its limits.
 
     Args:
         name: the parameter's name.
-        value: what was given for it; text is converted.
-        declared_type: the type of the default in the notebook, for a parameter that only one notebook knows. That of
-            None stands for any type.
+        value: its value; text is converted.
+        declared_type: the type of the notebook's default, for a parameter of a single notebook; None's type stands for
+            any.
 
     Raises:
-        WorkshopError: it cannot be that; the sentence says what can.
+        WorkshopError: the value is wrong; the message contains the limits.
     """
     field = Parameters.model_fields.get(name)
     shape: Any = Annotated[field.annotation, field] if field is not None else declared_type
@@ -212,13 +211,13 @@ def check_parameter(name: str, value: Any, declared_type: Any) -> Any:
 
 
 def _read_as(declared_type: Any, text: str) -> tuple[Any, Any]:
-    """Return the type and the value of a text that may be a list, a dictionary or None, in Python or in JSON."""
+    """Return type and value of a text that may be a list, a dictionary or None, in Python or in JSON."""
     if declared_type not in {list, dict, tuple, NoneType}:  # a union with None, whose other type converts the text
         return declared_type, None if text == "None" else text
     value: Any = text
     for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # then it is no such literal
+        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # not a literal of that kind
             found = read(text)
-            json.dumps(found)  # as a run hands it on
+            json.dumps(found)  # a run passes it on as JSON
             value = found
     return (Any if declared_type is NoneType else declared_type), value

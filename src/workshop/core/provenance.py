@@ -1,4 +1,4 @@
-"""Which commit of the code this is, and who runs it."""
+"""The commit of the code, and the person or pipeline that runs it."""
 
 import getpass
 import os
@@ -8,7 +8,7 @@ from kit_common import git
 from kit_common.errors import UserError
 from workshop.core.settings import PACKAGE
 
-_WHO_STARTED_IT = ("WORKSHOP_REQUESTED_FOR", "BUILD_REQUESTEDFOR")
+_REQUESTED_FOR = ("WORKSHOP_REQUESTED_FOR", "BUILD_REQUESTEDFOR")
 _SECONDS = 30
 UNKNOWN = "unknown"
 _RECORDED = f"The commit of the code is recorded as `{UNKNOWN}`"
@@ -16,14 +16,14 @@ _COMMIT_OF_THE_JOB = "WORKSHOP_GIT_COMMIT"
 
 
 def git_commit() -> str:
-    """The commit of this code, with `-dirty` when files that Git tracks differ from it, or `unknown`."""
+    """Return the commit of this code, with `-dirty` if tracked files differ from it, or `unknown`."""
     return find_commit()[0]
 
 
 def find_commit() -> tuple[str, str]:
-    """The commit of this code as in `git_commit`, and a sentence on why it is unknown; empty if it is known.
+    """Return the commit as in `git_commit`, and a sentence on why it is unknown; empty if it is known.
 
-    In a job on Databricks, where there is no checkout, an environment variable names the commit.
+    In a job on Databricks, which has no checkout, an environment variable contains the commit.
     """
     if named := os.environ.get(_COMMIT_OF_THE_JOB):
         return named, ""
@@ -35,13 +35,16 @@ def find_commit() -> tuple[str, str]:
     if failed := next((each for each in (tracked, found) if each.returncode), None):
         return UNKNOWN, f"{_RECORDED}. Git does not work in {PACKAGE}: {git.reason(failed)}."
     if not tracked.stdout:  # a repository around it, such as that of a project whose .venv holds the kit
-        return UNKNOWN, f"{_RECORDED}: no Git repository tracks {PACKAGE}. Run the kit from its clone to have it."
+        return (
+            UNKNOWN,
+            f"{_RECORDED}: no Git repository tracks {PACKAGE}. Run the kit from its clone to record it.",
+        )
     return found.stdout.decode().strip(), ""
 
 
 def who() -> str:
-    """Who runs this: whoever started the job or the pipeline; else the user and the machine."""
-    for variable in _WHO_STARTED_IT:
+    """Return the person who requested the job or the pipeline, or else the user and the machine."""
+    for variable in _REQUESTED_FOR:
         if requested_for := os.environ.get(variable):
             return requested_for
     try:

@@ -1,4 +1,4 @@
-"""Where the kit keeps its state and how it is set: `WORKSHOP_…` environment variables."""
+"""The settings of the kit: `WORKSHOP_…` environment variables."""
 
 import hashlib
 import re
@@ -18,18 +18,18 @@ PREPARATION = "part_1_1_data_prep"
 TRAINING = "part_1_2_training"
 """The notebook that registers a run's candidate."""
 MOUNTS = (Path("/Volumes"), Path("/dbfs"))
-"""Where Databricks shows cloud storage as folders: without hard links and locks, and never a laptop's own."""
+"""Folders below which Databricks mounts cloud storage, without hard links and locks."""
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def _repository() -> Path:
-    """The checkout that this package is installed from, or the current folder where there is none."""
+    """Return the checkout that this package is installed from, or else the current folder."""
     checkout = PACKAGE.parents[1]
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
 def is_mounted(path: Path) -> bool:
-    """Whether a path leads into cloud storage that is mounted as a folder."""
+    """Return whether a path is in mounted cloud storage."""
     return any(path.is_relative_to(mount) for mount in MOUNTS)
 
 
@@ -39,26 +39,24 @@ def without_hard_links(path: Path) -> str:
 
 
 class Settings(BaseSettings):
-    """What the environment says; every field has a default with which a laptop works."""
+    """The settings from the environment; the defaults suit a laptop."""
 
     model_config = SettingsConfigDict(env_prefix="WORKSHOP_", env_ignore_empty=True, frozen=True)
 
     home: Path = _repository() / ".workshop"
-    """The folder that holds everything a run leaves behind."""
+    """The folder for all data of the kit."""
     run_id: str = ""
-    """The run that this process is part of; empty when a person works in Jupyter."""
+    """The id of the run that this process belongs to; empty in Jupyter."""
     run_notebooks: str = ""
-    """The notebooks of that run, by name and separated by commas."""
+    """The names of that run's notebooks, separated by commas."""
     slots: Literal["alias", "stage"] = "alias"
-    """How the registry names its slots: model aliases, or stages where a team's registry still uses them."""
+    """The registry's form of slots: model aliases, or stages in an older registry."""
     experiments: str = "/Shared/workshop"
-    """The workspace folder of MLflow's experiments, where runs are recorded on Databricks."""
+    """The workspace folder for MLflow's experiments on Databricks."""
     tables: str = ""
-    """The catalog and schema, as in `main.wines`, of Unity Catalog in which tables are kept; empty: folders below
-    `data`."""
+    """The catalog and schema of Unity Catalog for tables, as in `main.wines`; empty for folders below `data`."""
     spark_rows: NonNegativeInt | None = None
-    """From how many rows on a table is scored with Spark where a session is active; None: from where it would not fit
-    into the memory that is free."""
+    """Fewest rows for which a table is scored with Spark if a session is active; None: more than fit into memory."""
 
     @field_validator("home")
     @classmethod
@@ -66,7 +64,7 @@ class Settings(BaseSettings):
         try:
             home = home.expanduser().absolute()
         except RuntimeError as error:
-            raise ValueError("nobody of that name has a home folder") from error
+            raise ValueError("the home folder of that user is not found") from error
         if _UNFIT_FOR_DELTA.search(home.as_posix()):
             raise ValueError(
                 "tables can't be kept in a folder with one of #?[]^| or %xx in its name: choose another folder"
@@ -77,7 +75,7 @@ class Settings(BaseSettings):
     @classmethod
     def _catalog_and_schema(cls, tables: str) -> str:
         if tables and not _CATALOG_AND_SCHEMA.fullmatch(tables):
-            raise ValueError("it names a catalog and a schema of Unity Catalog, as in main.wines")
+            raise ValueError("set it to a catalog and a schema of Unity Catalog, as in main.wines")
         return tables
 
     @property
@@ -87,21 +85,21 @@ class Settings(BaseSettings):
 
     @property
     def runs(self) -> Path:
-        """The folder with one folder per run."""
+        """The folder that contains one folder per run."""
         return self.home / "runs"
 
     def is_in_this_run(self, notebook: str) -> bool:
-        """Return whether the run that this process is part of executes that notebook."""
+        """Return whether this process's run executes that notebook."""
         return notebook in self.run_notebooks.split(",")
 
     def lock_file(self, name: str) -> Path:
-        """The path of the lock file `name`, in a folder that exists.
+        """Return the path of the lock file `name`, and create its folder.
 
-        It is below the home, unless that is mounted cloud storage, which knows no locks. Then it is this machine's, and
-        keeps only its own processes apart.
+        The folder is below the home. If the home is mounted cloud storage, which has no locks, the folder is local and
+        the lock separates only the processes of this machine.
 
         Raises:
-            WorkshopError: the folder cannot be made.
+            WorkshopError: the folder can't be created.
         """
         locks = self.home / "locks"
         if is_mounted(self.home):
@@ -115,10 +113,10 @@ class Settings(BaseSettings):
 
 
 def current_settings() -> Settings:
-    """Read the settings from the environment as it is now.
+    """Read the settings from the present environment.
 
     Raises:
-        WorkshopError: a variable has a value that it cannot have.
+        WorkshopError: a variable has a wrong value.
     """
     try:
         return Settings()

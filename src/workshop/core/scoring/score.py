@@ -1,7 +1,7 @@
-"""Scoring a table of any size with the model that holds a slot, a batch of rows at a time.
+"""Scoring of a table of any size with the model in a slot, one batch of rows at a time.
 
-Where a Spark session is active and the table is too large for this machine's memory, or in Unity Catalog, Spark's
-workers do the same to the same rows; `workshop.core.scoring.spark` has that part.
+`workshop.core.scoring.spark` scores with Spark's workers if a session is active and the table is in Unity Catalog or
+larger than this machine's memory.
 """
 
 from collections import deque
@@ -31,14 +31,14 @@ from workshop.core.scoring.rows import COLUMNS, PREDICTIONS, predict, require_co
 
 ROWS_A_BATCH = 65_536
 HISTOGRAM_BINS = 33
-"""Not a number that divides the probabilities that a forest of ten trees gives: those would lie on the bins' edges."""
+"""Chosen so that the probabilities of a forest of ten trees don't lie on the edges of bins."""
 _BATCHES_AHEAD = 2
 _READ_AHEAD_BYTES = 65_536
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a scoring has done."""
+    """The result of a scoring."""
 
     batch: str
     rows: int
@@ -47,19 +47,19 @@ class Scored:
 
 
 def predictions_table(run_name: str) -> Table:
-    """The predictions of the runs with that name, all batches."""
+    """Return the table of predictions of the runs with that name."""
     return named_table(f"predictions/{run_name}")
 
 
 def load_slot(slots: Slots, slot: str = "") -> LoadedModel:
-    """Load whatever holds the slot.
+    """Load the model that holds the slot.
 
     Args:
         slots: of the registered model.
-        slot: `production` or `staging`; empty for Production, or Staging as long as nothing was ever promoted.
+        slot: `production` or `staging`; empty for Production, or for Staging until the first promotion.
 
     Raises:
-        WorkshopError: nothing holds it.
+        WorkshopError: the slot is empty.
     """
     wanted = [Slot(slot)] if slot else [Slot.PRODUCTION, Slot.STAGING]
     for each in wanted:
@@ -75,8 +75,8 @@ def load_slot(slots: Slots, slot: str = "") -> LoadedModel:
 def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: int = ROWS_A_BATCH) -> Scored:
     """Score every row of a table and append the predictions to another, in memory that does not grow with the rows.
 
-    The append is one commit: whoever reads the predictions sees the whole batch or nothing of it. The answers are the
-    same to the bit wherever they are computed, as long as the model's answer to a wine depends on that wine alone.
+    The append is one commit: a reader sees the whole batch or nothing of it. The predictions are the same to the bit
+    here and on Spark, provided that the model's answer to a wine depends on that wine alone.
 
     Raises:
         WorkshopError: a table or a column is missing, the model does not answer with probabilities, the disk is full,
@@ -90,13 +90,13 @@ def score(model: LoadedModel, wines: Table, predictions: Table, rows_a_batch: in
         rows = _score_here(model, wines, predictions, batch, rows_a_batch)
     else:
         raise WorkshopError(
-            f"The table {wines.name} is in a folder and {predictions.name} is not: keep both in the same place."
+            f"The table {wines.name} is in a folder and {predictions.name} is not: move both to the same place."
         )
     return Scored(batch, rows, model.version, predictions)
 
 
 def batches_of(predictions: Table) -> list[str]:
-    """The batches that a predictions table holds, oldest first."""
+    """Return the batches of a predictions table, oldest first."""
     if not isinstance(predictions, DeltaFolder):
         return spark.batches_of(predictions)
     found: set[str] = set()
@@ -106,7 +106,7 @@ def batches_of(predictions: Table) -> list[str]:
 
 
 def histogram(predictions: Table, batch: str) -> np.ndarray:
-    """How many predictions of a batch fall into each of `HISTOGRAM_BINS` equal parts of [0, 1]."""
+    """Count the predictions of a batch in `HISTOGRAM_BINS` equal bins of [0, 1]."""
     if not isinstance(predictions, DeltaFolder):
         return spark.histogram(predictions, batch, HISTOGRAM_BINS)
     rows = predictions.dataset().to_batches(columns=["probability"], filter=pa.compute.field("batch") == batch)
@@ -117,7 +117,7 @@ def histogram(predictions: Table, batch: str) -> np.ndarray:
 
 
 def _score_here(model: LoadedModel, wines: DeltaFolder, predictions: DeltaFolder, batch: str, rows_a_batch: int) -> int:
-    """Score in this process; reading, predicting and writing overlap. Returns the number of rows."""
+    """Score in this process and return the number of rows; reading, predicting and writing overlap."""
     source = wines.dataset()
     require_numbers(source.schema, wines.name)
     stream = _Stream(_predicted(model, _read(source, wines, rows_a_batch), batch))
@@ -143,33 +143,32 @@ def _score_here(model: LoadedModel, wines: DeltaFolder, predictions: DeltaFolder
 
 
 def _read(source: ds.Dataset, wines: Table, rows_a_batch: int) -> Iterator[tuple[pa.Array, pd.DataFrame]]:
-    """The ids and the features of the wines, batch by batch.
+    """Read the ids and the features of the wines in batches.
 
-    A few pages are decoded at a time; the dataset's own scanner decodes whole row groups, and the next one meanwhile.
+    A few pages are decoded at a time; the dataset's own scanner would decode two whole row groups.
     """
     for fragment in source.get_fragments():
-        # Without pre_buffer=False the file would be read whole before the first row.
+        # With pre_buffer the whole file would be read before the first row.
         with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_AHEAD_BYTES) as parquet:
             stored = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-            # What a table is partitioned by is in no file; it is the same for all rows of one.
-            same_for_all = ds.get_partition_keys(fragment.partition_expression)
-            require_columns(stored, same_for_all, wines.name)
+            # Partition columns are not in the files; each is constant within a file.
+            partitioned = ds.get_partition_keys(fragment.partition_expression)
+            require_columns(stored, partitioned, wines.name)
             for rows in parquet.iter_batches(rows_a_batch, columns=stored, use_threads=False):
                 require_ids(rows.column(WINE_ID), wines.name)
                 features = rows.select([name for name in FEATURES if name in stored]).to_pandas()
                 for name in set(FEATURES).difference(stored):
-                    features[name] = float(same_for_all[name])
+                    features[name] = float(partitioned[name])
                 yield rows.column(WINE_ID), features[FEATURES]
 
 
 def _predicted(
     model: LoadedModel, batches: Iterator[tuple[pa.Array, pd.DataFrame]], batch: str
 ) -> Iterator[pa.RecordBatch]:
-    """Predict batch by batch, in order, while the batches to come are read and those done are written.
+    """Predict batch by batch, in order, while further batches are read and written.
 
-    One thread predicts: scikit-learn changes the process's warning filters while it does, which a second thread would
-    trip over. The library that writes asks for batches on a thread from which it can't be called again, so reading,
-    which calls it, has a thread of its own as well.
+    Only one thread predicts, since scikit-learn changes the process's warning filters meanwhile. Reading has a thread
+    of its own, since deltalake requests batches on a thread from which it can't be called again.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as predictor:
         waiting: deque[Future[pa.RecordBatch]] = deque()
@@ -182,7 +181,7 @@ def _predicted(
 
 
 class _Stream:
-    """Counts the rows that pass, and keeps what went wrong, which the writing library would bury in its own text."""
+    """A stream of batches that counts its rows and keeps an error, which deltalake would hide in its own message."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches

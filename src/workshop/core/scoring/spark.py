@@ -1,13 +1,12 @@
-"""Scoring with Spark: the rows are spread over its workers, each of which loads the model once.
+"""Scoring with Spark: the rows are distributed over its workers, each of which loads the model once.
 
-A table in a folder is read file by file, as the Delta library lists them, and its predictions are files that the
-workers write beside those that are there; one Delta commit then makes them part of the table. Spark needs no Delta for
-that, and on Databricks it could not have it: a volume can't hold Spark's own tables. A table in Unity Catalog is read
-and appended to by Spark itself.
+Of a table in a folder, Spark reads the files that deltalake lists; the workers write the predictions as new files, and
+one Delta commit adds them to the table. So Spark needs no Delta support, which it would not have for a volume on
+Databricks. A table in Unity Catalog is read and appended to by Spark itself.
 
-Both are tested with a local Spark, the second on files without a Delta log. Neither has run on Databricks: there it is
-still to be seen whether workers may write below /Volumes, which depends on the kind of compute, and whether an append
-with Delta is all that it takes.
+Both ways are tested with a local Spark, the second on files without a Delta log. Neither has run on Databricks: open
+questions are whether workers may write below /Volumes, which depends on the compute, and whether a Delta append
+suffices.
 """
 
 import io
@@ -49,20 +48,20 @@ _BINS = pa.schema([("bin", pa.int32()), ("rows", pa.int64())])
 
 
 def session_for(wines: Table) -> Any | None:
-    """The Spark session to score a table with; None where this process does it better by itself.
+    """Return the Spark session to score a table with; None to score it in this process.
 
-    Spark it is for what only Spark can read, and for a table of `WORKSHOP_SPARK_ROWS` rows or more (unset: of more
-    than fits into the memory that is free), where a session is active whose workers see the table's folder.
+    Spark scores tables in Unity Catalog, and tables of `WORKSHOP_SPARK_ROWS` rows or more (unset: more than fit into
+    free memory) if a session is active whose workers see the table's folder.
 
     Raises:
-        WorkshopError: the table is in Unity Catalog and there is no session.
+        WorkshopError: the table is in Unity Catalog and no session is active.
     """
     if isinstance(wines, CatalogTable):
         return wines.session
     session = active_session()
     if session is None or not isinstance(wines, DeltaFolder):
         return None
-    # Workers on other machines see what is mounted everywhere, but not this machine's disk.
+    # Workers on other machines see mounted folders, but not this machine's disk.
     if not is_mounted(wines.path) and not _is_local(session):
         return None
     fewest = current_settings().spark_rows
@@ -72,16 +71,16 @@ def session_for(wines: Table) -> Any | None:
 
 
 def _is_local(session: Any) -> bool:
-    """Whether all workers are on this machine; some kinds of compute do not say, and theirs are not."""
+    """Return whether all workers are on this machine; if the compute does not tell, they are not."""
     try:
-        with spark_explained("say where its workers are"):
+        with spark_explained("find its workers"):
             return str(session.conf.get("spark.master", "")).startswith("local")
     except WorkshopError:
         return False
 
 
 def scorer(model: LoadedModel, wines: Table, batch: str, rows_a_batch: int) -> Scorer:
-    """What the workers need to score that table.
+    """Return the object with which workers score that table.
 
     Raises:
         WorkshopError: the model's files can't be fetched.
@@ -90,15 +89,15 @@ def scorer(model: LoadedModel, wines: Table, batch: str, rows_a_batch: int) -> S
 
 
 def score(session: Any, wines: Table, predictions: Table, scorer: Scorer) -> int:
-    """Score a table and append the predictions to another, as `workshop.core.scoring.score.score` does; see there.
+    """Score a table and append the predictions to another, as `workshop.core.scoring.score.score` does.
 
     Returns:
-        How many rows were scored.
+        The number of rows.
     """
     frame = _frame_of(session, wines)
     with spark_explained(f"score the table {wines.name}"):
         if isinstance(predictions, CatalogTable):
-            # An append by Delta is one commit, which creates the table where there is none.
+            # An append is one Delta commit; it creates the table if it is missing.
             predicted = frame.mapInArrow(scorer.predictions, spark_schema(PREDICTIONS))
             predicted.write.format("delta").mode("append").saveAsTable(predictions.full_name)
             return int(session.table(predictions.full_name).where(_is(scorer.batch)).count())
@@ -108,21 +107,21 @@ def score(session: Any, wines: Table, predictions: Table, scorer: Scorer) -> int
 
 
 def batches_of(predictions: Table) -> list[str]:
-    """See `workshop.core.scoring.score.batches_of`; for a table that only Spark can read."""
+    """Return the batches of a table that only Spark can read, oldest first."""
     table = _of_the_catalog(predictions)
     with spark_explained(f"read the table {table.name}"):
         return sorted(row["batch"] for row in table.session.table(table.full_name).select("batch").distinct().collect())
 
 
 def histogram(predictions: Table, batch: str, bins: int) -> np.ndarray:
-    """See `workshop.core.scoring.score.histogram`; for a table that only Spark can read."""
+    """Count the predictions of a batch in equal bins of [0, 1], for a table that only Spark can read."""
     table = _of_the_catalog(predictions)
     with spark_explained(f"read the table {table.name}"):
         return _histogram(table.session.table(table.full_name).where(_is(batch)), bins)
 
 
 def _histogram(frame: Any, bins: int) -> np.ndarray:
-    """Count on the workers, with the function that counts here, so that an edge belongs to the same bin."""
+    """Count on the workers, with the same function as in this process, so that edges belong to the same bins."""
 
     def count(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts:
@@ -149,10 +148,10 @@ def _of_the_catalog(table: Table) -> CatalogTable:
 
 
 def _packed(model: LoadedModel) -> bytes:
-    """The files of a model, which is loaded, so that we know that it is no pickle.
+    """Pack the files of a loaded model, which is therefore not a pickle.
 
-    They travel with the function that uses them: that works on every kind of compute, where shared folders, credentials
-    for the registry and Spark's own ways to send files do not. That is for models of megabytes, not gigabytes.
+    The archive is sent with the function that uses it, which works on every kind of compute, unlike shared folders,
+    credentials for the registry and Spark's own ways to send files. It suits models of megabytes, not gigabytes.
     """
     metadata = model.pyfunc.metadata
     uri = f"models:/{metadata.model_id}" if metadata.model_id else f"runs:/{metadata.run_id}/{metadata.artifact_path}"
@@ -161,7 +160,7 @@ def _packed(model: LoadedModel) -> bytes:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=place))
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.rglob("*")):
-                # Written with no time of its own: the same model is the same bytes.
+                # Without time stamps, so that the same model gives the same bytes.
                 if path.is_file():
                     name = zipfile.ZipInfo(path.relative_to(folder).as_posix())
                     archive.writestr(name, path.read_bytes(), zipfile.ZIP_DEFLATED)
@@ -169,10 +168,10 @@ def _packed(model: LoadedModel) -> bytes:
 
 
 def _frame_of(session: Any, wines: Table) -> Any:
-    """What is read of the table, as a Spark frame.
+    """Return the columns to score as a Spark frame.
 
     Raises:
-        WorkshopError: a column is missing, or the table has what Spark can't read without Delta.
+        WorkshopError: a column is missing, or the table has features that Spark can't read without Delta.
     """
     if isinstance(wines, CatalogTable):
         with spark_explained(f"read the table {wines.name}"):
@@ -190,14 +189,14 @@ def _frame_of(session: Any, wines: Table) -> Any:
 
 
 def _files(source: ds.Dataset, wines: DeltaFolder) -> dict[tuple[tuple[str, Any], ...], list[str]]:
-    """The table's files, by what is the same for all rows of each: what the table is partitioned by is in no file."""
+    """Group the table's files by the values of their partition columns, which the files don't contain."""
     found: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
     for fragment in source.get_fragments():
         stored, same = fragment.physical_schema.names, ds.get_partition_keys(fragment.partition_expression)
         require_columns(stored, same, wines.name)
         place = wines.path / fragment.path
         key = tuple((name, same[name]) for name in FEATURES if name not in stored)
-        # A mounted folder is Spark's own default place; any other would be looked for in it.
+        # Spark looks for paths without a scheme in its default file system, which has only mounted folders.
         found[key].append(str(place) if is_mounted(place) else f"file:{place}")
     return found
 
@@ -217,13 +216,13 @@ def _wanted(schema: pa.Schema) -> pa.Schema:
 
 
 def _arrow_schema(frame: Any) -> pa.Schema:
-    kinds = {"tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}
-    kinds |= {"float": pa.float32(), "double": pa.float64()}
-    return pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in frame.dtypes])
+    types = {"tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}
+    types |= {"float": pa.float32(), "double": pa.float64()}
+    return pa.schema([(name, types.get(kind, pa.string())) for name, kind in frame.dtypes])
 
 
 def _append_files(frame: Any, scorer: Scorer, predictions: DeltaFolder) -> int:
-    """Let the workers write files into the table's folder, and make those of all that succeeded one commit."""
+    """Let the workers write files into the table's folder, and add the files of all successful tasks in one commit."""
     folder, token = predictions.path, uuid.uuid4().hex
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -265,11 +264,11 @@ def _commit(predictions: DeltaFolder, added: list[AddAction]) -> None:
 
 @contextmanager
 def _without_leftovers(predictions: DeltaFolder, pattern: str) -> Iterator[None]:
-    """Remove what workers have written and the table does not have: after a failure, or of a task that ran twice."""
+    """Remove files that the table does not list: after a failure, or from a task that ran twice."""
     try:
         yield
     finally:
-        # What the table says counts, not whether the commit raised: it may have been made before something else failed.
+        # Read the table even after an error: the commit may have succeeded before it.
         kept = {Path(uri).name for uri in predictions.open().file_uris()} if predictions.exists() else set()
         for path in predictions.path.glob(pattern):
             if path.name not in kept:

@@ -1,4 +1,4 @@
-"""What Spark's workers do: answer for the rows that they are given, with a model that each process loads once."""
+"""The code on Spark's workers: predict rows with a model that each process loads once."""
 
 import hashlib
 import io
@@ -19,15 +19,15 @@ from workshop.core.registry.model import LoadedModel
 from workshop.core.scoring.rows import PREDICTIONS, predict, require_ids
 
 WRITTEN = pa.schema([("file", pa.string()), ("bytes", pa.int64()), ("rows", pa.int64())])
-"""What a worker says of a file that it has written: its name, its size, and how many predictions it holds."""
+"""A worker's record of a file that it has written: name, size and number of predictions."""
 
 _loaded: dict[str, LoadedModel] = {}
-"""The model of this process, by its digest and version; Spark uses processes again."""
+"""The model of this process by digest and version; Spark reuses processes."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What a worker has to know."""
+    """The model and settings of a worker."""
 
     archive: bytes
     version: str
@@ -36,14 +36,14 @@ class Scorer:
     rows_a_batch: int
 
     def predictions(self, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The predictions for the rows that this worker was given."""
+        """Predict the rows of this worker."""
         for rows in _regrouped(parts, self.rows_a_batch):
             ids = rows.column(WINE_ID).combine_chunks()
             require_ids(ids, self.table)
             yield predict(self._model(), ids, rows.select(FEATURES).to_pandas(), self.batch)
 
     def files(self, parts: Iterator[pa.RecordBatch], folder: Path, token: str) -> Iterator[pa.RecordBatch]:
-        """Write the predictions to a file of this task's own; gives its name, bytes and rows, if there are any."""
+        """Write the predictions to a file of this task, and yield its record unless it is empty."""
         path, rows, writer = folder / f"part-{token}-{uuid.uuid4().hex}.parquet", 0, None
         try:
             for predicted in self.predictions(parts):
@@ -63,7 +63,7 @@ class Scorer:
     def _model(self) -> LoadedModel:
         key = f"{hashlib.sha256(self.archive).hexdigest()} {self.version}"
         if key not in _loaded:
-            # Workers end without tidying up, so the files go as soon as they are read.
+            # Workers end without cleaning up, so the files are removed once they are read.
             with tempfile.TemporaryDirectory() as folder:
                 with zipfile.ZipFile(io.BytesIO(self.archive)) as archive:
                     archive.extractall(folder)
@@ -73,7 +73,7 @@ class Scorer:
 
 
 def _regrouped(parts: Iterator[pa.RecordBatch], rows_a_batch: int) -> Iterator[pa.Table]:
-    """The same rows in batches of about that many: Spark's are small, and each costs the model a call."""
+    """Regroup rows into larger batches: Spark's are small, and each costs a call of the model."""
     waiting: list[pa.RecordBatch] = []
     for part in parts:
         waiting.append(part)

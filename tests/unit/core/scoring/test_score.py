@@ -116,7 +116,7 @@ def test_an_empty_table_can_be_the_first(loaded: LoadedModel, predictions: Table
 def test_a_missing_column_is_refused_before_anything_is_written(
     loaded: LoadedModel, predictions: Table, production: pd.DataFrame, column: str
 ) -> None:
-    with refusal("cellar", f"lacks the column {column}"):
+    with refusal("cellar", f"column {column} is missing"):
         score.score(loaded, table_of(production.drop(columns=column)), predictions)
     assert not predictions.exists()
 

@@ -409,7 +409,7 @@ def test_a_table_in_the_catalog_is_scored_the_same(
         )
         np.testing.assert_array_equal(score.histogram(cellar, each.batch), score.histogram(predictions, here.batch))
     delta.named_table("strange").write(wines.assign(alcohol="strong"), {})
-    with refusal("strange", "alcohol", "only score numbers"):
+    with refusal("strange", "alcohol", "convert it to numbers"):
         score.score(loaded, delta.named_table("strange"), cellar)
 
 
