@@ -21,7 +21,7 @@ from workshop.core.registry.slots import Slot, Slots, open_slots
 
 _FORK: Any = multiprocessing.get_context("fork")
 PATIENCE = 120
-"""Seconds for a process that has next to nothing to do; only a broken one needs them."""
+"""Time-out in seconds for a process that has little to do."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Report:
 
 
 class Nursery:
-    """A process with the imports done that forks others from itself, which are there at once."""
+    """A process that has imported everything, and forks others without delay."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")

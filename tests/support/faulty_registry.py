@@ -1,4 +1,4 @@
-"""Registries that fail at a certain call: every step of a swap is interrupted, and steps added later are too."""
+"""Registries that fail at a certain call, to interrupt a swap at each of its steps."""
 
 import itertools
 import os
@@ -60,7 +60,7 @@ class Fragile:
 
     @property
     def failed(self) -> bool:
-        """Whether the call was reached."""
+        """Return whether the call was reached."""
         return len(self.calls) >= self.at
 
 

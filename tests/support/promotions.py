@@ -55,7 +55,7 @@ def pending() -> list[Event]:
 
 
 def register_odd(answers: str, columns: dict[str, str] | None = None, *, signed: bool = True) -> str:
-    """Register a model of another making as dev-odd's candidate.
+    """Register a misbehaving model as dev-odd's candidate.
 
     Args:
         answers: the kind of answer; see `misbehaving_model`.
