@@ -45,7 +45,7 @@ def test_what_mlflow_raises_becomes_one_sentence(error: Exception, words: list[s
             ["let you"],
         ),
         (TimeoutError("Timed out after 0:01:00"), ["does not answer", "network"]),
-        (NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"), ["schema made", "model_name"]),
+        (NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"), ["create the catalog and the schema", "model_name"]),
         (InternalError("Oops", error_code="INTERNAL_ERROR"), ["Databricks answered: Oops"]),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_wrong_address_of_the_registry_is_not_blamed_on_that_of_the_runs(
     ("variable", "advice"),
     [
         ("MLFLOW_TRACKING_URI", "use the kit's own store"),
-        ("MLFLOW_REGISTRY_URI", "keep models where runs are"),
+        ("MLFLOW_REGISTRY_URI", "record models with the runs"),
     ],
 )
 def test_a_database_that_refuses_connections_is_tried_once(
