@@ -130,7 +130,7 @@ def test_without_a_way_back_a_rollback_is_refused(registry: MlflowClient) -> Non
 
 
 def test_a_model_that_nobody_has_registered_is_refused(empty_registry: MlflowClient) -> None:
-    with refusal("would not be a rollback"):
+    with refusal("no earlier holder"):
         manual.roll_back(open_slots(empty_registry, "wine"))
 
 
@@ -161,7 +161,7 @@ def test_an_override_is_recorded_as_one(slots: Slots) -> None:
     ("answers", "columns", "signed", "words"),
     [
         ("a constant", RENAMED, True, "other input columns"),
-        ("a constant", None, False, "does not say which columns"),
+        ("a constant", None, False, "without its input columns"),
         ("nothing", None, True, "the cork is stuck"),
         ("NaN", None, True, "NaN"),
         ("more than certain", None, True, "0 to 1"),

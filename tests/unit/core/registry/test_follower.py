@@ -122,7 +122,7 @@ def test_a_follower_that_was_never_started_can_be_closed(slots: Slots, loads: di
 
 @pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf")])
 def test_an_interval_must_be_one(slots: Slots, every: float) -> None:
-    with refusal("every", "above 0"):
+    with refusal("interval", "above 0"):
         Follower(slots, every=every)
 
 
