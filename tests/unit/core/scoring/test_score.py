@@ -122,7 +122,7 @@ def test_a_missing_column_is_refused_before_anything_is_written(
 
 
 def test_a_table_that_is_not_there_is_refused(loaded: LoadedModel, predictions: Table) -> None:
-    with refusal("no table cellar"):
+    with refusal("table cellar is missing"):
         score.score(loaded, delta.named_table("cellar"), predictions)
     assert not predictions.exists()
 
