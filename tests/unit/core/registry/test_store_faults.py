@@ -45,7 +45,10 @@ def test_what_mlflow_raises_becomes_one_sentence(error: Exception, words: list[s
             ["let you"],
         ),
         (TimeoutError("Timed out after 0:01:00"), ["does not answer", "network"]),
-        (NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"), ["create the catalog and the schema", "model_name"]),
+        (
+            NotFound("Schema 'a.b' does not exist.", error_code="SCHEMA_DOES_NOT_EXIST"),
+            ["create the catalog and the schema", "model_name"],
+        ),
         (InternalError("Oops", error_code="INTERNAL_ERROR"), ["Databricks answered: Oops"]),
     ],
 )
