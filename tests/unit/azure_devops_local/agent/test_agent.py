@@ -261,8 +261,9 @@ def test_what_a_killed_agent_leaves_running_is_found(tmp_path: Path, home: Path)
     )
     number = laptop.queued(folder).number
     code = (
-        "import sys; from pathlib import Path; from azure_devops_local import agent, record;"
-        f"agent.execute(record.Runs().load({number}), Path(sys.argv[1]), lambda run, job: None)"
+        "import sys; from pathlib import Path; from azure_devops_local import host, run_store;"
+        "from azure_devops_local.agent import agent; from workshop.cli.devops import HOST; host.use(HOST);"
+        f"agent.execute(run_store.Runs().load({number}), Path(sys.argv[1]), lambda run, job: None)"
     )
     worker = subprocess.Popen([sys.executable, "-c", code, folder])
     log = run_store.Runs().folder_of(number) / "logs" / "1-long.log"

@@ -287,7 +287,8 @@ def test_a_pull_request_on_the_command_line(team: Clone, tmp_path: Path) -> None
 
 def test_what_starts_in_the_background_imports_nothing_heavy(home: Path) -> None:
     code = (
-        "import sys; from workshop import cli, cli_devops; from azure_devops_local import hub, pull_requests, worker; "
+        "import sys; from workshop.cli import app, devops; "
+        "from azure_devops_local.server import pull_requests, repository, worker; "
         "print([name for name in ('mlflow', 'pandas', 'sklearn', 'matplotlib', 'papermill') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
