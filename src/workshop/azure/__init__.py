@@ -1,1 +1,1 @@
-"""What runs inside a real Azure pipeline."""
+"""The code that runs inside a real Azure pipeline."""

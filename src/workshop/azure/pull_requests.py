@@ -1,4 +1,4 @@
-"""Pull requests in Azure Repos, through its REST API, from within a pipeline."""
+"""Pull requests in Azure Repos, opened from a pipeline through the REST API."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _RETRIES = Retry(
     backoff_factor=0.5,
     backoff_max=10,
     status_forcelist=(429, 503),
-    allowed_methods=None,  # creating it twice is answered with 409, and that is understood
+    allowed_methods=None,  # a second POST is answered with 409, which is handled below
     respect_retry_after_header=True,
     retry_after_max=60,
     raise_on_status=False,
@@ -36,25 +36,25 @@ class PullRequest:
 
     id: int
     url: str
-    """Its page."""
+    """The address of its page."""
     created: bool
-    """False where it was there already."""
+    """False if the pull request was open already."""
 
 
 def open_or_find(source: str, target: str, title: str, description: str) -> PullRequest:
-    """Open a pull request between two branches, or give the one that is open already this description.
+    """Open a pull request between two branches, or update the description of the open one.
 
-    Who and where is taken from the variables that a pipeline's job has: SYSTEM_COLLECTIONURI, SYSTEM_TEAMPROJECT,
-    BUILD_REPOSITORY_NAME, and SYSTEM_ACCESSTOKEN, which a step gets only if its `env:` says so.
+    Reads the variables of a pipeline's job: SYSTEM_COLLECTIONURI, SYSTEM_TEAMPROJECT, BUILD_REPOSITORY_NAME, and
+    SYSTEM_ACCESSTOKEN, which a step gets only through its `env:`.
 
     Raises:
-        WorkshopError: a variable is missing, the service does not answer, or it refuses.
+        WorkshopError: a variable is missing, the service does not answer, or it refuses the request.
     """
     return _Repository(os.environ).open_or_find(source, target, title, description)
 
 
 class _Bearer(requests.auth.AuthBase):
-    """As a header alone, the token would give way to whatever a .netrc has for that host."""
+    """The token as an auth object: requests would replace a plain header by a .netrc entry for the host."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -78,7 +78,7 @@ class _Repository:
         self._page = f"{project}/_git/{quote(self.name, safe='')}/pullrequest"
         self._api = f"{project}/_apis/git/repositories/{quote(self.name, safe='')}/pullrequests"
         self._session = requests.Session()
-        self._session.trust_env = "://127.0.0.1:" not in project  # no proxy leads to this machine
+        self._session.trust_env = "://127.0.0.1:" not in project  # a proxy can't reach this machine
         self._session.auth = _Bearer(variable("SYSTEM_ACCESSTOKEN"))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=_RETRIES))
@@ -88,28 +88,28 @@ class _Repository:
         text = _cut(description)
         found = self._find(branches)
         if found is None:
-            asked = {**branches, "title": title[:LONGEST_TITLE], "description": text}
-            answer = self._ask("POST", self._api, json=asked)
+            new = {**branches, "title": title[:LONGEST_TITLE], "description": text}
+            answer = self._ask("POST", self._api, json=new)
             if answer.status_code != requests.codes.conflict:
-                return self._known(_content(answer), created=True)
-            found = self._find(branches)  # somebody opened it in the meantime
+                return self._pull_request(_content(answer), created=True)
+            found = self._find(branches)  # opened in the meantime by another run
             if found is None:
-                raise WorkshopError(f"Azure Repos refused the pull request: {_said(answer)}.")
+                raise WorkshopError(f"Azure Repos refused the pull request: {_message(answer)}.")
         _content(self._ask("PATCH", f"{self._api}/{found['pullRequestId']}", json={"description": text}))
-        return self._known(found, created=False)
+        return self._pull_request(found, created=False)
 
     def _find(self, branches: dict[str, str]) -> dict[str, Any] | None:
         criteria = {f"searchCriteria.{key}": value for key, value in (*branches.items(), ("status", "active"))}
         found = _content(self._ask("GET", self._api, params=criteria)).get("value", [])
         return found[0] if found else None
 
-    def _known(self, found: dict[str, Any], created: bool) -> PullRequest:
+    def _pull_request(self, found: dict[str, Any], created: bool) -> PullRequest:
         number = int(found["pullRequestId"])
         return PullRequest(number, f"{self._page}/{number}", created)
 
     def _ask(self, method: str, url: str, params: Mapping[str, str] | None = None, **body: Any) -> requests.Response:
         try:
-            # A redirect leads to a page where a person signs in: the token was not accepted.
+            # A redirect leads to the sign-in page: the token was not accepted.
             answer = self._session.request(
                 method, url, params={**(params or {}), **_VERSION}, timeout=_SECONDS, allow_redirects=False, **body
             )
@@ -130,14 +130,14 @@ class _Repository:
 
 def _content(answer: requests.Response) -> dict[str, Any]:
     if not answer.ok:
-        raise WorkshopError(f"Azure Repos refused ({answer.status_code}): {_said(answer)}.")
+        raise WorkshopError(f"Azure Repos refused ({answer.status_code}): {_message(answer)}.")
     try:
         return dict(answer.json())
     except ValueError as error:
         raise WorkshopError("Azure Repos gave an answer that can't be read: run the pipeline again.") from error
 
 
-def _said(answer: requests.Response) -> str:
+def _message(answer: requests.Response) -> str:
     try:
         return first_sentence(Exception(str(answer.json().get("message", ""))))
     except (ValueError, AttributeError):

@@ -1,12 +1,12 @@
-"""One answer of one model version, in MLflow's scoring protocol, and what to say when there is none.
+"""Answers of one model version in MLflow's scoring protocol, and refusals in one sentence.
 
-MLflow's server is `scoring_server.init(model)`: an app around one model for good, with the input schema kept aside when
-it starts. A model that changes behind it would answer with one version's schema and another's trees. So this module
-calls the function that does that app's work, `scoring_server.invocations`, which is handed everything an answer
-depends on: body, content type, model, schema. With one version's model and schema in one call, nothing can be mixed,
-and an update of MLflow can break just this call, loudly: the tests compare its answers with those of `init`'s own app.
+MLflow's server, `scoring_server.init(model)`, is an app around one model, and reads the input schema when it starts. If
+the model changed, the app would use one version's schema with another version's trees. So this module calls the
+function that does the app's work, `scoring_server.invocations`, with all that an answer depends on: body, content type,
+model, schema. Model and schema of one call belong to one version. An update of MLflow can break this call only, and
+visibly: the tests compare its answers with those of `init`'s app.
 
-MLflow's refusals are not handed on. They quote the request at length and the traceback with it.
+MLflow's own refusals are replaced: they quote the request at length, and the traceback.
 """
 
 import json
@@ -25,8 +25,8 @@ _logger = logging.getLogger(__name__)
 _mlflow_answer: Any = scoring_server.invocations
 
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
-_SEE = "GET /model says which columns it takes"
-_COMPLAINTS_ABOUT_THE_INPUT = (ValueError, TypeError, LookupError, RecursionError)
+_SEE = "GET /model lists its columns"
+_ERRORS_OF_BAD_INPUT = (ValueError, TypeError, LookupError, RecursionError)
 _CODES_OF_BAD_INPUT = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
 _MLFLOW_PREAMBLE = re.compile(r"^(Invalid input\. |Data is not compatible with model signature\. )+")
 
@@ -41,24 +41,24 @@ class RefusedError(Exception):
 
 
 def bad_request(sentence: str) -> RefusedError:
-    """The client's mistake, status 400."""
+    """Return the refusal of a wrong request (400)."""
     return RefusedError(400, "BAD_REQUEST", sentence)
 
 
 def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
-    """The body of the response to a request, as MLflow's scoring server gives it for that model version.
+    """Return the body of the response, as MLflow's scoring server writes it for that model version.
 
     Raises:
-        RefusedError: the request is wrong (400), of a type that nobody reads (415), or the model fails (500).
+        RefusedError: the request is wrong (400), its content type is not supported (415), or the model fails (500).
     """
     if not content_type.strip():
-        raise bad_request("The request has no content-type header: say application/json or text/csv.")
+        raise bad_request("The request has no content-type header: send application/json or text/csv.")
     media_type = _normalized(content_type)
-    asked = _Asked(model)
+    scored = _ObservedModel(model)
     try:
-        result = _mlflow_answer(body, media_type, asked, model.pyfunc.metadata.get_input_schema())
-    except Exception as error:  # both the request and the model are anybody's
-        raise asked.refusal(error) from error
+        result = _mlflow_answer(body, media_type, scored, model.pyfunc.metadata.get_input_schema())
+    except Exception as error:  # the request and the model may raise anything
+        raise scored.refusal(error) from error
     if result.status != 200:
         raise RefusedError(
             result.status,
@@ -90,8 +90,8 @@ def _normalized(content_type: str) -> str:
     return ";".join([media_type.lower(), *others])
 
 
-class _Asked:
-    """A model as MLflow's scoring function sees it; remembers how far one request has come."""
+class _ObservedModel:
+    """The model for MLflow's scoring function; stores how far one request has come."""
 
     def __init__(self, model: LoadedModel) -> None:
         self.metadata = model.pyfunc.metadata
@@ -101,7 +101,7 @@ class _Asked:
         self._failure: Exception | None = None
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """Predict as the model does."""
+        """Return the model's prediction, and store its error."""
         self._reached = True
         try:
             return self._pyfunc.predict(data, params=params)
@@ -110,21 +110,21 @@ class _Asked:
             raise
 
     def refusal(self, error: Exception) -> RefusedError:
-        """Whose mistake it is that there is no answer, said in one sentence."""
+        """Return the refusal: of the request, if that is wrong, else of the model."""
         if not self._reached:
             return bad_request(_unreadable(error))
         if self._failure is None:
             return self._failed(error)
         if isinstance(self._failure, MlflowException) and self._failure.error_code in _CODES_OF_BAD_INPUT:
-            said = _said(self._failure.message.rpartition("Error: ")[2])
-            return bad_request(f"The input does not fit version {self._version}: {said}; {_SEE}.")
-        if isinstance(self._failure, _COMPLAINTS_ABOUT_THE_INPUT) and self._answers_its_example():
-            said = f"{type(self._failure).__name__}: {_said(str(self._failure))}"
-            return bad_request(f"Version {self._version} can't take these values ({said}): correct them.")
+            message = _shortened(self._failure.message.rpartition("Error: ")[2])
+            return bad_request(f"The input does not fit version {self._version}: {message}; {_SEE}.")
+        if isinstance(self._failure, _ERRORS_OF_BAD_INPUT) and self._answers_its_example():
+            message = f"{type(self._failure).__name__}: {_shortened(str(self._failure))}"
+            return bad_request(f"Version {self._version} can't take these values ({message}): correct them.")
         return self._failed(self._failure)
 
     def _answers_its_example(self) -> bool:
-        """Whether the model is well, so that its complaint is about what it was given."""
+        """Return whether the model works on its own example, so that its error is due to the request."""
         answers = False
         with suppress(Exception):
             if self._pyfunc.input_example is not None:
@@ -137,13 +137,13 @@ class _Asked:
         return RefusedError(
             500,
             "INTERNAL_ERROR",
-            f"The model, version {self._version}, failed ({type(error).__name__}): tell whoever runs this server, "
-            "whose log says more.",
+            f"The model, version {self._version}, failed ({type(error).__name__}): report it to the server's "
+            "administrator, whose log has the details.",
         )
 
 
 def _unreadable(error: Exception) -> str:
-    """What is wrong with a body that never became a table."""
+    """Return what is wrong with a body that could not be turned into a table."""
     cause = error.__cause__
     if isinstance(cause, UnicodeDecodeError):
         return f"The body is not UTF-8: there is a wrong byte at position {cause.start}."
@@ -151,17 +151,19 @@ def _unreadable(error: Exception) -> str:
         return f"The body is not JSON: {cause.msg} at line {cause.lineno}, column {cause.colno}."
     if isinstance(error, RecursionError):
         return "The body is nested too deeply: send a table or a list of numbers."
-    said = error.message if isinstance(error, MlflowException) else f"{type(error).__name__}: {error}"
-    if "exactly one of the input fields" in said:
+    message = error.message if isinstance(error, MlflowException) else f"{type(error).__name__}: {error}"
+    if "exactly one of the input fields" in message:
         return (
             "The body must be a JSON object with exactly one of dataframe_split, dataframe_records, inputs and "
             "instances: put the rows under one of these names."
         )
-    if "Failed to convert column" not in said:  # what follows would be the value, and lose the column's name
-        said = said.rpartition("Error: ")[2].strip("'")
-    return f"The input can't be read: {_said(said)}; {_SEE}."
+    if (
+        "Failed to convert column" not in message
+    ):  # the part after "Error: " would be the value, without the column's name
+        message = message.rpartition("Error: ")[2].strip("'")
+    return f"The input can't be read: {_shortened(message)}; {_SEE}."
 
 
-def _said(message: str) -> str:
-    """The first sentence of what MLflow or a model says, short enough to quote."""
+def _shortened(message: str) -> str:
+    """Return the first sentence of a message of MLflow or a model, short enough to quote."""
     return re.split(r"\.\s", first_sentence(Exception(_MLFLOW_PREAMBLE.sub("", message.strip()))))[0]

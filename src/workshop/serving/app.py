@@ -1,7 +1,7 @@
-"""The HTTP app: MLflow's scoring protocol, answered by whatever holds the slot at that moment.
+"""The HTTP app: MLflow's scoring protocol, answered by the version that holds the slot.
 
-Each request takes one snapshot of the follower, when its headers have arrived, and everything about its answer comes
-from that: the schema that it is read by, the prediction, and the version that the answer names in its headers.
+Each request takes one snapshot of the follower when its headers have arrived. The schema, the prediction and the
+version in the answer's headers all come from that snapshot.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ _SECONDS_TO_DRAIN = 5.0
 
 
 def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
-    """The app over a follower, which is open as long as the app is used.
+    """Return the app for a follower, which must stay open while the app is used.
 
     Args:
-        follower: what answers.
+        follower: provides the model that answers.
         max_body_bytes: the largest body of a request, as sent and once decompressed; a larger one is refused with 413.
     """
     metrics = Metrics(follower)
     timeout: Any = MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
     seconds: int = timeout.get()
-    # More threads than cores would only take turns at the interpreter's lock, and make every answer late.
+    # More threads than cores would only wait for the interpreter's lock, and delay every answer.
     threads = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="predict")
 
     @asynccontextmanager
@@ -82,29 +82,29 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
     @app.api_route("/ping", methods=_READ)
     @app.api_route("/health", methods=_READ)
     async def ping() -> Response:
-        """Whether there is a model to answer with; a follower always has one."""
+        """Return 200: a follower always has a model."""
         return Response("\n", media_type="application/json")
 
     @app.api_route("/version", methods=_READ)
     async def version() -> Response:
-        """MLflow's version."""
+        """Return MLflow's version."""
         return Response(VERSION, media_type="application/json")
 
     @app.api_route("/model", methods=_READ)
     async def model(request: Request) -> Response:
-        """What answers, and how it stands with the registry."""
+        """Return which version answers, and how far it is in step with the registry."""
         return JSONResponse(_described(follower, _snapshot(request)))
 
     @app.api_route("/metrics", methods=_READ)
     async def figures() -> Response:
-        """For Prometheus."""
+        """Return the metrics for Prometheus."""
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return _OneVersionARequest(app, follower, metrics)
 
 
 class _OneVersionARequest:
-    """Takes the snapshot that a request is answered from, names it in the answer, and counts the request."""
+    """Middleware: takes the snapshot for a request, adds its version to the headers, and counts the request."""
 
     def __init__(self, app: ASGIApp, follower: Follower, metrics: Metrics) -> None:
         self._app = app
@@ -118,30 +118,30 @@ class _OneVersionARequest:
         started = time.perf_counter()
         snapshot = self._follower.state
         status = 500
-        named = [
+        headers = [
             (b"x-model-name", quote(self._follower.slots.model_name).encode("ascii")),
             (b"x-model-version", quote(snapshot.model.version).encode("ascii")),
         ]
 
-        async def send_named(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message.get("headers", ()), *named]}
+                message = {**message, "headers": [*message.get("headers", ()), *headers]}
             await send(message)
 
         try:
-            await self._app({**scope, _SNAPSHOT: snapshot}, receive, send_named)
+            await self._app({**scope, _SNAPSHOT: snapshot}, receive, send_with_headers)
         finally:
             path = scope["path"] if scope["path"] in PATHS else "other"
             self._metrics.record(path, status, time.perf_counter() - started)
 
 
 class _AnsweredBeforeTheEnd(JSONResponse):
-    """An answer to a request whose body nobody wants to the end.
+    """A response to a request whose body is not read to the end.
 
-    A connection that is closed with something unread in it is reset, and the client would see that instead of the
-    answer. So the answer goes out in full, and what still comes is thrown away for a while.
+    Closing a connection with unread data resets it, and the client would see the reset instead of the answer. So the
+    whole answer is sent first, and the rest of the body is read and dropped for a while.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # Starlette's
@@ -160,7 +160,7 @@ def _snapshot(request: Request) -> Following:
 
 
 async def _read(request: Request, most: int) -> bytes:
-    """The request's body, of which never more than allowed is kept."""
+    """Return the request's body; at most the allowed number of bytes is kept."""
     if int(request.headers.get("content-length", 0)) > most:
         request.scope[_UNREAD] = True
         raise bodies.too_long(most)
@@ -203,7 +203,7 @@ async def _not_here(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = ", ".join(sorted(PATHS))
     code, sentence = {
-        404: ("ENDPOINT_NOT_FOUND", f"There is nothing here: ask for one of {known}."),
+        404: ("ENDPOINT_NOT_FOUND", f"No such address: use one of {known}."),
         405: (
             "METHOD_NOT_ALLOWED",
             "This address takes another method: POST for /invocations, GET or HEAD for the others.",
@@ -213,5 +213,5 @@ async def _not_here(_: Request, error: Exception) -> Response:
 
 
 async def _broken(_: Request, error: Exception) -> Response:
-    sentence = f"The server failed ({type(error).__name__}): tell whoever runs it, whose log says more."
+    sentence = f"The server failed ({type(error).__name__}): report it to its administrator, whose log has the details."
     return JSONResponse({"error_code": "INTERNAL_ERROR", "message": sentence}, 500)

@@ -1,4 +1,4 @@
-"""Bodies of requests as clients send them: compressed or not, and never more of them than allowed."""
+"""Bodies of requests: decompression, up to the allowed size."""
 
 import zlib
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ def encoding_of(headers: Iterable[str]) -> str:
         headers: the values of all its content-encoding headers.
 
     Raises:
-        RefusedError: the encoding is not known, or several are applied one over the other (415).
+        RefusedError: the encoding is not supported, or there are several (415).
     """
     named = [name.strip().lower() for header in headers for name in header.split(",")]
     applied = [name for name in named if name not in ("", "identity")]
@@ -34,16 +34,16 @@ def too_long(most: int) -> RefusedError:
 
 
 def decoded(body: bytes, encoding: str, most: int) -> bytes:
-    """Return a body as it was before its encoding, of which at most one byte more than allowed is ever made.
+    """Return the decoded body; at most one byte more than allowed is decompressed.
 
     Raises:
-        RefusedError: the body is not so encoded or not whole (400), or too large once decompressed (413).
+        RefusedError: the body is not in that encoding or not complete (400), or too large once decompressed (413).
     """
     if not encoding:
         return body
     bits = _WINDOW_BITS[encoding]
     if encoding == "deflate" and not _has_zlib_header(body):
-        bits = -zlib.MAX_WBITS  # as some clients send it, without the header of zlib
+        bits = -zlib.MAX_WBITS  # some clients omit the header of zlib
     whole, left = b"", body
     while left or not whole:
         more, left = _member(left, encoding, bits, most - len(whole))

@@ -1,4 +1,4 @@
-"""`workshop serve`: from the slot's name to a process that listens."""
+"""The server process of `workshop serve`."""
 
 import logging
 import os
@@ -22,15 +22,15 @@ _SECONDS_TO_FINISH = 30
 def serve_slot(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     model_name: str, slot: Slot, host: str, port: int, every: float, max_body_bytes: int, tell: Callable[[str], None]
 ) -> None:
-    """Connect to the registry, load what holds the slot, and serve and follow it until a signal says to stop.
+    """Connect to the registry, load the version in the slot, and serve and follow the slot until a signal arrives.
 
     Raises:
-        WorkshopError: there is no registry, nothing that can be loaded in the slot, or the port is taken.
+        WorkshopError: the registry does not answer, no version in the slot can be loaded, or the port is taken.
     """
-    # As MLflow's own server does: a model with type hints then takes times and bytes as JSON can write them.
+    # As in MLflow's own server: a model with type hints then accepts times and bytes in their JSON form.
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
-    # Python's filters of warnings are the whole process's, and predictions side by side get them mixed up: what
-    # libraries have to say to whoever trains a model would come up at random in this server's log.
+    # Python's warning filters belong to the whole process, and parallel predictions mix them up: warnings meant for
+    # training would appear at random in this server's log.
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     slots = open_slots(mlflow_store.connect(), model_name)
@@ -49,11 +49,11 @@ def serve(
     max_body_bytes: int = MAX_BODY_BYTES,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Answer HTTP requests in this process until SIGTERM or SIGINT; requests that have begun are answered first.
+    """Answer HTTP requests in this process until SIGTERM or SIGINT; started requests are answered first.
 
     Args:
-        follower: what answers.
-        host: the address to listen at; as it stands, only this machine can connect.
+        follower: provides the model that answers.
+        host: the address to listen at; with the default, only this machine can connect.
         port: the port; 0 for one that is free.
         max_body_bytes: the largest body of a request.
         announce: called with the server's URL once it accepts connections.
@@ -71,14 +71,14 @@ def serve(
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
     )
     with listener, _ended_by_signals():
-        # It listens already: who connects before the app is up waits in line for some milliseconds.
+        # The socket listens already: a client that connects before the app is up waits some milliseconds.
         announce(f"http://{in_url(host)}:{listener.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[listener])
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Being told to stop is a good end: uvicorn raises the signal again when it is done, and by then it is history."""
+    """Ignore the signal that uvicorn raises again when it has shut down: stopping is a normal end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

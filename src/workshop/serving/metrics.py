@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""The metrics for Prometheus at /metrics."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,13 +12,13 @@ from workshop.core.registry.follower import Follower
 
 
 class Metrics:
-    """The figures of one server: its requests, and how its model stands with the registry."""
+    """The metrics of one server: its requests, and how far its model is in step with the registry."""
 
     def __init__(self, follower: Follower) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "workshop_requests",
-            "Requests, by what they asked for and how they ended.",
+            "Requests, by path and status code.",
             ["path", "code"],
             registry=self._registry,
         )
@@ -31,23 +31,23 @@ class Metrics:
         self._registry.register(_OfFollower(follower))
 
     def record(self, path: str, status: int, seconds: float) -> None:
-        """Count one request; `path` is one of a few, or whoever asks for nonsense could fill the memory."""
+        """Count one request; `path` must be one of a few, since each new one takes memory."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def exposition(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class _OfFollower(Collector):
-    """Reads the follower's state when Prometheus asks, so that the figures belong together."""
+    """Metrics of the follower, read at each scrape from one state, so that they are consistent."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
 
     def collect(self) -> Iterator[Metric]:
-        """The follower's state as metrics."""
+        """Yield the follower's state as metrics."""
         state = self._follower.state
         labels = {
             "model": self._follower.slots.model_name,
@@ -63,6 +63,6 @@ class _OfFollower(Collector):
         )
         yield GaugeMetricFamily(
             "workshop_seconds_since_in_step",
-            "Seconds since a look last found the version that answers in the slot.",
+            "Seconds since the version that answers was last found in the slot.",
             value=(datetime.now(UTC) - state.in_step).total_seconds(),
         )
