@@ -1,4 +1,4 @@
-"""What a workspace keeps for a run: the tables of wine and the registered model; and which rights on them are held."""
+"""Checks of the rights on the wine tables and the registered model in a workspace."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 class Holdings:
-    """Where the tables and the model of a run are, or are to be.
+    """Where the tables and the model of a run are, or will be.
 
     Args:
-        client: has signed in.
-        identity: as whom.
+        client: a signed-in client.
+        identity: the identity it has signed in as.
         home: the folder in a volume, or empty.
-        tables: the catalog and schema of the tables, or empty: they are in the volume then.
+        tables: the catalog and schema of the tables; empty for tables in the volume.
         model: the registered model.
     """
 
@@ -38,20 +38,20 @@ class Holdings:
         self._rights = Rights(client, identity)
 
     def catalog(self) -> str:
-        """The right to use the catalogs."""
+        """Check the right to use the catalogs."""
         names = {path.split(".")[0] for path in self._schemas}
         for name in sorted(names):
             self._rights.require("catalog", name, "USE_CATALOG")
         return f"USE CATALOG on {', '.join(sorted(names))}" if names else Note("nothing of Unity Catalog is used")
 
     def schema(self) -> str:
-        """The right to use the schemas."""
+        """Check the right to use the schemas."""
         for name in self._schemas:
             self._rights.require("schema", name, "USE_SCHEMA")
         return f"USE SCHEMA on {', '.join(self._schemas)}" if self._schemas else Note("none is used")
 
     def volume(self) -> str:
-        """The rights to the volume's files."""
+        """Check the rights to the volume's files."""
         if not self._home:
             return Note("none is used")
         name = ".".join(self._home.split("/")[2:5])
@@ -59,20 +59,20 @@ class Holdings:
         return f"{self._home} can be read and written"
 
     def tables(self) -> str:
-        """The rights to tables in Unity Catalog."""
+        """Check the rights to tables in Unity Catalog."""
         if not self._tables:
             return f"kept in {self._home}, none in Unity Catalog"
         self._rights.require("schema", self._tables, "SELECT", "MODIFY", "CREATE_TABLE")
         return f"tables in {self._tables} can be made, read and written"
 
     def wines(self) -> str:
-        """Whether there is what every run starts from."""
+        """Check that the tables that every run starts from exist."""
         there = self._is_in_unity_catalog if self._tables else self._is_in_the_volume
         with explained("look for the tables of wine"):
             missing = [name for name in _WINES if not there(name)]
         if missing:
-            made = "make them once, by `workshop run --target databricks --notebooks 0`"
-            return Note(f"there is no table {' and none '.join(missing)} yet: {made}")
+            made = "make them once, with `workshop run --target databricks --notebooks 0`"
+            return Note(f"there is no table {' or '.join(missing)} yet: {made}")
         return f"the tables {' and '.join(_WINES)} are there"
 
     def _is_in_unity_catalog(self, name: str) -> bool:
@@ -86,7 +86,7 @@ class Holdings:
         return True
 
     def registered_model(self) -> str:
-        """The right to register versions, and to move aliases or stages."""
+        """Check the right to register versions, and to move aliases or stages."""
         if self._model.count(".") != 2:
             return self._model_of_the_workspace()
         schema = self._model.rpartition(".")[0]
@@ -96,7 +96,7 @@ class Holdings:
             known = or_none(lambda: self._client.registered_models.get(self._model))
         if known is None:
             self._rights.require("schema", schema, "CREATE_MODEL")
-            return f"{self._model} is not there yet; CREATE MODEL on {schema}, and whoever creates it owns it"
+            return f"{self._model} does not exist yet; CREATE MODEL on {schema}, and its creator owns it"
         if not self._rights.may_manage("function", self._model):
             raise WorkshopError(
                 f"the model {self._model} belongs to {known.owner}, and only its owner registers versions and "
@@ -110,29 +110,29 @@ class Holdings:
         with explained(f"look for the model {self._model}"):
             known = or_none(lambda: self._client.model_registry.get_model(self._model).registered_model_databricks)
         if known is None:
-            return f"{self._model} is not there yet, in the workspace's own registry; whoever registers it manages it"
+            return f"{self._model} does not exist yet, in the workspace's own registry; its creator manages it"
         level = known.permission_level.value if known.permission_level is not None else "none"
         if level not in _MANAGING:
             raise WorkshopError(
                 f"{self._identity.name} has {level} on the model {self._model}, and moving stages takes CAN MANAGE: "
-                "let whoever manages it (Models > the model > Permissions) give that."
+                "ask a user who manages it for that (Models > the model > Permissions)."
             )
         return f"{self._model} can be registered and moved between stages"
 
     @property
     def _schemas(self) -> list[str]:
-        """The schemas of the volume, of the tables and of the model."""
+        """Schemas of the volume, of the tables and of the model."""
         of_the_volume = ".".join(self._home.split("/")[2:4])
         of_the_model = self._model.rpartition(".")[0] if self._model.count(".") == 2 else ""
         return sorted({of_the_volume, self._tables, of_the_model} - {""})
 
 
 def or_none(find: Callable[[], T]) -> T | None:
-    """What is there, or None where the service says that it is not."""
+    """Return what `find` returns, or None where the service answers that it does not exist."""
     try:
         return find()
     except NotFound as error:
-        if error.error_code in (None, "ENDPOINT_NOT_FOUND"):  # what answers is not the service
+        if error.error_code in (None, "ENDPOINT_NOT_FOUND"):  # the answer is not from the service
             raise
         return None
     except BadRequest as error:

@@ -1,6 +1,6 @@
-"""What must trust what, so that Azure Pipelines signs in to Databricks without a stored secret.
+"""The trust with which Azure Pipelines signs in to Databricks without a stored secret.
 
-There are two ways, and each has a trust of its own, with subjects that do not look alike:
+There are two ways, each with a trust of its own and its own form of subject:
 
 - `azure-devops-oidc`: the SDK asks Azure DevOps for the identity token of the job (databricks-sdk,
   `oidc_token_supplier.py`: without a service connection) and gives it to Databricks. A federation policy of the service
@@ -35,7 +35,7 @@ _OPEN = (
 
 @dataclass(frozen=True)
 class Trust:
-    """What a token from outside must say to be accepted."""
+    """The claims of an outside token that are accepted."""
 
     issuer: str
     audience: str
@@ -43,17 +43,17 @@ class Trust:
 
     @property
     def policy(self) -> dict[str, Any]:
-        """As Databricks takes it."""
+        """The JSON of a Databricks federation policy."""
         return {"oidc_policy": {"issuer": self.issuer, "audiences": [self.audience], "subject": self.subject}}
 
     def databricks_command(self) -> str:
-        """The Databricks CLI's command that creates the policy; an account administrator runs it."""
+        """Return the Databricks CLI's command that creates the policy, for an account administrator."""
         principal = "<numeric id of the service principal>"
         policy = shlex.quote(json.dumps(self.policy, ensure_ascii=False))
         return f"databricks account service-principal-federation-policy create {shlex.quote(principal)} --json {policy}"
 
     def entra_command(self, name: str) -> str:
-        """The Azure CLI's command that creates the federated credential."""
+        """Return the Azure CLI's command that creates the federated credential."""
         credential = {"name": name, "issuer": self.issuer, "subject": self.subject, "audiences": [self.audience]}
         application = shlex.quote("<client id of the application>")
         parameters = shlex.quote(json.dumps(credential, ensure_ascii=False))
@@ -71,12 +71,12 @@ class Place:
 
     @property
     def of_the_pipeline(self) -> Trust:
-        """What the job of the pipeline of that name shows to Databricks."""
+        """Claims of a job of the pipeline of that name, for Databricks."""
         return Trust(f"{_ISSUER}/{self.organization_id}", AUDIENCE, f"p://{self._path}")
 
     @property
     def of_the_connection(self) -> Trust:
-        """What a service connection of that name shows to Entra, where it still has Azure DevOps' own issuer."""
+        """Claims of a service connection of that name, for Entra, where it still has Azure DevOps' own issuer."""
         return Trust(f"{_ISSUER}/{self.organization_id}", AUDIENCE, f"sc://{self._path}")
 
     @property
@@ -88,7 +88,7 @@ def place(text: str, organization_id: str = "") -> Place:
     """Read ORGANIZATION/PROJECT/NAME.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text has another form.
     """
     parts = text.split("/", 2)
     if len(parts) != 3 or not all(part.strip() == part and part.isprintable() and part for part in parts):
@@ -103,7 +103,7 @@ def place(text: str, organization_id: str = "") -> Place:
 
 
 def of_this_job() -> Trust | None:
-    """What the token of the pipeline's job that this runs in says of itself; None anywhere else."""
+    """Return the claims of the token of this pipeline's job; None outside a pipeline."""
     from databricks.sdk.oidc_token_supplier import AzureDevOpsOIDCTokenSupplier  # noqa: PLC0415  # an extra
 
     try:
@@ -115,7 +115,7 @@ def of_this_job() -> Trust | None:
 
 
 def explain(where: Place) -> str:
-    """Both ways, with what to create for each."""
+    """Return the instructions for both ways, with what to create for each."""
     pipeline, connection = where.of_the_pipeline, where.of_the_connection
     unknown = _HOW_TO_FIND_THE_ID if where.organization_id == _ORGANIZATION_ID else ""
     query = shlex.quote(f"[?name=='{where.name}'].authorization.parameters")
@@ -141,7 +141,7 @@ def explain(where: Place) -> str:
      issuer    {connection.issuer}
      audience  {connection.audience}
      subject   {connection.subject}
-   Whoever owns the application in Entra creates it, with the issuer and the subject that the connection shows:
+   The owner of the application in Entra creates it, with the issuer and the subject that the connection shows:
      {connection.entra_command("azure-pipelines")}
    The application must also be a service principal of the workspace (Settings > Identity and access).
 
@@ -149,7 +149,7 @@ def explain(where: Place) -> str:
 
 
 def as_json(where: Place) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same for programs."""
     pipeline, connection = where.of_the_pipeline, where.of_the_connection
     return {
         "azure-devops-oidc": {**asdict(pipeline), "command": pipeline.databricks_command()},
@@ -159,7 +159,7 @@ def as_json(where: Place) -> dict[str, Any]:
 
 
 def explain_this_job(trust: Trust) -> str:
-    """The policy that lets in the very job that this runs in."""
+    """Return the instructions for the policy that accepts this job's token."""
     host = urlsplit(trust.issuer).hostname
     return (
         f"this job's identity token, given out by {host}, needs the federation policy issuer {trust.issuer}, audience "
@@ -169,7 +169,7 @@ def explain_this_job(trust: Trust) -> str:
 
 
 def _claims(token: str) -> Trust:
-    """Read, and do not check, what a signed token says: Databricks is who checks it."""
+    """Return the claims of a signed token, unchecked: Databricks checks it."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -178,4 +178,4 @@ def _claims(token: str) -> Trust:
             str(claims["iss"]), str(audience[0] if isinstance(audience, list) else audience), str(claims["sub"])
         )
     except (IndexError, ValueError, KeyError) as error:
-        raise WorkshopError("What Azure DevOps has given to this job is no identity token: run it again.") from error
+        raise WorkshopError("Azure DevOps has not given this job an identity token: run it again.") from error

@@ -1,4 +1,4 @@
-"""Rights in Unity Catalog: which are held, which are missing, and the statement that grants them."""
+"""Rights in Unity Catalog: held, missing, and the statement that grants them."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,7 +13,7 @@ _NOT_IN_ALL = {"MANAGE", "EXTERNAL_USE_SCHEMA", "EXTERNAL_USE_LOCATION"}
 
 
 class Rights:
-    """What one identity may do in the metastore of a workspace."""
+    """The rights of one identity in the metastore of a workspace."""
 
     def __init__(self, client: WorkspaceClient, identity: Identity) -> None:
         self._client = client
@@ -27,10 +27,10 @@ class Rights:
         }
 
     def require(self, kind: str, name: str, *privileges: str) -> None:
-        """Make sure of privileges on a catalog, a schema, a volume, or a function (which a registered model is).
+        """Require privileges on a catalog, a schema, a volume, or a function (a registered model is one).
 
         Raises:
-            WorkshopError: one is missing, and the sentence has the statement that grants it; or the workspace does not
+            WorkshopError: one is missing (the sentence has the statement that grants it), or the workspace does not
                 answer.
         """
         with explained(f"look at the rights on the {kind} {name}"):
@@ -39,7 +39,7 @@ class Rights:
                 missing = [each for each in privileges if not _covers(held, each)]
                 if missing and not self.owns(kind, name):
                     raise WorkshopError(
-                        f"{self._who} lacks {self._listed(missing)}: {self._grant(missing, kind, name)}."
+                        f"{self._who} does not have {self._listed(missing)}: {self._grant(missing, kind, name)}."
                     )
             except NotFound as error:
                 raise WorkshopError(
@@ -52,15 +52,15 @@ class Rights:
                 ) from error
 
     def owns(self, kind: str, name: str) -> bool:
-        """Whether the identity, or a group that it is in, owns a thing; and so may do everything with it."""
+        """Return whether the identity or one of its groups owns a thing, and so has every right on it."""
         with explained(f"say who owns {name}"):
             return self._owner[kind](name) in self._names
 
     def may_manage(self, kind: str, name: str) -> bool:
-        """Whether it owns a thing or has been given MANAGE on it.
+        """Return whether the identity owns a thing or has MANAGE on it.
 
         Raises:
-            WorkshopError: the workspace does not say.
+            WorkshopError: the workspace does not answer.
         """
         with explained(f"look at the rights on the {kind} {name}"):
             return "MANAGE" in self._held(kind, name) or self.owns(kind, name)
@@ -70,9 +70,9 @@ class Rights:
         return f"{self._identity.name} ({self._identity.principal})"
 
     def _held(self, kind: str, name: str) -> set[str]:
-        """The privileges on a thing, those inherited from what it is in included."""
+        """Return the privileges on a thing, including inherited ones."""
         own = self._assigned(kind, name, self._identity.principal)
-        # What a group of one's gives is listed under the group's name.
+        # Privileges of a group are listed under the group's name.
         return own.union(*(self._assigned(kind, name, group) for group in self._identity.groups))
 
     def _assigned(self, kind: str, name: str, principal: str) -> set[str]:

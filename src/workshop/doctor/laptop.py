@@ -1,4 +1,4 @@
-"""What a laptop must have: Python, the pinned packages, a kernel, space, the store, ports, Git, a right clock."""
+"""Checks of a laptop: Python, the pinned packages, a kernel, space, the store, ports, Git, the clock."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ _PORTS = {5000: "`workshop ui`", 8080: "`workshop serve`"}
 
 
 def examine(report: Report) -> None:
-    """Look at everything that a run on this machine needs."""
+    """Check everything that a run on this machine needs."""
     report.check("Python", python)
     report.check("packages", packages)
     report.check("settings", settings)
@@ -45,7 +45,7 @@ def examine(report: Report) -> None:
 
 
 def python() -> str:
-    """Whether this Python is one that the package is made for."""
+    """Check that the package supports this Python."""
     running = ".".join(str(number) for number in sys.version_info[:3])
     wanted = metadata("workshop")["Requires-Python"]
     if running not in SpecifierSet(wanted):
@@ -56,7 +56,7 @@ def python() -> str:
 
 
 def packages() -> str:
-    """Whether the installed packages are those of requirements.txt."""
+    """Check that the installed packages are those of requirements.txt."""
     from azure_devops_local.agent.checkout import difference  # noqa: PLC0415  # an agent asks the same before it installs
 
     if not _PINS.is_file():
@@ -67,22 +67,22 @@ def packages() -> str:
 
 
 def settings() -> str:
-    """Whether the environment's `WORKSHOP_…` variables can be read."""
+    """Check the `WORKSHOP_…` environment variables."""
     return f"everything is kept in {current_settings().home}"
 
 
 def disk() -> str:
-    """Whether there is space for tables, models and runs."""
+    """Check that there is space for tables, models and runs."""
     place = _existing(current_settings().home)
     free = shutil.disk_usage(place).free
-    said = f"{free / GIBIBYTE:.1f} GB are free at {place}"
+    space = f"{free / GIBIBYTE:.1f} GB are free at {place}"
     if free < _LEAST_SPACE:
-        raise WorkshopError(f"{said}, and a run takes up to 0.5 GB: free some space, or set WORKSHOP_HOME elsewhere.")
-    return Note(f"{said}, which is enough for a few runs") if free < _GOOD_SPACE else said
+        raise WorkshopError(f"{space}, and a run takes up to 0.5 GB: free some space, or set WORKSHOP_HOME elsewhere.")
+    return Note(f"{space}, which is enough for a few runs") if free < _GOOD_SPACE else space
 
 
 def home() -> str:
-    """Whether files can be written where the kit keeps its state."""
+    """Check that files can be written to the kit's home."""
     place = current_settings().home
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def _require_hard_links(file: Path) -> None:
 
 
 def open_store() -> str:
-    """Whether the MLflow store answers."""
+    """Check that the MLflow store answers."""
     mlflow_store.connect()
     known: Settings = current_settings()
     where = (
@@ -115,7 +115,7 @@ def open_store() -> str:
 
 
 def kernel() -> str:
-    """Whether a notebook's kernel starts and computes."""
+    """Check that a kernel starts and computes."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="workshop-doctor-") as folder:
         log = Path(folder) / "kernel.log"
@@ -128,8 +128,8 @@ def kernel() -> str:
                 run_sync(client.wait_for_ready)(timeout=_SECONDS_FOR_A_KERNEL)
                 reply = run_sync(client.execute_interactive)("assert 6 * 7 == 42", timeout=_SECONDS_FOR_A_KERNEL)
         except (RuntimeError, TimeoutError, OSError) as error:
-            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] if log.exists() else []
-            reason = "".join(said) or str(error)
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] if log.exists() else []
+            reason = "".join(last) or str(error)
             raise WorkshopError(
                 f"no kernel starts ({reason}): run `python -m ipykernel --version` to see why."
             ) from error
@@ -139,7 +139,7 @@ def kernel() -> str:
 
 
 def notebook_files() -> str:
-    """Whether each notebook can be read, and takes a run's parameters in one tagged cell."""
+    """Check that each notebook can be read, and has one tagged cell for a run's parameters."""
     problems = [problem for path in _notebooks() if (problem := _problem_of(path))]
     if problems:
         raise WorkshopError(" ".join(problems))
@@ -166,19 +166,19 @@ def _problem_of(path: Path) -> str:
 
 
 def ports() -> str:
-    """Whether the ports that the kit's servers take are free."""
+    """Check that the default ports of the kit's servers are free."""
     taken = [number for number in _PORTS if not _is_free(number)]
     if taken:
-        used = " and ".join(f"{number} is taken ({_PORTS[number]} takes it unless told otherwise)" for number in taken)
-        return Note(f"{used}: give another with --port")
+        used = " and ".join(f"{number} is taken (the default of {_PORTS[number]})" for number in taken)
+        return Note(f"{used}: choose another with --port")
     return f"{' and '.join(map(str, _PORTS))} are free"
 
 
 def git() -> str:
-    """Whether there is Git, and a checkout whose commit a run can name."""
+    """Check that Git is installed, has a user, and knows the commit of this checkout."""
     if shutil.which("git") is None:
-        raise WorkshopError("there is none: install it, or no run can say which commit it ran.")
-    from workshop.core.provenance import find_commit  # noqa: PLC0415  # asks Git
+        raise WorkshopError("Git is not installed: install it, or runs record no commit.")
+    from workshop.core.provenance import find_commit  # noqa: PLC0415  # calls Git
 
     commit, problem = find_commit()
     notes = [problem] if problem else []
@@ -190,7 +190,7 @@ def git() -> str:
 
 
 def clock() -> str:
-    """Whether the clock is later than the newest commit, or the newest file of the package where there is no Git."""
+    """Check that the clock is later than the newest commit, or without Git than the package's newest file."""
     newest = _newest_commit() or max(path.stat().st_mtime for path in PACKAGE.rglob("*.py"))
     now = time.localtime(_now())
     if _now() < newest - _SECONDS_THAT_CLOCKS_DIFFER:
@@ -201,10 +201,10 @@ def clock() -> str:
 
 def _newest_commit() -> float:
     try:
-        asked = run_git(PACKAGE, "log", "-1", "--format=%ct", timeout=30)
+        log = run_git(PACKAGE, "log", "-1", "--format=%ct", timeout=30)
     except UserError:
         return 0.0
-    return float(asked.stdout.strip() or 0)
+    return float(log.stdout.strip() or 0)
 
 
 def _now() -> float:

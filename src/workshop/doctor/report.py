@@ -1,4 +1,4 @@
-"""What the doctor finds: one line for each thing looked at."""
+"""The findings of `workshop doctor`, one line for each check."""
 
 import importlib.metadata
 import importlib.util
@@ -14,19 +14,19 @@ SIGNS: dict[Mark, str] = {"holds": "✓", "fails": "✗", "note": "!", "not chec
 
 
 class Note(str):
-    """What a check says that found nothing wrong, and something to know."""
+    """The result of a check that holds, but with something to know."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, and what came of it."""
+    """A check and its result."""
 
     check: str
     mark: Mark
     text: str
-    """What holds; or what does not, and what to do about it."""
+    """What holds, or what does not and what to do about it."""
 
     @property
     def line(self) -> str:
@@ -36,21 +36,21 @@ class Finding:
 
 @dataclass
 class Report:
-    """The findings, in the order in which they were made."""
+    """The findings, in the order of the checks."""
 
     findings: list[Finding] = field(default_factory=list)
 
     def check(self, name: str, look: Callable[[], str], *, needs: Iterable[str] = ()) -> bool:
-        """Look at one thing.
+        """Run one check.
 
         Args:
-            name: what it is, in a word or two.
-            look: says what holds, as a `Note` where there is something to know; raises WorkshopError for what fails, or
-                an OSError that it does not know about.
-            needs: the checks without which it says nothing: if one of them fails, this one is left out.
+            name: the name of the check, in a word or two.
+            look: returns what holds, as a `Note` where there is something to know; raises WorkshopError, or an OSError
+                that it does not handle, for what fails.
+            needs: the checks that this one depends on: if one of them fails, this one is skipped.
 
         Returns:
-            Whether it holds.
+            Whether the check holds.
         """
         ground = set(needs) & {finding.check for finding in self.findings if finding.mark in ("fails", "not checked")}
         if ground:
@@ -58,14 +58,14 @@ class Report:
             self.findings.append(Finding(name, "not checked", f"not checked, as long as {missing} does not hold"))
             return False
         try:
-            said = look()
+            text = look()
         except UserError as error:
             self.findings.append(Finding(name, "fails", str(error)))
             return False
-        except OSError as error:  # of one check; the others still say something
+        except OSError as error:  # the other checks go on
             self.findings.append(Finding(name, "fails", str(explain_os_error(error))))
             return False
-        self.findings.append(Finding(name, "note" if isinstance(said, Note) else "holds", str(said)))
+        self.findings.append(Finding(name, "note" if isinstance(text, Note) else "holds", str(text)))
         return True
 
     @property
@@ -74,7 +74,7 @@ class Report:
         return int(any(finding.mark == "fails" for finding in self.findings))
 
     def as_json(self, target: str) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the findings for programs."""
         return {
             "target": target,
             "ok": self.exit_code == 0,
@@ -83,10 +83,10 @@ class Report:
 
 
 def require_sdk() -> str:
-    """Whether the SDK is here, which a laptop does not need.
+    """Check that the Databricks SDK is installed, which a laptop does not need.
 
     Raises:
-        WorkshopError: it is not.
+        WorkshopError: the SDK is not installed.
     """
     if importlib.util.find_spec("databricks") is None or importlib.util.find_spec("databricks.sdk") is None:
         raise WorkshopError("it is not installed: run `pip install 'workshop[laptop]'`, or `make setup` in a clone.")

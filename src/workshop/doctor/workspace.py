@@ -1,4 +1,4 @@
-"""What a workspace must grant before anything is submitted to it."""
+"""Checks of a workspace, before anything is submitted to it."""
 
 import os
 import time
@@ -31,7 +31,7 @@ _MOST_SECONDS_OFF = 300
 
 
 def examine(report: Report, model: str) -> None:
-    """Look at everything that a run of the notebooks there needs, with the registered model of that name."""
+    """Check everything that a run in the workspace needs, with the registered model of that name."""
     visit = _Visit(model)
     signed_in = ["settings", "sign-in"]
 
@@ -59,18 +59,18 @@ def examine(report: Report, model: str) -> None:
 
 
 def _explained(name: str, look: Callable[[], str]) -> str:
-    """What a check says, and a sentence where the service, the network or an answer of another shape stops it."""
+    """Run a check; an error of the service or the network, or an unknown answer, becomes one sentence."""
     with explained(f"be asked about the {name}"):
         return look()
 
 
 def versions() -> str:
-    """Which versions speak to the workspace."""
+    """Return the versions of the packages that connect to the workspace."""
     return ", ".join(f"{name} {version(name)}" for name in ("databricks-sdk", "mlflow", "workshop"))
 
 
 class _Visit:
-    """What one check has found out, for those after it."""
+    """The results of earlier checks, for later ones."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -83,13 +83,13 @@ class _Visit:
         settings, self._tables = databricks_settings(), current_settings().tables
         if not settings.home and not self._tables:
             raise WorkshopError(
-                f"nobody has said where the tables of wine are: set {PREFIX}HOME to a folder in a volume, as in "
+                f"no location is configured for the wine tables: set {PREFIX}HOME to a folder in a volume, as in "
                 "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
             )
         self._settings = settings
-        said = f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
+        chosen = f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
         misspelt = misspelt_variables()
-        return Note("; ".join([*misspelt, said])) if misspelt else said
+        return Note("; ".join([*misspelt, chosen])) if misspelt else chosen
 
     def clock(self) -> str:
         host = os.environ.get("DATABRICKS_HOST") or (self._here.config.host if self._client is not None else "")
@@ -100,9 +100,9 @@ class _Visit:
         try:
             answer = requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
         except requests.RequestException:
-            return Note("not compared: the workspace does not answer")  # the sign-in says why
+            return Note("not compared: the workspace does not answer")  # the check of the sign-in reports why
         if "Date" not in answer.headers:
-            return Note("the workspace does not say what time it is there")
+            return Note("not compared: the workspace's answer has no time")
         off = _now() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
         if abs(off) > _MOST_SECONDS_OFF:
             raise WorkshopError(
@@ -143,8 +143,9 @@ class _Visit:
                 cluster = or_none(lambda: self._here.clusters.get(cluster_id))
             except PermissionDenied as error:
                 raise WorkshopError(
-                    f"{self._me.name} may not use the cluster {cluster_id} ({quoted(error)}): let whoever manages it "
-                    f"give CAN RESTART (Compute > the cluster > Permissions), or set {PREFIX}CLUSTER_ID to another."
+                    f"{self._me.name} may not use the cluster {cluster_id} ({quoted(error)}): ask a user who "
+                    "manages it for CAN RESTART (Compute > the cluster > Permissions), or set "
+                    f"{PREFIX}CLUSTER_ID to another."
                 ) from error
         if cluster is None:
             raise WorkshopError(f"there is no cluster {cluster_id}: set {PREFIX}CLUSTER_ID to one that is there.")
@@ -179,7 +180,7 @@ class _Visit:
         return self._writable(current_settings().experiments, "WORKSHOP_EXPERIMENTS")
 
     def _writable(self, folder: str, variable: str) -> str:
-        """Make a folder in it, and remove that again: what a run does with its own."""
+        """Check a folder by creating one in it, as a run does, and removing it."""
         probe = f"{folder}/.doctor-{uuid.uuid4().hex[:8]}"
         with explained(f"make a folder in {folder}"):
             try:
@@ -187,29 +188,29 @@ class _Visit:
                 self._here.workspace.delete(probe, recursive=True)
             except PermissionDenied as error:
                 raise WorkshopError(
-                    f"{self._me.name} may not write to {folder} ({quoted(error)}): let whoever manages that folder "
-                    f"give it CAN MANAGE (Workspace > the folder > Share), or set {variable} to another."
+                    f"{self._me.name} may not write to {folder} ({quoted(error)}): ask a user who manages "
+                    f"that folder for CAN MANAGE (Workspace > the folder > Share), or set {variable} to another."
                 ) from error
         return f"{folder} takes folders"
 
     @property
     def holdings(self) -> Holdings:
-        """What is kept there for a run."""
+        """The tables and the model of a run."""
         return Holdings(self._here, self._me, self._set.home, self._tables, self._model)
 
     @property
     def _here(self) -> WorkspaceClient:
-        assert self._client is not None, "a check that needs the sign-in says so"
+        assert self._client is not None, "the check must list sign-in in `needs`"
         return self._client
 
     @property
     def _me(self) -> Identity:
-        assert self._identity is not None, "a check that needs the sign-in says so"
+        assert self._identity is not None, "the check must list sign-in in `needs`"
         return self._identity
 
     @property
     def _set(self) -> DatabricksSettings:
-        assert self._settings is not None, "a check that needs the settings says so"
+        assert self._settings is not None, "the check must list settings in `needs`"
         return self._settings
 
 

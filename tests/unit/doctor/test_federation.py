@@ -96,5 +96,5 @@ def test_outside_a_pipeline_there_is_no_token_to_look_at() -> None:
 
 @pytest.mark.parametrize("token", ["", "no-token", "a.b.c", "a.e30.c"])
 def test_what_is_no_identity_token_is_said_to_be_none(token: str) -> None:
-    with pytest.raises(WorkshopError, match="no identity token: run it again"):
+    with pytest.raises(WorkshopError, match="has not given this job an identity token: run it again"):
         federation._claims(token)

@@ -109,7 +109,7 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
         (file_for_a_home, "home", ["a file stands where a folder is needed", "WORKSHOP_HOME=/path/to/folder"]),
         (no_hard_links, "home", ["has no hard links", "set WORKSHOP_HOME"]),
         (damaged_store, "store", ["MLflow could not open its store", "restore", "set WORKSHOP_HOME to a new folder"]),
-        (no_git, "Git", ["there is none", "install it"]),
+        (no_git, "Git", ["not installed", "install it"]),
         (clock_that_lost_its_battery, "clock", ["it says 1970-01-02", "set it"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -242,10 +242,10 @@ def failing_service(there: Workspace, env: pytest.MonkeyPatch) -> None:
         (
             no_place_for_tables,
             "settings",
-            ["where the tables", "WORKSHOP_DATABRICKS_HOME", "WORKSHOP_TABLES"],
+            ["no location is configured", "WORKSHOP_DATABRICKS_HOME", "WORKSHOP_TABLES"],
         ),
         (no_such_cluster, "compute", ["there is no cluster 0923-1", "WORKSHOP_DATABRICKS_CLUSTER_ID"]),
-        (forbidden_cluster, "compute", ["workshop-cd may not use the cluster 0923-1", "give CAN RESTART"]),
+        (forbidden_cluster, "compute", ["workshop-cd may not use the cluster 0923-1", "for CAN RESTART"]),
         (broken_cluster, "compute", ["the cluster shared is in the state ERROR", "take another"]),
         (dirty_checkout, "code", ["Files differ from the commit", "git commit"]),
         (commit_not_pushed, "code", ["on no branch of the remote repository", "git push"]),
@@ -253,16 +253,32 @@ def failing_service(there: Workspace, env: pytest.MonkeyPatch) -> None:
         (forbidden_folder, "workspace folder", ["may not write to /Workspace/Shared/theirs", "DATABRICKS_FOLDER to"]),
         (forbidden_experiments, "experiments", ["may not write to /Shared/theirs", "WORKSHOP_EXPERIMENTS to"]),
         (no_such_catalog, "catalog", ["there is no catalog main", "GRANT USE CATALOG ON CATALOG main TO `6c9f047b-"]),
-        (catalog_without_rights, "catalog", ["lacks USE CATALOG", "GRANT USE CATALOG ON CATALOG main TO `6c9f047b-"]),
-        (schema_without_rights, "schema", ["lacks USE SCHEMA", "GRANT USE SCHEMA ON SCHEMA main.workshop TO `6c9f"]),
-        (volume_read_only, "volume", ["lacks WRITE VOLUME", "GRANT WRITE VOLUME ON VOLUME main.workshop.files TO `6c"]),
+        (
+            catalog_without_rights,
+            "catalog",
+            ["does not have USE CATALOG", "GRANT USE CATALOG ON CATALOG main TO `6c9f047b-"],
+        ),
+        (
+            schema_without_rights,
+            "schema",
+            ["does not have USE SCHEMA", "GRANT USE SCHEMA ON SCHEMA main.workshop TO `6c9f"],
+        ),
+        (
+            volume_read_only,
+            "volume",
+            ["does not have WRITE VOLUME", "GRANT WRITE VOLUME ON VOLUME main.workshop.files TO `6c"],
+        ),
         (no_such_volume, "volume", ["there is no volume main.workshop.files", "correct the name"]),
         (
             no_new_tables,
             "tables",
-            ["lacks MODIFY, CREATE TABLE", "GRANT MODIFY, CREATE TABLE ON SCHEMA main"],
+            ["does not have MODIFY, CREATE TABLE", "GRANT MODIFY, CREATE TABLE ON SCHEMA main"],
         ),
-        (no_right_to_register, "model", ["lacks CREATE MODEL", "GRANT CREATE MODEL ON SCHEMA main.workshop TO `6c9"]),
+        (
+            no_right_to_register,
+            "model",
+            ["does not have CREATE MODEL", "GRANT CREATE MODEL ON SCHEMA main.workshop TO `6c9"],
+        ),
         (somebody_elses_model, "model", ["belongs to platform-team", "let platform-team give workshop-cd MANAGE"]),
         (failing_service, "workspace folder", ["the service itself has failed: out of order", "run it again"]),
     ],
@@ -375,8 +391,8 @@ def test_what_of_unity_catalog_is_used_is_looked_at(good: Workspace, monkeypatch
     ("there", "mark", "said"),
     [
         (["development", "production"], "holds", "the tables development and production are there"),
-        (["development"], "note", "there is no table production yet: make them once, by `workshop run"),
-        ([], "note", "there is no table development and none production yet: make them once, by `workshop run"),
+        (["development"], "note", "there is no table production yet: make them once, with `workshop run"),
+        ([], "note", "there is no table development or production yet: make them once, with `workshop run"),
     ],
 )
 def test_wines_in_the_volume_are_looked_for(
