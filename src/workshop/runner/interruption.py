@@ -120,7 +120,7 @@ def something_was_cut_short() -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ignore signals in the block: a second Ctrl-C must not lose what the first one asked for."""
+    """Ignore signals in the block: a second Ctrl-C must not disturb the clean-up after the first."""
     if threading.current_thread() is not threading.main_thread():  # signals come to that one alone
         yield
         return

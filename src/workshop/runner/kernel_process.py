@@ -1,6 +1,6 @@
 """The process of a headless kernel: an IPython kernel that drops no output.
 
-Warm kernels become this after a fork; fresh ones run this module.
+A warm kernel becomes one after a fork; a fresh kernel runs this module.
 """
 
 import atexit
@@ -21,6 +21,7 @@ if __name__ == "__main__" and Path(sys.path[0] or ".").resolve() == Path.cwd():
 
 import zmq
 from ipykernel.kernelapp import IPKernelApp
+from typing_extensions import override
 
 _USUAL_LIMIT = 1000
 """Messages that ZeroMQ queues at a socket by default."""
@@ -29,8 +30,8 @@ _USUAL_LIMIT = 1000
 class HeadlessKernel(IPKernelApp):
     """The kernel application."""
 
+    @override
     def init_iopub(self, context: Any) -> None:
-        """See `IPKernelApp.init_iopub`."""
         # A publisher drops messages above its limit while the runner is slower than the cell: 0 is no limit.
         context.setsockopt(zmq.SNDHWM, 0)
         super().init_iopub(context)  # type: ignore[no-untyped-call]
@@ -40,7 +41,7 @@ class HeadlessKernel(IPKernelApp):
 def end_with_the_runner(pipe: int) -> None:
     """Kill this kernel and its child processes when the runner is gone, even where the runner was killed.
 
-    The watch of ipykernel is for the parent process, which is the fork server for a warm kernel, and spares children.
+    ipykernel itself watches its parent process, which is the fork server for a warm kernel, and spares children.
 
     Args:
         pipe: one end of a pipe whose other end only the runner has.
@@ -64,7 +65,7 @@ def be_a_main_process() -> None:
 
 
 def finish() -> None:
-    """Do what Python does at the end of a program and `multiprocessing` does not; unloading libraries takes seconds."""
+    """Do Python's clean-up at exit, which `multiprocessing` skips, without unloading libraries, which takes seconds."""
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
@@ -78,15 +79,16 @@ def finish() -> None:
 
 
 class FreshKernel(HeadlessKernel):
-    """One that was not forked."""
+    """A kernel that was not forked."""
 
+    @override
     def init_poller(self) -> None:
-        """See `IPKernelApp.init_poller`; the thread below does this and ends child processes too."""
+        pass  # `end_with_the_runner` does this, and also ends child processes
 
 
 def _start_fresh() -> None:
     runner = os.dup(0)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what a cell starts finds no input, as in JupyterLab
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # processes of a cell get no input, as in JupyterLab
     if sys.platform == "win32":  # no process groups there
         HeadlessKernel.launch_instance()
     else:

@@ -1,8 +1,8 @@
-"""Kernels for headless runs: started warm where the operating system can fork, and reachable by nobody else.
+"""Kernels for headless runs: started warm where the operating system can fork, with private sockets.
 
 A kernel spends most of a short notebook's time importing pandas, scikit-learn and MLflow. A warm kernel is forked from
 a process that has imported them already. `multiprocessing`'s fork server is that process; Jupyter's kernel provisioner
-is the seam by which a kernel is started from it.
+starts a kernel from it.
 """
 
 import multiprocessing
@@ -23,6 +23,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
+from typing_extensions import override
 
 from workshop.core.errors import WorkshopError
 from workshop.runner import interruption
@@ -34,19 +35,19 @@ WARM_PROVISIONER = "workshop-warm"
 _USUAL_PROVISIONER = "local-provisioner"
 _LAUNCHER = "workshop.runner.kernel_process"
 _PERSONAL = ("IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP")
-"""Variables with a person's or an editor's settings for interactive work: a headless kernel does not get them."""
+"""Settings of a user or an editor for interactive work, which a headless kernel does not get."""
 _SECONDS_TO_END = 20
-"""A kernel that is asked to end gets SIGTERM after half of them, and SIGKILL after all."""
+"""A kernel that does not shut down gets SIGTERM after half of this time, and SIGKILL after all of it."""
 _SECONDS_BETWEEN_LOOKS = 0.01
 
 
 def can_start_warm() -> bool:
-    """Whether kernels can be forked here: on Linux; elsewhere forking a process with such libraries is not safe."""
+    """Return whether kernels can be forked: on Linux; elsewhere forking with these libraries is not safe."""
     return sys.platform.startswith("linux") and os.environ.get("WORKSHOP_WARM_KERNELS", "1") != "0"
 
 
 def begin_warming() -> None:
-    """Start the process that kernels are forked from; it imports what they need while the caller goes on."""
+    """Start the process that kernels are forked from; it imports their packages while the caller goes on."""
     allow_open_files()
     if can_start_warm():
         with room_for_sockets():
@@ -58,15 +59,15 @@ def begin_warming() -> None:
 
 @contextmanager
 def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[AsyncKernelManager]:
-    """A started kernel that is gone, with its connection, when the block ends.
+    """Start a kernel, and end it and its connection with the block.
 
-    Its sockets are files in a private folder, since anyone on the machine could connect to a TCP port;
-    Windows has no such sockets, and gets TCP.
+    Its sockets are files in a private folder, since any user of the machine could connect to a TCP port; Windows uses
+    TCP.
 
     Args:
         environment: the kernel's environment variables, all of them.
         cwd: the folder it runs in.
-        log: the file that takes what the kernel process itself prints.
+        log: the file for the output of the kernel process itself.
     """
     with room_for_sockets():
         util.get_temp_dir()  # the fork server's, made once in a process
@@ -82,7 +83,7 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
         manager.transport, manager.ip = "ipc", str(folder / "socket")
     variables = {name: value for name, value in environment.items() if name not in _PERSONAL}
     stopped = False
-    for_kernel, for_runner = os.pipe()  # that of the runner closes with it, however it ends, and so does a fresh kernel
+    for_kernel, for_runner = os.pipe()  # the runner's end closes with it, and a fresh kernel ends then
     try:
         with os.fdopen(for_kernel) as stdin, log.open("ab") as stream:
             _start(manager, env=variables, cwd=str(cwd), stdin=stdin, stdout=stream, stderr=stream)
@@ -102,7 +103,7 @@ def kernel(environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Asy
 
 
 def exit_code(manager: AsyncKernelManager) -> int | None:
-    """The exit code of a kernel that has died, negative for a signal; None while it lives or where nobody knows."""
+    """Return the exit code of a kernel that has died, negative for a signal; None if alive or unknown."""
     provisioner = manager.provisioner
     return run_sync(provisioner.poll)() if provisioner is not None and provisioner.has_process else None
 
@@ -122,7 +123,7 @@ def _end(manager: AsyncKernelManager, at_once: bool) -> None:
 
     Args:
         manager: the kernel's.
-        at_once: kill it; else it is asked to end, as JupyterLab does: `atexit` functions run, files are flushed.
+        at_once: kill it; else shut it down as JupyterLab does: `atexit` functions run, files are flushed.
     """
     group = getattr(manager.provisioner, "pgid", None) if manager.has_kernel else None
     try:
@@ -137,21 +138,21 @@ def _end(manager: AsyncKernelManager, at_once: bool) -> None:
 
 
 async def _ask_to_end(manager: AsyncKernelManager) -> None:
-    # Not `shutdown_kernel`: it first sends Ctrl-C, which a kernel's own child processes take for the end of their work.
+    # Not `shutdown_kernel`: it first sends Ctrl-C, which would end the kernel's child processes.
     if await manager.is_alive():
         await manager.request_shutdown()
     await manager.finish_shutdown(pollinterval=_SECONDS_BETWEEN_LOOKS)
 
 
 class _OwnKernel(KernelSpecManager):
-    """Finds the kernel of this Python, whatever kernels and profiles the user has installed."""
+    """A spec manager with the kernel of this Python only, independent of the user's kernels and profiles."""
 
     def __init__(self, ipython_dir: Path) -> None:
         super().__init__()
         self._ipython_dir = ipython_dir
 
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:  # noqa: ARG002  # there is one
-        """See `KernelSpecManager.get_kernel_spec`."""
+    @override
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         arguments = ["-f", "{connection_file}", f"--ipython-dir={self._ipython_dir}"]
         provisioner = WARM_PROVISIONER if can_start_warm() else _USUAL_PROVISIONER
         return KernelSpec(
@@ -163,10 +164,10 @@ class _OwnKernel(KernelSpecManager):
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Starts Python kernels by forking the warm process, and any other kernel as usual."""
+    """A provisioner that forks Python kernels from the warm process, and starts any other as usual."""
 
+    @override
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """See `LocalProvisioner.launch_kernel`."""
         if _LAUNCHER not in cmd:
             return await super().launch_kernel(cmd, **kwargs)
         arguments = cmd[cmd.index(_LAUNCHER) + 1 :]
@@ -179,7 +180,7 @@ class WarmProvisioner(LocalProvisioner):
                 forked.start()
         except (EOFError, ConnectionError):  # the fork server has crashed, most likely in a library that it imports
             return await super().launch_kernel(cmd, **kwargs)
-        self.process = _ForkedKernel(forked)  # type: ignore[assignment]  # a Popen in all that is asked of it
+        self.process = _ForkedKernel(forked)  # type: ignore[assignment]  # has the methods of Popen that are used
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd", Path.cwd())
         return self.connection_info
@@ -195,9 +196,9 @@ def _quiet_start() -> Iterator[None]:
 
 @contextmanager
 def _nothing_to_import_again() -> Iterator[None]:
-    """Hide the main module from `multiprocessing`, which would run it once more in each process that it starts.
+    """Hide the main module from `multiprocessing`, which would run it again in each process that it starts.
 
-    A kernel needs nothing of it or its folder. One without an `if __name__ == "__main__":` would start another run.
+    A kernel needs neither it nor its folder. Without an `if __name__ == "__main__":` it would start another run.
     """
     main, path = sys.modules["__main__"], sys.path
     sys.modules["__main__"], sys.path = ModuleType("__main__"), _path_for_kernels()
@@ -208,14 +209,14 @@ def _nothing_to_import_again() -> Iterator[None]:
 
 
 def _path_for_kernels() -> list[str]:
-    """Return `sys.path` without the folder of the command, in whose place a kernel has that of the notebook."""
+    """Return `sys.path` without the folder of the command, which a kernel replaces by the notebook's."""
     of_command = {"", getattr(process, "ORIGINAL_DIR", None), str(Path(sys.argv[0]).absolute().parent)}
     begins_with_it = not sys.flags.safe_path and sys.path[:1] and sys.path[0] in of_command
     return sys.path[1:] if begins_with_it else list(sys.path)
 
 
 class _ForkedKernel:
-    """A forked process with as much of `subprocess.Popen`'s face as the provisioner looks at."""
+    """A forked process with the attributes of `subprocess.Popen` that the provisioner uses."""
 
     stdin = stdout = stderr = None
 
@@ -232,7 +233,7 @@ class _ForkedKernel:
         return self.poll()
 
     def send_signal(self, signum: int) -> None:
-        with suppress(ProcessLookupError):  # as Popen has it: a process that has ended takes no signals
+        with suppress(ProcessLookupError):  # as in Popen: a process that has ended ignores signals
             os.kill(self.pid, signum)
 
     def terminate(self) -> None:
@@ -248,7 +249,7 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], cwd: str |
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
 
-    import numpy as np  # both are imported already where this runs
+    import numpy as np  # both are imported already in the fork server
 
     from workshop.runner.kernel_process import HeadlessKernel, be_a_main_process, end_with_the_runner, finish
 

@@ -1,4 +1,4 @@
-"""Executes a run's notebooks on this machine, one after the other."""
+"""The target `local`: executes a run's notebooks on this machine, one after the other."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from typing_extensions import override
 
 from workshop.core.data import tables
 from workshop.core.databricks_task import GIVEN_PARAMETERS
@@ -17,33 +18,35 @@ from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
 from workshop.runner.notebooks import SCORING
 from workshop.runner.obligations import Obligations
-from workshop.runner.plan import Executed, Plan, Progress
+from workshop.runner.plan import Executed, Plan, Progress, Target
 from workshop.runner.summary import Failure, NotebookResult
 
 _PATHS = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-"""Environment variables that name files; a relative path is that of the command's folder, and kernels have another."""
+"""Environment variables with paths; kernels run in another folder, so relative ones are made absolute."""
 
 
-class LocalTarget:
+class LocalTarget(Target):
     """This machine."""
 
     def __init__(self) -> None:
-        """Kernels get warm while all else is prepared."""
+        """Start to warm kernels while the rest is prepared."""
         kernels.begin_warming()
 
+    @override
     def reach(self, progress: Progress) -> None:
-        """See `Target`: here we are."""
+        pass  # this machine needs no connection
 
+    @override
     def get_ready(self) -> None:
-        """See `Target`: the tables of wine are made on first use."""
+        # The wine tables are created on first use.
         if not (tables.development_table().exists() and tables.production_table().exists()):
             from workshop.core.data import datasets  # noqa: PLC0415  # scikit-learn takes a second to import, needed once a home
 
             datasets.create_datasets()
 
+    @override
     @contextmanager
     def executed(self, plan: Plan, progress: Progress) -> Iterator[Executed]:
-        """See `Target`; kernels have tidied up after themselves."""
         environment = {
             **os.environ,
             **{name: str(Path(os.environ[name]).absolute()) for name in _PATHS if os.environ.get(name)},
@@ -65,10 +68,10 @@ class LocalTarget:
 
 
 def returned_by(notebook: nbformat.NotebookNode) -> HandedOver | None:
-    """Return what an executed notebook has handed over, or None for nothing.
+    """Return what an executed notebook handed over, or None for nothing.
 
     Raises:
-        WorkshopError: it is of another shape.
+        WorkshopError: the output has another form.
     """
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     texts = [output["data"][MIME_TYPE] for output in outputs if MIME_TYPE in output.get("data", {})]
@@ -76,9 +79,9 @@ def returned_by(notebook: nbformat.NotebookNode) -> HandedOver | None:
 
 
 def unfinished(notebook: nbformat.NotebookNode) -> tuple[int, str] | None:
-    """Return the number of the code cell at which an executed notebook ended early, and its code; None for the end.
+    """Return number and code of the cell that ended an executed notebook early; None if no cell did.
 
-    Papermill takes `sys.exit()` for the end of a notebook that has succeeded.
+    Papermill treats `sys.exit()` as the end of a notebook that has succeeded.
     """
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(cells, start=1):
@@ -88,12 +91,12 @@ def unfinished(notebook: nbformat.NotebookNode) -> tuple[int, str] | None:
 
 
 def _check(result: NotebookResult, obligations: Obligations, run_id: str) -> NotebookResult:
-    """Return the result, failed where the notebook has not done what the run has asked it for."""
+    """Return the result, as failed where the notebook has not met its obligations."""
     if result.status != "succeeded" or result.output is None:
         return result
     notebook = nbformat.read(result.output, as_version=4)
     number, source = unfinished(notebook) or (0, "")
-    message = "the cell ended the notebook with SystemExit, so what stands behind it did not run: remove that exit."
+    message = "the cell ended the notebook with SystemExit, so the cells after it did not run: remove that exit."
     if not number:
         try:
             obligations.check(result.name, returned_by(notebook), run_id)
@@ -107,7 +110,7 @@ def _check(result: NotebookResult, obligations: Obligations, run_id: str) -> Not
 
 
 def _execute(jobs: list[papermill_run.Job], plan: Plan, progress: Progress) -> Executed:
-    """Execute one notebook after the other until one does not succeed, or not do what it is asked for."""
+    """Execute one notebook after the other until one fails or does not meet its obligations."""
     obligations = Obligations(plan)
     results: list[NotebookResult] = []
     status: RunStatus = "done"
@@ -118,7 +121,7 @@ def _execute(jobs: list[papermill_run.Job], plan: Plan, progress: Progress) -> E
             results.append(NotebookResult(name=name, status="not run"))
             continue
         try:
-            # Papermill puts a cell with the parameters behind the tagged one.
+            # Papermill adds a cell with the parameters after the tagged one.
             progress.notebook_started(name, job.notebook.code_cells() + bool(job.parameters))
             result = papermill_run.execute(job, lambda number: _start_cell(progress, number))
             result = _check(result, obligations, plan.run_id)

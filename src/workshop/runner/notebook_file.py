@@ -1,4 +1,4 @@
-"""Reading a notebook file: what tools leave in one, and the sentence for a file that is not a notebook."""
+"""Reading a notebook file: repairs what tools leave out, and explains a file that is not a notebook."""
 
 import json
 import re
@@ -85,7 +85,7 @@ def _not_a_notebook(path: Path, reason: str) -> WorkshopError:
 
 
 def _completed(tree: dict[str, Any]) -> dict[str, Any]:
-    """The notebook with the fields that its format requires, and without outputs, which a run replaces."""
+    """Return the notebook with all required fields, and without outputs, which a run replaces."""
     if tree["nbformat"] != 4:
         return tree
     cells = [_completed_cell(cell) if isinstance(cell, dict) else cell for cell in tree["cells"]]

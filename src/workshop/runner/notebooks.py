@@ -1,4 +1,4 @@
-"""The notebooks: which there are, in which order they run, and what parameters each declares."""
+"""The notebooks: their files, their order, and the parameters that each declares."""
 
 import difflib
 import re
@@ -30,15 +30,15 @@ class Notebook:
 
     @property
     def name(self) -> str:
-        """Its name without the ending, as in `part_1_2_training`."""
+        """The file's name without its ending, as in `part_1_2_training`."""
         return self.path.stem
 
     def read(self) -> nbformat.NotebookNode:
-        """Return its content, see `notebook_file.read`."""
+        """Return the notebook's content, see `notebook_file.read`."""
         return notebook_file.read(self.path)
 
     def declared(self) -> dict[str, Any]:
-        """Return the parameters of its tagged cell, with their types.
+        """Return the parameters of the tagged cell, with their types.
 
         Raises:
             UsageError: two cells are tagged, or the tagged cell is not Python.
@@ -56,10 +56,10 @@ class Notebook:
             raise UsageError(f"The parameters cell of the notebook {self.name} {error}") from error
 
     def require_kept(self, names: Iterable[str]) -> None:
-        """Check that no cell sets one of these parameters back, which the run gives.
+        """Check that no cell overwrites one of these parameters, which the run gives.
 
         Raises:
-            UsageError: a cell does.
+            UsageError: a cell overwrites one.
         """
         if (found := parameters_cell.set_back(self.read(), names)) is not None:
             number, name = found
@@ -69,19 +69,19 @@ class Notebook:
             )
 
     def code_cells(self) -> int:
-        """How many cells of code it has."""
+        """Return the number of code cells."""
         return sum(cell.cell_type == "code" for cell in self.read().cells)
 
 
 def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
-    """The notebooks to run, in order.
+    """Return the notebooks to run, in order.
 
     Args:
-        names: what a person calls them, `1_1` or `part_1_1_data_prep`; none for the delivery run's own.
+        names: names as in `1_1` or `part_1_1_data_prep`; empty for the notebooks of a delivery run.
         scoring: whether the delivery run ends with 1_4.
 
     Raises:
-        UsageError: none has that name, or several match it equally.
+        UsageError: no notebook has that name, or several match it.
     """
     chosen = list(names)
     if chosen:
@@ -93,13 +93,13 @@ def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:
 
 
 def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Which of the given parameters go to which notebook, converted to the types that it declares.
+    """Assign the given parameters to the notebooks that declare them, converted to the declared types.
 
     Returns:
         The parameters of each notebook, by its name.
 
     Raises:
-        UsageError: a parameter looks like a secret, is declared by none of them, or has a value that it can't have.
+        UsageError: a parameter looks like a secret, is not declared by any notebook, or has an invalid value.
     """
     declared = {notebook.name: notebook.declared() for notebook in notebooks}
     known = sorted({name for types in declared.values() for name in types})
@@ -107,7 +107,7 @@ def check_parameters(notebooks: Iterable[Notebook], given: Mapping[str, Any]) ->
         if _SECRET.search(name):
             raise UsageError(
                 f"The parameter {name} looks like a secret, and parameters are written into the executed notebooks: "
-                "give it to the process as an environment variable instead."
+                "pass it to the process as an environment variable instead."
             )
     for name in given:
         if name not in known:
@@ -131,7 +131,7 @@ def _find(name: str) -> Notebook:
     for exact in (stem, f"part_{wanted}", wanted):
         if exact in every:
             return Notebook(every[exact])
-    # A copy that a tool made, as in part_1_1_data_prep-Copy1, is found by its whole name only.
+    # A tool's copy, such as part_1_1_data_prep-Copy1, is found by its whole name only.
     abbreviated = re.compile(rf"(part_)?{re.escape(wanted)}_[^\W\d]\w*")
     found = [each for each in every if wanted and abbreviated.fullmatch(each)]
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""What each notebook owes its run: checked after it has ended and before the next one starts."""
+"""The results that each notebook must hand over, checked before the next notebook starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ _OWED = {
     EVALUATION: ("", "its decision"),
     SCORING: ("batch", "the batch that it has scored"),
 }
-"""Each notebook that owes something: under which name it hands that over, and what it is."""
+"""For each notebook with an obligation: the name of the result in hand_over, and its description."""
 _LEAVE_IT_IN = (
     "something has ended it before its last cell, or hand_over is not called there: leave that call in, and nothing "
     "that ends the notebook before it."
@@ -30,7 +30,7 @@ _LEAVE_IT_IN = (
 
 
 class Obligations:
-    """Checks one run's notebooks, in the order in which they end."""
+    """The checks of one run's notebooks, in the order in which they end."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -38,18 +38,18 @@ class Obligations:
         self.outcome: Outcome | None = None
         """The decision that the run has made, once it has been checked."""
         self.scored = ""
-        """How many wines were scored into which table, in a sentence; empty before that."""
+        """How many wines were scored into which table, as a sentence; empty before the scoring."""
 
     def check(self, name: str, returned: HandedOver | None, run_id: str) -> None:
-        """Check what a notebook has returned against what the run has asked it for.
+        """Check what a notebook handed over against what the run requires.
 
         Args:
-            name: the notebook's.
-            returned: what it has handed over; None for nothing.
+            name: the notebook's name.
+            returned: what the notebook handed over; None for nothing.
             run_id: the run's id, as the notebook knows it.
 
         Raises:
-            WorkshopError: it owes something else; the sentence says what, without the notebook's name.
+            WorkshopError: a result is missing or wrong; the sentence does not contain the notebook's name.
         """
         if returned is None and name not in _OWED:
             return
@@ -109,9 +109,9 @@ class Obligations:
             )
         allowed = status_for("better", plan.request.action.slot, compare_only=plan.request.compare_only)
         if status in {"promoted", "staged"} - {allowed}:
-            asked = "only to compare" if plan.request.compare_only else f"for {plan.request.action.value}"
+            purpose = "only to compare" if plan.request.compare_only else f"for {plan.request.action.value}"
             raise WorkshopError(
-                f"version {version} is {status}, and the run was {asked}: look at `workshop history`, give the slot "
+                f"version {version} is {status}, and the run was {purpose}: look at `workshop history`, give the slot "
                 "back with `workshop rollback`, and leave the parameters as they were given."
             )
 

@@ -1,11 +1,11 @@
-"""The limit of open files: where it is too low, ZeroMQ aborts the process or a kernel never answers."""
+"""The limit of open files: if it is too low, ZeroMQ aborts the process or a kernel never answers."""
 
 import sys
 
 from workshop.core.errors import WorkshopError
 
 _WANTED = 4096
-"""JupyterLab raises its own limit to as many."""
+"""As JupyterLab sets it."""
 _NEEDED = 256
 
 

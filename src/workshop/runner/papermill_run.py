@@ -1,4 +1,4 @@
-"""Executes one notebook on this machine, with papermill, in a kernel of its own."""
+"""Execution of one notebook on this machine, with papermill, in a kernel of its own."""
 
 import logging
 import re
@@ -22,11 +22,11 @@ from workshop.runner.notebooks import Notebook
 from workshop.runner.summary import Failure, NotebookResult
 
 _SECONDS_FOR_OUTPUT = 1_000_000
-"""Wait for all that a cell printed, however slowly it arrives; a kernel that dies meanwhile is noticed."""
+"""Long enough for all output of a cell to arrive; a kernel that dies meanwhile is noticed."""
 _SECONDS_TO_START = 300
-"""For a busy machine; a kernel that ends instead of starting is noticed at once."""
+"""Long enough for a busy machine; a kernel that ends instead of starting is noticed at once."""
 _KILLED = -9  # SIGKILL, by its number: Windows has no such name
-# The kit checks parameters itself, where papermill warns of correct ones, and turns an error into a sentence.
+# Papermill warns of correct parameters, which the kit checks itself, and logs errors, which the kit reports.
 logging.getLogger("papermill").setLevel(logging.CRITICAL)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -37,25 +37,25 @@ class Job:
 
     notebook: Notebook
     output: Path
-    """Where the executed notebook goes; the log of its kernel goes beside it."""
+    """Path of the executed notebook; the log of its kernel is written beside it."""
     parameters: Mapping[str, Any]
-    """Checked ones."""
+    """Checked values."""
     environment: Mapping[str, str]
-    """The kernel's environment variables, all of them."""
+    """All environment variables of the kernel."""
     cell_timeout: int | None = None
     """Seconds that one cell may take, or None for no limit."""
 
 
 def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
-    """Execute a notebook and write it, with its outputs so far even where it fails.
+    """Execute a notebook and write it, with its outputs so far if it fails.
 
     Args:
-        job: what to execute, with what.
+        job: the notebook, with its parameters.
         on_cell: called with the number of each code cell that starts, from 1.
 
     Raises:
         WorkshopError: the output can't be written.
-        KeyboardInterrupt: somebody stopped the run; what had run is written.
+        KeyboardInterrupt: the run was stopped; the cells so far are written.
     """
     started = time.monotonic()
     position = _Position(on_cell)
@@ -84,7 +84,7 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
             except PapermillExecutionError as error:
                 failure = position.failure(notebook, _message(position.error or error), source=error.source)
             except CellTimeoutError:
-                run_sync(manager.interrupt_kernel)()  # else the cell would run on while the kernel is asked to end
+                run_sync(manager.interrupt_kernel)()  # else the cell would go on while the kernel shuts down
                 failure = position.failure(
                     notebook,
                     f"the cell ran longer than the {job.cell_timeout} seconds that --cell-timeout allows: "
@@ -111,7 +111,7 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
 
 
 class _Position:
-    """Knows which code cell runs, for the progress and for whoever asks where it stopped."""
+    """The code cell that runs, for the progress and for the place of a failure."""
 
     def __init__(self, on_cell: Callable[[int], None]) -> None:
         self._on_cell = on_cell
@@ -141,11 +141,11 @@ class _Position:
 
 
 def _message(error: PapermillExecutionError | SimpleNamespace) -> str:
-    """One sentence: the notebook's own where it ended in one, else the exception's name and its first line."""
-    said = _ANSI.sub("", str(error.evalue)).strip().splitlines()
-    if not said:
+    """Return the sentence of a WorkshopError, else the exception's name and the first line of its message."""
+    lines = _ANSI.sub("", str(error.evalue)).strip().splitlines()
+    if not lines:
         return f"{error.ename}, without a message"
-    return said[0] if error.ename == "WorkshopError" else f"{error.ename}: {said[0]}"
+    return lines[0] if error.ename == "WorkshopError" else f"{error.ename}: {lines[0]}"
 
 
 def _cause_of_no_start(error: RuntimeError, log: Path) -> str:

@@ -1,4 +1,4 @@
-"""The parameters that a notebook declares: the assignments in its cell tagged `parameters`, read as Python."""
+"""The parameters of a notebook: the assignments in its cell tagged `parameters`, read as Python."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -15,12 +15,12 @@ _OF_DEFAULTS = (str, int, float, bool, list, dict, tuple, type(None))
 
 
 def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Return the cells tagged `parameters`, of which papermill sees the first only."""
+    """Return the cells tagged `parameters`; papermill uses the first only."""
     return [cell for cell in notebook.cells if _is_tagged(cell)]
 
 
 def types_of(source: str) -> dict[str, Any]:
-    """Return the names that a parameters cell assigns, each with its type: annotated, or else that of its default.
+    """Return the names that a parameters cell assigns, each with its annotated type, or the type of its default.
 
     Raises:
         WorkshopError: the cell is not Python.
@@ -35,7 +35,7 @@ def types_of(source: str) -> dict[str, Any]:
 def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int, str] | None:
     """Return the first code cell that assigns a plain value to one of these parameters, or None.
 
-    Papermill injects a run's values right behind the tagged cell, so such a cell would undo one of them.
+    Papermill injects a run's values after the tagged cell, so such a cell would undo one of them.
 
     Returns:
         The number of the code cell, from 1, and the parameter.
@@ -48,7 +48,7 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
         try:
             body = _parse(cell.source).body
         except WorkshopError:
-            continue  # the run fails at this cell, and names it
+            continue  # the run fails at this cell with its own error
         for statement in body:
             for name, _, value in _assigned(statement):
                 if name in wanted and isinstance(value, ast.Constant):
@@ -58,7 +58,7 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
 
 def _is_tagged(cell: nbformat.NotebookNode) -> bool:
     tags = cell.metadata.get("tags")
-    return isinstance(tags, list) and TAG in tags  # in a text, "no_parameters" would count too
+    return isinstance(tags, list) and TAG in tags  # in a string, "no_parameters" would match too
 
 
 def _parse(source: str) -> ast.Module:
@@ -80,9 +80,9 @@ def _assigned(statement: ast.stmt) -> Iterator[tuple[str, str, ast.expr | None]]
     """Yield the name, the annotation and the default of each variable that a statement assigns."""
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         annotation = statement.annotation
-        # An annotation may stand in quotes.
-        said = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
-        yield statement.target.id, str(said), statement.value
+        # An annotation may be in quotes.
+        text = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
+        yield statement.target.id, str(text), statement.value
     elif isinstance(statement, ast.Assign):
         for target in statement.targets:
             yield from _pairs(target, statement.value)

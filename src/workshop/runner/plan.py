@@ -1,4 +1,4 @@
-"""What a run is to do, and what comes back from wherever it is done."""
+"""The request, plan and result of a run, and the interface of a target."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -15,7 +15,7 @@ from workshop.runner.summary import NotebookResult
 
 @dataclass(frozen=True)
 class Request:
-    """What a person or a pipeline asked for."""
+    """The options of a run, from the command line or a pipeline."""
 
     action: DevopsAction = DevopsAction.INTEGRATION
     run_name: str = ""
@@ -29,86 +29,86 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is executed, and where it leaves what comes of it."""
+    """The notebooks to execute, with their parameters and the folder of the results."""
 
     request: Request
     notebooks: list[Notebook]
-    """In this order."""
+    """In the order of execution."""
     parameters: Mapping[str, Mapping[str, Any]]
-    """Of each notebook, by its name; checked."""
+    """The checked parameters of each notebook, by its name."""
     model_name: str
     commit: str
     folder: Path
-    """The run's own, on this machine; its name is the run's id."""
+    """The run's folder on this machine; its name is the run's id."""
     commit_problem: str = ""
     """Why the commit is unknown, in a sentence; empty if it is known."""
 
     @property
     def run_id(self) -> str:
-        """Tells this run from any other."""
+        """The unique id of the run."""
         return self.folder.name
 
 
 @dataclass(frozen=True)
 class Executed:
-    """What came of the notebooks."""
+    """The result of the notebooks."""
 
     results: list[NotebookResult]
     status: RunStatus
-    """`done`, `failed` or `interrupted`; what a decision makes of it is said by its outcome."""
+    """`done`, `failed` or `interrupted`; a decision's status is in `outcome`."""
     sentence: str
     outcome: Outcome | None
     data_version: dict[str, int]
     run_page: str = ""
-    """Where a person sees it, if it is not on this machine."""
+    """The address of the run's page, if it did not run on this machine."""
     over: bool = True
-    """Whether nothing of it runs any more."""
+    """Whether all of it has ended."""
     slots_before: dict[str, str | None] | None = None
-    """Who held the slots before it began, where it began before this process did."""
+    """The slots' holders before the run, for a run that an earlier process started."""
     started: datetime | None = None
-    """When that was."""
+    """The start of such a run."""
     seconds: float | None = None
-    """How long it took, then."""
+    """The duration of such a run."""
 
 
 class Progress(Protocol):
-    """Tells whoever watches how far a run is."""
+    """The display of how far a run is."""
 
     def said(self, sentence: str) -> None:
-        """Something that is not about one notebook."""
+        """Show a sentence that is not about one notebook."""
 
     def notebook_started(self, name: str, cells: int | None) -> None:
-        """A notebook with that many code cells starts; None where nobody will say which of them runs."""
+        """Show that a notebook with that many code cells starts; None if its cells are not reported."""
 
     def cell_started(self, number: int) -> None:
-        """Its code cell `number` starts."""
+        """Show that its code cell `number` starts."""
 
     def notebook_ended(self, result: NotebookResult) -> None:
-        """It has ended, one way or another."""
+        """Show that the notebook has ended."""
 
 
 class Target(Protocol):
-    """Somewhere that notebooks can be executed."""
+    """A place where notebooks can be executed."""
 
     def reach(self, progress: Progress) -> None:
-        """Make sure that it is there and lets us in, before anything is asked of the registry.
+        """Connect to the target, before the first call to the registry.
 
         Raises:
-            WorkshopError: it is not, or does not.
+            WorkshopError: the target does not answer or refuses access.
         """
 
     def get_ready(self) -> None:
-        """Make there what a run needs; until then nothing of it exists.
+        """Create what a run needs on the target.
 
         Raises:
-            WorkshopError: it can't be made.
+            WorkshopError: it can't be created.
         """
 
     def executed(self, plan: Plan, progress: Progress) -> AbstractContextManager[Executed]:
-        """Execute the notebooks in order until one does not succeed, and tidy up when the block ends.
+        """Execute the notebooks in order until one does not succeed, and clean up when the block ends.
 
-        What came of them is written down in the block: whoever is killed while tidying up has that already.
+        The caller writes the results in the block, so that they are kept if the clean-up is killed.
 
         Raises:
-            WorkshopError: none of them could be started; one that fails is in the result.
+            WorkshopError: no notebook could be started; a failed notebook is part of the result.
         """

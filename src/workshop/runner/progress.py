@@ -1,4 +1,4 @@
-"""How a person sees a run go on: a live line a notebook on a terminal, plain lines in a log."""
+"""The progress of a run: a live line for each notebook on a terminal, plain lines in a log."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from typing_extensions import override
 
 from workshop.runner.plan import Progress
 from workshop.runner.summary import NotebookResult
@@ -15,7 +16,7 @@ _MARKS = {"succeeded": "[green]✓", "failed": "[red]✗", "interrupted": "[yell
 
 @contextmanager
 def shown_on(console: Console) -> Iterator[Progress]:
-    """The progress that suits the console."""
+    """Show progress in the block, in the form that suits the console."""
     if not console.is_terminal:
         yield PlainProgress(console)
         return
@@ -30,31 +31,31 @@ def shown_on(console: Console) -> Iterator[Progress]:
         yield LiveProgress(bars)
 
 
-class LiveProgress:
-    """Moves a bar for each notebook."""
+class LiveProgress(Progress):
+    """A bar for each notebook."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task = TaskID(0)
         self._total: int | None = 0
 
+    @override
     def said(self, sentence: str) -> None:
-        """See `Progress`."""
         self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
+    @override
     def notebook_started(self, name: str, cells: int | None) -> None:
-        """See `Progress`."""
         self._total = cells
         self._task = self._bars.add_task(f"{name:<24}", total=cells, mark="[cyan]▸", cells=self._cells(0))
 
+    @override
     def cell_started(self, number: int) -> None:
-        """See `Progress`."""
         self._bars.update(self._task, completed=number, cells=self._cells(number))
 
+    @override
     def notebook_ended(self, result: NotebookResult) -> None:
-        """See `Progress`."""
         bar = next(each for each in self._bars.tasks if each.id == self._task)
-        if bar.total is None:  # nobody has counted its cells: a notebook that has ended is one thing done
+        if bar.total is None:  # its cells are not counted: the notebook is one step
             self._bars.update(self._task, total=1, completed=1)
         self._bars.update(self._task, mark=_MARKS[result.status])
         self._bars.stop_task(self._task)
@@ -63,29 +64,29 @@ class LiveProgress:
         return "on Databricks" if self._total is None else f"cell {number} of {self._total}"
 
 
-class PlainProgress:
-    """Prints a line when a notebook starts and one when it ends."""
+class PlainProgress(Progress):
+    """A line when a notebook starts and one when it ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._cells: int | None = 0
         self._number = 0
 
+    @override
     def said(self, sentence: str) -> None:
-        """See `Progress`."""
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
+    @override
     def notebook_started(self, name: str, cells: int | None) -> None:
-        """See `Progress`."""
         self._cells, self._number = cells, 0
         self._console.print(f"{name}: {'started' if cells is None else f'{cells} cells'}", soft_wrap=True)
 
+    @override
     def cell_started(self, number: int) -> None:
-        """See `Progress`."""
         self._number = number
 
+    @override
     def notebook_ended(self, result: NotebookResult) -> None:
-        """See `Progress`."""
         seconds = "" if result.seconds is None else f", {result.seconds:.1f} s"
         where = "" if self._cells is None else f" at cell {self._number} of {self._cells}"
         self._console.print(f"{result.name}: {result.status}{where}{seconds}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a run leaves for others to pick up: a folder with everything of it, for a pipeline's artifact and its page."""
+"""`workshop run --publish FOLDER`: a folder with all results, for a pipeline's artifact and its page."""
 
 import base64
 import shutil
@@ -13,26 +13,28 @@ from workshop.runner.summary import Summary
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that a run can be published there, before it starts.
+    """Check that a run can be published to the folder, before the run starts.
 
     Raises:
-        UsageError: something is there already, which would get mixed up with it.
-        WorkshopError: the folder can't be read or made.
+        UsageError: the folder is not empty.
+        WorkshopError: the folder can't be read or created.
     """
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is not empty: publish into a folder that is, or that does not exist yet.")
+            raise UsageError(f"{folder} is not empty: publish into a folder that is empty or does not exist yet.")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain_os_error(error) from error
 
 
 def publish(summary: Summary, folder: Path) -> None:
-    """Put the run's notebooks, report and `summary.json` into the folder, with what a pipeline's page takes:
-    `decision.md` and `decision.png`, both of them in one `summary.md`, and the notebooks as tests in `notebooks.xml`.
+    """Copy the run's notebooks, report and `summary.json` into the folder, with the files for a pipeline's page.
+
+    These are `decision.md` and `decision.png`, both of them in one `summary.md`, and the notebooks as test cases in
+    `notebooks.xml`.
 
     Raises:
-        WorkshopError: it can't be written there.
+        WorkshopError: the folder can't be written.
     """
     try:
         shutil.copytree(Path(summary.report).parent, folder, dirs_exist_ok=True)
@@ -48,11 +50,11 @@ def publish(summary: Summary, folder: Path) -> None:
 
 
 def as_markdown(summary: Summary) -> str:
-    """The decision in Markdown: the sentence, the figures, the guards and how the notebooks ended."""
+    """Return the decision in Markdown: the sentence, the figures, the guards and each notebook's status."""
     lines = [f"## {_plain(summary.sentence)}", ""]
     decision: dict[str, Any] = summary.outcome.decision.as_dict() if summary.outcome else {}
-    for said in (decision.get("reason"), *decision.get("notes", [])):
-        lines += [_plain(said), ""] if said else []
+    for sentence in (decision.get("reason"), *decision.get("notes", [])):
+        lines += [_plain(sentence), ""] if sentence else []
     lines += _figures(decision)
     if guards := decision.get("guards"):
         lines += ["| guard | | finding |", "|---|---|---|"]
@@ -65,7 +67,7 @@ def as_markdown(summary: Summary) -> str:
 
 
 def as_junit(summary: Summary) -> bytes:
-    """The notebooks as test cases, in the XML that every build server reads."""
+    """Return the notebooks as test cases in JUnit's XML."""
     suite = ElementTree.Element("testsuite", name=f"workshop run, {summary.action}", tests=str(len(summary.notebooks)))
     for each in summary.notebooks:
         case = ElementTree.SubElement(
@@ -82,7 +84,7 @@ def as_junit(summary: Summary) -> bytes:
 
 
 def _figures(decision: dict[str, Any]) -> list[str]:
-    """AUC and the difference, for as much of it as was computed."""
+    """Return the table of both AUCs and their difference, as far as they were computed."""
     rows = []
     if decision.get("auc_candidate") is not None:
         rows.append(_row("AUC, candidate", f"{decision['auc_candidate']:.4f}"))
@@ -100,12 +102,12 @@ def _row(*cells: object) -> str:
 
 
 def _plain(text: object) -> str:
-    """Text as it stands: none of it is Markdown, and a table's cell stays one."""
+    """Escape Markdown in a text, and join its lines, so that it fits into a table's cell."""
     escaped = "".join(f"\\{character}" if character in "\\`*_{}[]<>#|" else character for character in str(text))
     return escaped.replace("\n", " ")
 
 
 def _decision_picture(summary: Summary) -> str:
-    """The first picture of 1_3, in base64; empty where it has drawn none."""
-    drawn = report.decision_pictures(summary)
-    return drawn[0].png if drawn else ""
+    """Return the first picture of 1_3, in base64; empty without a picture."""
+    pictures = report.decision_pictures(summary)
+    return pictures[0].png if pictures else ""

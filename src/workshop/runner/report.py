@@ -1,4 +1,4 @@
-"""The run's report: one HTML file that needs no network; the decision first, then the pictures, then the notebooks."""
+"""The run's report: one HTML file that needs no network, with the decision, the pictures and the notebooks."""
 
 import base64
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from workshop.core.promotion.auc import percent
 from workshop.runner.summary import NotebookResult, Summary
 
 DECISION_PICTURE = "decision.png"
-"""Beside the report, where the notebook that drew it is not here."""
+"""Beside the report, if the notebook ran on Databricks."""
 EVALUATION = "part_1_3_evaluating"
-"""It alone moves slots, and draws the decision."""
+"""The only notebook that moves slots; it draws the decision."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Picture:
 
     notebook: str
     caption: str
-    """The heading that it stands under."""
+    """The heading above it in the notebook."""
     png: str
     """Base64."""
 
@@ -38,7 +38,7 @@ class Section:
 
     result: NotebookResult
     body: Markup
-    """Empty where the notebook was not run, or lies beside the report as a page of its own."""
+    """Empty if the notebook was not run, or is a page of its own beside the report."""
     page: str = ""
     """The name of that page."""
 
@@ -47,7 +47,7 @@ def write(summary: Summary, path: Path) -> None:
     """Write the report of a run beside its executed notebooks.
 
     Raises:
-        OSError: it can't be written.
+        OSError: the file can't be written.
     """
     executed = {result.name: notebook for result in summary.notebooks if (notebook := executed_notebook(result))}
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
@@ -55,7 +55,7 @@ def write(summary: Summary, path: Path) -> None:
         Section(result, _body(exporter, executed[result.name]) if result.name in executed else Markup(), _page(result))
         for result in summary.notebooks
     ]
-    drawn = [picture for name, notebook in executed.items() for picture in pictures(name, notebook)]
+    all_pictures = [picture for name, notebook in executed.items() for picture in pictures(name, notebook)]
     environment = Environment(loader=PackageLoader("workshop.runner", "."), autoescape=True)
     environment.filters["percent"] = percent
     environment.filters["with_link_to"] = _with_link_to
@@ -63,7 +63,7 @@ def write(summary: Summary, path: Path) -> None:
         summary=summary,
         decision=summary.outcome.decision if summary.outcome else None,
         decision_pictures=decision_pictures(summary),
-        pictures=[picture for picture in drawn if picture.notebook != EVALUATION],
+        pictures=[picture for picture in all_pictures if picture.notebook != EVALUATION],
         sections=sections,
         code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
     )
@@ -71,7 +71,7 @@ def write(summary: Summary, path: Path) -> None:
 
 
 def _with_link_to(sentence: str, page: str) -> Markup:
-    """The sentence, with a link where it names that page."""
+    """Return the sentence, with a link in place of the page's address."""
     if not page:
         return escape(sentence)
     link = Markup('<a href="{}">its page</a>').format(page)
@@ -79,13 +79,13 @@ def _with_link_to(sentence: str, page: str) -> Markup:
 
 
 def executed_notebook(result: NotebookResult) -> nbformat.NotebookNode | None:
-    """The executed notebook, where it is here; Databricks gives a page instead."""
+    """Return the executed notebook; None if there is no file, as for Databricks, which exports a page instead."""
     path = Path(result.output or "")
     return nbformat.read(path, as_version=4) if path.suffix == ".ipynb" and path.is_file() else None
 
 
 def decision_pictures(summary: Summary) -> list[Picture]:
-    """What 1_3 has drawn: of the executed notebook, or, where that is not here, the one that it has handed over."""
+    """Return the pictures of 1_3: from the executed notebook, or else the one that it handed over."""
     for result in summary.notebooks:
         if result.name == EVALUATION and (notebook := executed_notebook(result)):
             return pictures(result.name, notebook)
@@ -106,7 +106,7 @@ def _body(exporter: HTMLExporter, notebook: nbformat.NotebookNode) -> Markup:
 
 
 def pictures(name: str, notebook: nbformat.NotebookNode) -> list[Picture]:
-    """The pictures that an executed notebook holds, in order."""
+    """Return the pictures of an executed notebook, in order."""
     found: list[Picture] = []
     heading = name
     for cell in notebook.cells:

@@ -1,4 +1,4 @@
-"""A run: the notebooks in order, somewhere, and what it leaves behind here."""
+"""A run: executes the notebooks in order on a target, and writes the results on this machine."""
 
 import time
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ _DECLARED = {
     report.EVALUATION: {"run_name", "model_name", "devops_action", "compare_only"},
     notebooks.SCORING: {"run_name", "model_name", "slot"},
 }
-"""What each of the kit's notebooks must take from a run: without one of these it would do something else unnoticed."""
+"""Parameters that each of the kit's notebooks must declare: without one, it would silently ignore the run's value."""
 _COMPARES = {
     DevopsAction.INTEGRATION: ("held-out test wines", "Staging"),
     DevopsAction.DEPLOYMENT: ("production wines", "Production"),
@@ -36,10 +36,10 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
     """Execute the notebooks on a target; put them, the report and `summary.json` into the run's folder.
 
     Returns:
-        The summary; a notebook that failed, or an interruption, is in it and not raised.
+        The summary; a failed notebook or an interruption is part of it and is not raised.
 
     Raises:
-        WorkshopError: nothing could be run: a wrong parameter, no store, no space.
+        WorkshopError: nothing could be run, because of a wrong parameter, a missing store or a full disk.
     """
     chosen = notebooks.select(request.notebooks, request.scoring)
     parameters = _parameters(request, chosen)
@@ -61,7 +61,7 @@ def _purpose(request: Request) -> str:
     return f"Action {request.action.lower()}: compare the candidate with Production on {rows}; {effect}."
 
 
-def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
+def carry_out(  # noqa: PLR0913, PLR0917  # all parts of a run
     target: Target,
     request: Request,
     chosen: list[Notebook],
@@ -71,17 +71,17 @@ def carry_out(  # noqa: PLR0913, PLR0917  # all that a run is made of
     progress: Progress,
     commit_problem: str = "",
 ) -> Summary:
-    """Do what has been checked and prepared, and write down what came of it; see `run`."""
+    """Execute a checked plan and write its results; see `run`."""
     started, clock = datetime.now(UTC), time.monotonic()
     before = slots.holders()
     folder = _make_folder(current_settings(), started, safe_run_name(request.run_name))
     plan = Plan(request, chosen, parameters, slots.model_name, commit, folder, commit_problem)
-    # What has been done is written down, whoever is in a hurry.
+    # The results are written even if the user presses Ctrl-C again.
     with target.executed(plan, progress) as executed, interruption.undisturbed():
         return _write_down(plan, executed, slots, before, started, clock)
 
 
-def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
+def _write_down(  # noqa: PLR0913, PLR0917  # the fields of a summary
     plan: Plan,
     executed: Executed,
     slots: Slots,
@@ -92,7 +92,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
     request, folder = plan.request, plan.folder
     before = executed.slots_before or before
     after = _holders_or(before, slots) if executed.over and _may_have_moved_a_slot(executed) else before
-    status, sentence = _what_came_of_it(executed, before, after)
+    status, sentence = _status_and_sentence(executed, before, after)
     summary = Summary(
         run_id=folder.name,
         run_name=safe_run_name(request.run_name),
@@ -125,10 +125,10 @@ def _write_down(  # noqa: PLR0913, PLR0917  # all that a summary says
     return summary
 
 
-def _what_came_of_it(
+def _status_and_sentence(
     executed: Executed, before: dict[str, str | None], after: dict[str, str | None]
 ) -> tuple[RunStatus, str]:
-    """The run's status and its sentence."""
+    """Return the run's status and its sentence."""
     status, sentence = executed.status, executed.sentence
     if status == "done" and executed.outcome is not None:
         return executed.outcome.status, executed.outcome.sentence
@@ -139,20 +139,20 @@ def _what_came_of_it(
 
 
 def _may_have_moved_a_slot(executed: Executed) -> bool:
-    """Whoever stops a run does not wait for a registry that has no news."""
+    """Return whether the slots must be read again: not after a stop before 1_3, which would wait for the registry."""
     evaluated = any(each.name == report.EVALUATION and each.status != "not run" for each in executed.results)
     return executed.status != "interrupted" or evaluated
 
 
 def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str, Any]]:
-    """Each notebook's parameters: those given, and the run's own for the notebooks that declare them."""
+    """Return each notebook's parameters: the given ones, and the run's own where the notebook declares them."""
     for name, option in _OPTIONS.items():
         if name in request.parameters:
             raise UsageError(f"The parameter {name} has an option of its own: use {option} instead of -p.")
-    asked = dict(request.parameters)
-    if request.target == "local" and asked.get("source_folder"):
-        asked["source_folder"] = str(Path(asked["source_folder"]).absolute())  # kernels run in another folder
-    given = notebooks.check_parameters(chosen, asked)
+    values = dict(request.parameters)
+    if request.target == "local" and values.get("source_folder"):
+        values["source_folder"] = str(Path(values["source_folder"]).absolute())  # kernels run in another folder
+    given = notebooks.check_parameters(chosen, values)
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
@@ -171,15 +171,15 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
     for notebook in chosen:
         if missing := sorted(_DECLARED.get(notebook.name, set()) - declared[notebook.name]):
             raise UsageError(
-                f"The notebook {notebook.name} declares no parameter {missing[0]}, which a run gives it: put it into "
-                "the cell tagged `parameters`, and the tag back on that cell if it was lost."
+                f"The notebook {notebook.name} declares no parameter {missing[0]}, which a run sets: add it to "
+                "the cell tagged `parameters`, and restore the tag if the cell has lost it."
             )
         notebook.require_kept(parameters[notebook.name])
     return parameters
 
 
 def _holders_or(before: dict[str, str | None], slots: Slots) -> dict[str, str | None]:
-    """Who holds the slots now; what was known before where the store has gone away meanwhile."""
+    """Return the slots' holders now, or the earlier ones if the store no longer answers."""
     try:
         return slots.holders()
     except WorkshopError:
@@ -187,7 +187,7 @@ def _holders_or(before: dict[str, str | None], slots: Slots) -> dict[str, str | 
 
 
 def _make_folder(settings: Settings, started: datetime, run_name: str) -> Path:
-    """A folder of this run's own, named after its start; a second run within the second gets the next number."""
+    """Create the run's folder, named after its start; a second run within the same second gets the next number."""
     stem = f"{started:%Y%m%dT%H%M%SZ}-{run_name}"
     for number in range(1, 1000):
         folder = settings.runs / (stem if number == 1 else f"{stem}-{number}")

@@ -1,4 +1,4 @@
-"""The folder of a kernel's sockets, whose addresses have room for about a hundred bytes."""
+"""The folder of a kernel's sockets, whose addresses may have about a hundred bytes."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ _BYTES_IN_AN_ADDRESS = 103
 
 @contextmanager
 def room_for_sockets() -> Iterator[None]:
-    """Let new temporary folders be in /tmp while the block runs, where TMPDIR is too long for the address of a socket.
+    """Create temporary folders in /tmp in the block if TMPDIR is too long for the address of a socket.
 
-    An address has room for about a hundred bytes. It holds for a kernel's sockets and for that of the fork server.
+    This applies to a kernel's sockets and to that of the fork server.
     """
     usual, before = tempfile.gettempdir(), tempfile.tempdir
     fits = sys.platform == "win32" or len(os.fsencode(Path(usual, _LONGEST_SOCKET))) <= _BYTES_IN_AN_ADDRESS

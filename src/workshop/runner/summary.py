@@ -1,4 +1,4 @@
-"""What a run says of itself, in `summary.json`: read by pipelines and other programs, so its fields stay."""
+"""The summary of a run, `summary.json`; pipelines and other programs read it, so its fields must not change."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,39 +10,39 @@ from workshop.core.promotion.outcome import Outcome, RunStatus
 
 
 class Failure(BaseModel):
-    """Where a notebook stopped and why."""
+    """The place where a notebook stopped, and the reason."""
 
     notebook: str
     cell: int
     """The number of the code cell, from 1, as in the executed notebook; 0 before the first and on Databricks."""
     source: str
-    """The cell's code, or, where it is not known, whatever is said of the place."""
+    """The cell's code, or, if that is not known, a description of the place."""
     message: str
     """One sentence, without a traceback."""
     on_databricks: bool = Field(default=True, exclude=True)
-    """Whether cell 0 stands for Databricks, which does not number the cells; not written."""
+    """Whether cell 0 means Databricks, which does not number the cells; not written."""
 
     @property
     def place(self) -> str:
-        """The cell, for a sentence."""
+        """The cell, as part of a sentence."""
         if self.cell:
             return f"cell {self.cell}"
         return "on Databricks" if self.on_databricks else "before its first cell"
 
 
 class NotebookResult(BaseModel):
-    """What came of one notebook."""
+    """The result of one notebook."""
 
     name: str
     status: Literal["succeeded", "failed", "interrupted", "not run"]
     seconds: float | None = None
     output: str | None = None
-    """The executed notebook's path; of one executed on Databricks, that of its page."""
+    """The path of the executed notebook, or of its page from Databricks."""
     error: Failure | None = None
 
 
 class Summary(BaseModel):
-    """What came of a run."""
+    """The result of a run."""
 
     run_id: str
     run_name: str
@@ -70,5 +70,5 @@ class Summary(BaseModel):
     """The run's page on Databricks; empty for a run on this machine."""
 
     def write(self, path: Path) -> None:
-        """Write it whole or not at all."""
+        """Write the file completely or not at all."""
         write_whole(path, self.model_dump_json(indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""What nearly every notebook imports, imported once in the process that kernels are forked from.
+"""Imports of nearly every notebook, done once in the process that kernels are forked from.
 
-Importing only: nothing here may start a thread, open a file or a connection that a forked kernel would share. Nor may
-it import matplotlib's inline backend, which ties itself to the IPython shell that is there when it is imported.
+No import here may start a thread, or open a file or a connection that a forked kernel would share. Matplotlib's inline
+backend must not be imported: it binds to the IPython shell that exists at its import.
 """
 
 import gc
@@ -13,7 +13,7 @@ from importlib import import_module
 if sys.path[:1] == [""]:
     del sys.path[0]  # a module in the folder of the command must not replace one that is installed
 
-os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel sets it; read on import
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as in a kernel; read on import
 
 for module in (
     "ipykernel.zmqshell",
@@ -26,7 +26,7 @@ for module in (
     "optuna",
     "xgboost",
 ):
-    with suppress(Exception):  # a notebook that needs the module gets this error; the others need no such module
+    with suppress(Exception):  # only a notebook that needs the module gets the error
         import_module(module)
 
-gc.freeze()  # a collection in a kernel would copy all that memory, object by object
+gc.freeze()  # else a garbage collection in a kernel would copy all this memory

@@ -98,7 +98,7 @@ def test_a_folder_with_something_in_it_is_refused_before_the_run(tmp_path: Path)
     check_folder(tmp_path / "new" / "one")
     assert (tmp_path / "new" / "one").is_dir()
     (tmp_path / "out" / "older.txt").touch()
-    with pytest.raises(UsageError, match="is not empty: publish into a folder that is"):
+    with pytest.raises(UsageError, match="is not empty: publish into a folder that is empty"):
         check_folder(tmp_path / "out")
     with pytest.raises(UsageError, match="is not empty"):
         check_folder(tmp_path / "out" / "older.txt")
