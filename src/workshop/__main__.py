@@ -1,4 +1,4 @@
-"""`workshop`, and `python -m workshop`: a Ctrl-C or a missing package while they are imported is no traceback."""
+"""`workshop` and `python -m workshop`, without a traceback for a Ctrl-C or a missing package during the imports."""
 
 import sys
 from typing import NoReturn
@@ -7,7 +7,7 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line."""
     try:
-        from workshop.cli.app import main as command_line  # noqa: PLC0415  # it takes a quarter of a second
+        from workshop.cli.app import main as command_line  # noqa: PLC0415  # the import takes a quarter of a second
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""`workshop …`: what a person and a pipeline type. Thin: each command says what it is and calls who does it."""
+"""`workshop …`: the app with all commands, and the entry point."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="Train, judge and deliver a model with the workshop's notebooks, on this machine, without an account, or in a "
+    help="Train, evaluate and deliver a model with the workshop's notebooks, here, without an account, or in a "
     "Databricks workspace.",
 )
 app.add_typer(run.app)
@@ -37,11 +37,11 @@ app.add_typer(azure.app, name="azure")
 out = Console()
 err = Console(stderr=True)
 _INTERRUPTED = 130
-"""What typer ends with, without a word, where a command was interrupted."""
+"""The exit code of typer, without a message, for an interrupted command."""
 
 
 class Served(StrEnum):
-    """The slots that a consumer may follow."""
+    """The slots that a server may follow."""
 
     PRODUCTION = "production"
     STAGING = "staging"
@@ -49,17 +49,17 @@ class Served(StrEnum):
 
 @app.command()
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
-    """Remove everything that runs have left behind: tables, models, runs, reports."""
+    """Remove all results of runs: tables, models, runs, reports."""
     home = current_settings().home
     if not home.exists():
-        out.print(f"Nothing to remove: there is no {home}.", soft_wrap=True)
+        out.print(f"Nothing to remove: {home} does not exist.", soft_wrap=True)
         return
     holds_more = any(place.is_relative_to(home.resolve()) for place in (Path("~").expanduser(), PACKAGE))
     content = {each.name for each in home.iterdir()}
     is_ours = (home / "data").is_dir() or (home / "mlflow.db").is_file() or content <= {"errors"}
     if holds_more or not is_ours:
         raise WorkshopError(
-            f"{home} does not look like a home of the workshop, so it is left alone: remove it by hand."
+            f"{home} does not look like a home of the workshop, so it was not removed: remove it by hand."
         )
     if not yes:
         typer.confirm(f"Remove {home} with all tables, models and runs in it?", abort=True)
@@ -74,15 +74,15 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the notebooks; further arguments are JupyterLab's."""
+    """Open JupyterLab on the notebooks; further arguments go to JupyterLab."""
     _become([sys.executable, "-m", "jupyterlab", str(PACKAGE / "notebooks"), *context.args])
 
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, on this machine only.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 5000,
 ) -> None:
-    """Open MLflow's own pages on the kit's store: experiments, runs, models."""
+    """Open MLflow's pages for the kit's store: experiments, runs, models."""
     from kit_common import listening
     from workshop.core.registry import mlflow_store
     from workshop.core.registry.store_faults import without_credentials
@@ -92,9 +92,9 @@ def ui(
         address = without_credentials(mlflow_store.tracking_uri())
         raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
     mlflow_store.connect()
-    # MLflow logs a port that is taken as an error of its own, after the address was announced, and ends with 0.
+    # For a taken port, MLflow itself would log an error after the address was announced, and end with 0.
     listening.listen("127.0.0.1", port).close()
-    # MLflow's job runners (for the evaluation of generative models) take longer to start than all the rest.
+    # MLflow's job runners, for the evaluation of generative models, take longer to start than the pages.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
     _become(
@@ -117,43 +117,41 @@ def ui(
 
 @app.command()
 def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for any port that is free.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free port.")] = 8080,
     host: Annotated[
-        str, typer.Option(help="The address to listen at; as it stands, only this machine can connect.")
+        str, typer.Option(help="The address to listen at; with the default, only this machine can connect.")
     ] = "127.0.0.1",
     model: Annotated[str, typer.Option(help="The registered model.")] = "wine_quality",
     slot: Annotated[Served, typer.Option(help="The slot to follow.", case_sensitive=False)] = Served.PRODUCTION,
-    every: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look who holds the slot.")
-    ] = 5.0,
+    every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to read the slot.")] = 5.0,
     max_body: Annotated[int, typer.Option(min=1, metavar="MIB", help="The largest request.")] = 16,
 ) -> None:
-    """Answer over HTTP with whatever holds the slot, and follow it from version to version without a restart.
+    """Serve the version in the slot over HTTP, and switch to each new version without a restart.
 
-    Speaks the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
-    /model says what is held, and /metrics says it to Prometheus.
+    Uses the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
+    /model describes the version, and /metrics has metrics for Prometheus.
     """
     from workshop.core.registry.slots import Slot
     from workshop.serving.app import MEBIBYTE
     from workshop.serving.command import serve_slot
 
-    def tell(sentence: str) -> None:
+    def announce(sentence: str) -> None:
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    serve_slot(model, Slot(slot.value), host, port, every, max_body * MEBIBYTE, tell)
+    serve_slot(model, Slot(slot.value), host, port, every, max_body * MEBIBYTE, announce)
 
 
 def main() -> NoReturn:
-    """Run the command line; every error is one sentence, one that no command expected with its traceback in a log."""
-    # An editor's backend may exist in the editor only, and matplotlib reads the variable on import.
+    """Run the command line; every error becomes one sentence, and an unexpected one leaves its traceback in a log."""
+    # An editor's backend may exist only in the editor, and matplotlib reads the variable on import.
     os.environ["MPLBACKEND"] = "agg"
     if isinstance(sys.stdout, TextIOWrapper):
-        # A letter that the terminal's encoding lacks, as in a path, must not fail a run that has moved a slot.
+        # A character that the terminal's encoding does not have, as in a path, must not fail a run that moved a slot.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if sys.flags.optimize > 1:
             raise WorkshopError(
-                "Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which libraries of the kit read: unset it."
+                "Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which some libraries need: unset it."
             )
         app()
     except KeyboardInterrupt:
@@ -175,7 +173,7 @@ def _end_stopped() -> NoReturn:
 
 
 def _remove(home: Path) -> str:
-    """Remove a home, or only its content where the folder is a link or a mounted volume; return what was removed."""
+    """Remove a home, or only its content if the folder is a link or a mounted volume; return what was removed."""
     for entry in home.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -190,9 +188,9 @@ def _remove(home: Path) -> str:
 
 
 def _become(command: list[str]) -> NoReturn:
-    """Go on as another program, or, where an operating system has no such thing, wait for it."""
+    """Replace this process by another program, or on Windows run it and wait."""
     sys.stdout.flush()
-    os.environ.pop("MPLBACKEND", None)  # JupyterLab shows pictures, which the command line only writes
+    os.environ.pop("MPLBACKEND", None)  # JupyterLab shows pictures; the command line only writes them
     if sys.platform == "win32":
         sys.exit(subprocess.run(command, check=False).returncode)
     os.execv(command[0], command)

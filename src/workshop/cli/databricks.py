@@ -1,4 +1,4 @@
-"""`workshop databricks …`: what there is besides `workshop run --target databricks`."""
+"""`workshop databricks …`: the commands besides `workshop run --target databricks`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,10 @@ from rich.console import Console
 
 from workshop.cli.options import checked_model
 
-app = typer.Typer(no_args_is_help=True, help="What there is besides `workshop run --target databricks`.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Databricks: write the bundle, cancel leftovers; see also `workshop run --target databricks`.",
+)
 out = Console()
 
 
@@ -25,12 +28,13 @@ def bundle(
         bool, typer.Option("--scoring", help="Score with the model in Production at the end (1_4).")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; end with 1 if these options and settings make another file.")
+        bool,
+        typer.Option("--check", help="Write nothing; end with 1 if the file differs from these options and settings."),
     ] = False,
 ) -> None:
-    """Write databricks.yml, by which the Databricks CLI deploys the same job that `workshop run` submits.
+    """Write databricks.yml, with which the Databricks CLI deploys the same job that `workshop run` submits.
 
-    The settings are those of `workshop run --target databricks`: WORKSHOP_DATABRICKS_COMPUTE says on what it runs.
+    The settings are those of `workshop run --target databricks`, such as WORKSHOP_DATABRICKS_COMPUTE.
 
     For example: `workshop databricks bundle --model main.workshop.wine_quality`, then `databricks bundle deploy`.
     """
@@ -44,10 +48,10 @@ def bundle(
 
 @app.command()
 def cancel() -> None:
-    """Cancel the runs on Databricks that this machine has started and that no process follows any more.
+    """Cancel runs on Databricks that this machine has started and no process follows any more.
 
-    These are runs whose `workshop run` was killed or lost the connection; a cancelled pipeline ends its run so where
-    the signal did not reach it. A run that a process follows is left alone.
+    Such runs remain when `workshop run` is killed or loses the connection. A cancelled pipeline calls this command in
+    case the signal did not reach its run. A run that a process still follows is not cancelled.
     """
     from workshop.databricks import leftovers
     from workshop.runner.progress import shown_on
@@ -55,7 +59,7 @@ def cancel() -> None:
     with shown_on(out) as progress:
         count = leftovers.cancel(progress)
     if not count:
-        out.print("No run of this home is left on Databricks.")
+        out.print("Nothing to cancel: this home has no run on Databricks without a process that follows it.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`workshop doctor`: whether a set-up holds, before anything runs on it."""
+"""`workshop doctor`: checks of a set-up, before anything runs on it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _COLOURS = {"holds": "green", "fails": "bold red", "note": "yellow", "not checke
 
 
 class Examined(StrEnum):
-    """What the doctor looks at."""
+    """The set-ups that can be checked."""
 
     LOCAL = "local"
     DATABRICKS = "databricks"
@@ -30,7 +30,7 @@ def doctor(
     target: Annotated[
         Examined | None,
         typer.Option(
-            help="Where notebooks are to run; databricks where DATABRICKS_HOST or DATABRICKS_CONFIG_PROFILE is set.",
+            help="Where notebooks will run; databricks if DATABRICKS_HOST or DATABRICKS_CONFIG_PROFILE is set.",
             case_sensitive=False,
         ),
     ] = None,
@@ -47,10 +47,10 @@ def doctor(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Look at this set-up and say, line by line, what holds (✓), what does not and what to do about it (✗).
+    """Check this set-up, and print what holds (✓), and what does not and what to do about it (✗).
 
-    Nothing is run or submitted. In a workspace, the folders for code and experiments are made where they are missing.
-    Ends with 1 when something does not hold, else with 0.
+    Nothing is run or submitted. In a workspace, missing folders for code and experiments are created.
+    Ends with 1 if a check fails, else with 0.
 
     For example: `workshop doctor --target databricks --model main.workshop.wine_quality`.
     """

@@ -20,7 +20,7 @@ def explain(error: Exception) -> UserError:
 
 
 def _unexpected(error: Exception) -> WorkshopError:
-    """Write the traceback into a log file, and return the sentence that names the file."""
+    """Write the traceback to a log file, and return the sentence that names the file."""
     text = without_tokens("".join(traceback.format_exception(error)))
     log = next((written for write in (_in_home, _in_temporary_folder) if (written := write(text))), None)
     what = f"{type(error).__name__}: {first_sentence(error)}" if str(error).strip() else type(error).__name__

@@ -11,12 +11,12 @@ from workshop.core.errors import explain_os_error
 
 @contextmanager
 def output_may_fail() -> Iterator[None]:
-    """Let the command in the block go on where standard output breaks, as with `| head` or on a full disk.
+    """Let the command in the block go on if standard output fails, as with `| head` or on a full disk.
 
-    The rest of the output is dropped; where it is not just a reader that has left, one sentence on standard error
-    names the cause.
+    The rest of the output is dropped. Unless the reader has just closed the pipe, one sentence on standard error names
+    the cause.
     """
-    if sys.stdout is None:  # closed by the caller, and then nothing is written
+    if sys.stdout is None:  # closed by the caller: nothing is written
         yield
         return
     with redirect_stdout(_Droppable(sys.stdout)):
@@ -46,7 +46,7 @@ class _Droppable:
         return getattr(self._stream, name)
 
     def _drop(self, error: OSError) -> None:
-        # What the stream has buffered goes there too, or Python would fail at the end with an exit code of its own.
+        # The buffered output goes there too, or Python would fail at its end with an exit code of its own.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)

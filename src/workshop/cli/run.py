@@ -1,4 +1,4 @@
-"""`workshop run`: the one command that pipelines and people type."""
+"""`workshop run`: the command that trains, compares and delivers, for users and pipelines."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -16,14 +16,14 @@ out = Console()
 
 
 class Action(StrEnum):
-    """The actions that a run can be for."""
+    """The purposes of a run."""
 
     INTEGRATION = "integration"
     DEPLOYMENT = "deployment"
 
 
 class Target(StrEnum):
-    """Where a run's notebooks can be executed."""
+    """The places where a run's notebooks can be executed."""
 
     LOCAL = "local"
     DATABRICKS = "databricks"
@@ -43,7 +43,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     run_name: Annotated[
         str,
         typer.Option(
-            help="Keeps this run's files, experiment and candidate apart from others'; a branch name will do."
+            help="Separates this run's files, experiment and candidate from others'; for example a branch name."
         ),
     ] = "",
     parameter: Annotated[
@@ -64,18 +64,18 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Also put the notebooks, the report, summary.json and what a pipeline's page takes into this folder.",
+            help="Also write the notebooks, the report, summary.json and a pipeline's page to this folder.",
         ),
     ] = None,
     target: Annotated[
         Target,
         typer.Option(
-            help="Where the notebooks run; docs/databricks.md says what databricks takes.", case_sensitive=False
+            help="Where the notebooks run; docs/databricks.md lists what databricks needs.", case_sensitive=False
         ),
     ] = Target.LOCAL,
     follow: Annotated[
         int | None,
-        typer.Option(metavar="RUN_ID", help="Start nothing: follow a run on Databricks that was started before."),
+        typer.Option(metavar="RUN_ID", help="Start nothing: follow an earlier run on Databricks."),
     ] = None,
     cell_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long one cell may run.")
@@ -85,9 +85,9 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
 
-    Ends with 0 when the new model was better (or none holds Production yet), 3 when everything ran but the new model is
-    not better or a guard of the verdict says no, 1 when something failed or callers could not use the new model, and 2
-    when the command line was wrong. Production changes hands in 1_3 or not at all, and the last lines say which.
+    Ends with 0 if the new model was better (or no model holds Production yet), 3 if everything ran but the new model is
+    not better or a guard of the verdict failed, 1 if something failed or callers could not use the new model, and 2 if
+    the command line was wrong. Only 1_3 can change Production, and the last lines report whether it did.
 
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
@@ -100,7 +100,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     interruption.install()
     try:
         if target is Target.LOCAL and follow is None:
-            # Whatever kernels need is imported in another process while this one imports what it needs itself.
+            # Another process imports what kernels need while this one does its own imports.
             from workshop.runner import kernels
 
             kernels.begin_warming()
@@ -108,7 +108,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         from workshop.runner import plan, publication
         from workshop.runner import run as runner
         from workshop.runner.progress import shown_on
-    finally:  # during an import it gets lost, or compiled code turns it into an error of its own
+    finally:  # during an import a KeyboardInterrupt may get lost, or compiled code may turn it into another error
         interruption.check()
     if publish is not None:
         publication.check_folder(publish)
@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     try:
         with shown_on(out) as progress:
             summary = (
-                _followed(follow, progress) if follow is not None else runner.run(_opened(request), request, progress)
+                _followed(follow, progress) if follow is not None else runner.run(_target(request), request, progress)
             )
     except KeyboardInterrupt:
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
@@ -135,7 +135,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     raise typer.Exit(summary.exit_code)
 
 
-def _opened(request: Any) -> Any:
+def _target(request: Any) -> Any:
     if request.target == Target.DATABRICKS:
         from workshop.databricks.target import DatabricksTarget
 
@@ -152,12 +152,12 @@ def _followed(run_id: int, progress: Any) -> Any:
 
 
 def _require_nothing_besides(context: typer.Context, *allowed: str) -> None:
-    """Refuse options that a run which was started before can't be told any more."""
+    """Refuse options that can't be applied to a run that was started before."""
     for option in context.command.params:
         source = context.get_parameter_source(str(option.name))
         if option.name not in allowed and source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(
-                f"that run was told everything when it was started: leave {option.opts[-1]} out.",
+                f"the options of a run are fixed at its start: leave {option.opts[-1]} out.",
                 param_hint="--follow",
             )
 
@@ -183,8 +183,8 @@ def _print_summary(summary: Any) -> None:
     colour = MEANINGS[summary.status].colour
     out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
     if summary.outcome is not None and summary.status != "failed":
-        for said in (summary.outcome.decision.reason, *summary.outcome.decision.notes):
-            out.print(escape(said), soft_wrap=True, highlight=False)
+        for sentence in (summary.outcome.decision.reason, *summary.outcome.decision.notes):
+            out.print(escape(sentence), soft_wrap=True, highlight=False)
     out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
     if summary.run_page and summary.outcome is not None:
         stages = "" if summary.model.count(".") == 2 else "WORKSHOP_SLOTS=stage "

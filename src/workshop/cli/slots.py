@@ -15,13 +15,11 @@ out = Console()
 @app.command()
 def rollback(
     context: typer.Context,
-    to: Annotated[
-        str, typer.Option(metavar="VERSION", help="The version; the one that held it before if left out.")
-    ] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    to: Annotated[str, typer.Option(metavar="VERSION", help="The version; the previous holder if left out.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, for the history.")] = "",
     model: Model = "wine_quality",
 ) -> None:
-    """Give Production back to the version that held it before, in one step, after making sure that it works."""
+    """Give Production back to the version that held it before, in one step, after checking that it works."""
     from workshop.core.promotion import manual
     from workshop.core.registry import mlflow_store
     from workshop.core.registry.slots import open_slots
@@ -38,13 +36,13 @@ def rollback(
 @app.command()
 def promote(
     context: typer.Context,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that is to hold Production.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The new version in Production.")],
     reason: Annotated[str, typer.Option(help="Why the gate is overridden, for the history.")],
     model: Model = "wine_quality",
 ) -> None:
-    """Give Production to a version without asking the gate. It is recorded as an override, with who and why.
+    """Give Production to a version without the gate. The history records an override, with user and reason.
 
-    A version that callers could not use (not loadable, other columns, answers that are no probabilities) is refused.
+    A version that callers could not use (not loadable, other columns, answers that are not probabilities) is refused.
     """
     from workshop.core.promotion import manual
     from workshop.core.registry import mlflow_store
