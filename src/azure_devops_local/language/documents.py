@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -142,8 +143,9 @@ def load(files: Files, path: str, asked: Place | None = None) -> Mapping:
     return tree
 
 
+@lru_cache(maxsize=64)  # a check reads a template once for each file and each choice that includes it
 def parse(text: str, path: str) -> Any:
-    """Return the tree of a YAML text of the file `path`; empty text is an empty scalar.
+    """Return the tree of a YAML text of the file `path`; empty text is an empty scalar. Callers do not change the tree.
 
     Raises:
         PipelineError: it is no YAML, or uses YAML that Azure Pipelines does not know.
