@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.core.errors import UsageError, WorkshopError, explain_os_error
-from workshop.core.parameters import DevopsAction, Parameters, safe_run_name
+from workshop.core.parameters import Parameters, safe_run_name
 from workshop.core.promotion.outcome import MEANINGS, RunStatus
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
@@ -24,11 +24,7 @@ _DECLARED = {
     notebooks.SCORING: {"run_name", "model_name", "slot"},
 }
 """Parameters that each of the kit's notebooks must declare: without one, it would silently ignore the run's value."""
-_COMPARES = {
-    DevopsAction.INTEGRATION: ("held-out test wines", "Staging"),
-    DevopsAction.DEPLOYMENT: ("production wines", "Production"),
-}
-"""The rows that the models are compared on, and the slot that a better candidate takes."""
+_ROWS = {"production": "production wines", "test": "held-out test wines"}
 _OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
 
 
@@ -56,9 +52,9 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
 
 
 def _purpose(request: Request) -> str:
-    rows, slot = _COMPARES[request.action]
-    effect = "every slot stays as it is" if request.compare_only else f"a better one takes {slot}"
-    return f"Action {request.action.lower()}: compare the candidate with Production on {rows}; {effect}."
+    action = request.action
+    effect = "every slot stays as it is" if request.compare_only else f"a better one takes {action.slot.capitalize()}"
+    return f"Action {action.lower()}: compare the candidate with Production on {_ROWS[action.compares_on]}; {effect}."
 
 
 def carry_out(  # noqa: PLR0913, PLR0917  # all parts of a run
