@@ -319,7 +319,7 @@ def test_a_workspace_that_has_failed_is_one_sentence(workspace: Workspace, monke
 def test_no_way_to_sign_in_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABRICKS_HOST")
     monkeypatch.delenv("DATABRICKS_TOKEN")
-    with refusal("sign in", "DATABRICKS_HOST", "workshop doctor"):
+    with refusal("no credential", "DATABRICKS_HOST", "workshop doctor"):
         mlflow_store.connect()
 
 
@@ -327,6 +327,6 @@ def test_a_workspace_that_is_not_there_is_one_sentence_at_once(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABRICKS_HOST", f"http://user:secret@127.0.0.1:{free_port()}")
-    with refusal("no Databricks workspace at http://127.0.0.1", "DATABRICKS_HOST") as caught:
+    with refusal("No Databricks workspace found at http://127.0.0.1", "DATABRICKS_HOST") as caught:
         mlflow_store.connect()
     assert "secret" not in str(caught.value)

@@ -360,7 +360,7 @@ class Refusing(BaseHTTPRequestHandler):
     [
         (401, ["does not accept your credentials", "MLFLOW_TRACKING_USERNAME"]),
         (403, ["does not let you", "ask its administrator"]),
-        (404, ["older MLflow", "update it"]),
+        (404, ["too old", "update MLflow"]),
     ],
 )
 def test_a_server_that_answers_nothing_else_is_one_sentence(

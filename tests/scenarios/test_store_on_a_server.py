@@ -83,7 +83,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def test_a_server_that_is_down_is_named(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"http://127.0.0.1:{closed_port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with refusal(f"no MLflow server at {uri}", "start it", "unset MLFLOW_TRACKING_URI"):
+    with refusal(f"No MLflow server found at {uri}", "start it", "unset MLFLOW_TRACKING_URI"):
         mlflow_store.connect()
 
 
@@ -144,6 +144,6 @@ def test_a_server_is_given_up_sooner_than_mlflow_would_unless_the_team_has_said_
 
 def test_a_password_in_the_servers_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:hunter2@127.0.0.1:9")
-    with refusal("no MLflow server at http://127.0.0.1:9") as caught:
+    with refusal("No MLflow server found at http://127.0.0.1:9") as caught:
         mlflow_store.connect()
     assert "hunter2" not in str(caught.value)

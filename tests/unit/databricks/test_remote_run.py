@@ -116,7 +116,7 @@ def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
         return answer
 
     monkeypatch.setattr(workspace.jobs, "_submit", stopped_on_its_way)
-    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_WISH", 0)
+    monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_REQUEST", 0)
     with when(lambda: "GET /api/2.2/jobs/runs/list" in workspace.requests, looked_for.set):
         ended = run()
     assert ended.code == 1

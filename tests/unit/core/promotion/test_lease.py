@@ -188,7 +188,7 @@ def test_an_experiment_of_somebody_that_has_its_name_is_left_alone(
 ) -> None:
     monkeypatch.setattr(lease, "SECONDS", 0.2)
     shared.create_experiment(NAME)
-    with refusal("is not a lease", "rename it"), lease.exclusive(shared, MODEL):
+    with refusal("is not one", "rename it"), lease.exclusive(shared, MODEL):
         pass
     assert names(shared) == [NAME]
 
