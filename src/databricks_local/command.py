@@ -3,10 +3,10 @@
 import shlex
 import signal
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 from databricks_local.mlflow_server import StartError, mlflow_server
 from databricks_local.workspace import Workspace, running
@@ -33,8 +33,7 @@ def serve(folder: Path | None, show: Callable[[str], object]) -> None:
             for name, value in environment(workspace).items():
                 show(f"export {name}={shlex.quote(value)}")
             show("# A Databricks workspace on this machine, with the schema main.workshop. Ctrl-C ends it.")
-            while True:
-                time.sleep(3600)
+            Event().wait()  # until Ctrl-C or SIGTERM
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
