@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer import Typer
 from typer.testing import CliRunner
 
 from azure_devops_local.agent import logging_commands
 from workshop.azure.logging_commands import announce, command, for_pull_request
-from workshop.cli import azure
+from workshop.cli import azure, pipelines
 from workshop.core.errors import WorkshopError
 
 SENTENCE = "Not better: version 3 keeps Production."
@@ -90,17 +91,18 @@ def test_a_run_without_a_decision_proposes_nothing(tmp_path: Path) -> None:
         for_pull_request(publish(tmp_path / "p", 0, "done"), "integration", "main")
 
 
-def test_the_command_ends_as_the_run_did(tmp_path: Path) -> None:
+@pytest.mark.parametrize("app", [azure.app, pipelines.app], ids=["workshop azure", "workshop pipelines, as before"])
+def test_the_command_ends_as_the_run_did(app: Typer, tmp_path: Path) -> None:
     folder = publish(tmp_path / "p", 3, "not better", "dev\n##vso[task.complete result=Failed;]")
     runner = CliRunner()
 
-    error = runner.invoke(azure.app, ["announce", str(folder)])
-    warning = runner.invoke(azure.app, ["announce", str(folder), "--not-better", "warning"])
+    error = runner.invoke(app, ["announce", str(folder)])
+    warning = runner.invoke(app, ["announce", str(folder), "--not-better", "warning"])
 
     assert (error.exit_code, warning.exit_code) == (3, 0)
     assert all(line.startswith("##vso[") for line in error.stdout.splitlines())
     assert len(error.stdout.splitlines()) == 4
-    assert isinstance(runner.invoke(azure.app, ["announce", str(tmp_path)]).exception, WorkshopError)
+    assert isinstance(runner.invoke(app, ["announce", str(tmp_path)]).exception, WorkshopError)
 
 
 def test_a_name_in_the_sentence_cant_form_a_command() -> None:
