@@ -3,6 +3,7 @@
 import getpass
 import os
 import platform
+import re
 
 from kit_common import git
 from kit_common.errors import UserError
@@ -12,6 +13,7 @@ _REQUESTED_FOR = ("WORKSHOP_REQUESTED_FOR", "BUILD_REQUESTEDFOR")
 _SECONDS = 30
 UNKNOWN = "unknown"
 _RECORDED = f"The commit of the code is recorded as `{UNKNOWN}`"
+_COMMIT = re.compile(r"[0-9a-f]{7,40}(-dirty)?")
 _COMMIT_OF_THE_JOB = "WORKSHOP_GIT_COMMIT"
 
 
@@ -26,7 +28,7 @@ def find_commit() -> tuple[str, str]:
     In a job on Databricks, which has no checkout, an environment variable contains the commit.
     """
     if named := os.environ.get(_COMMIT_OF_THE_JOB):
-        return named, ""
+        return checked_commit(named, f"the environment variable {_COMMIT_OF_THE_JOB}")
     try:
         tracked = git.run(PACKAGE, "ls-files", "-z", timeout=_SECONDS)
         found = git.run(PACKAGE, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty", timeout=_SECONDS)
@@ -40,6 +42,18 @@ def find_commit() -> tuple[str, str]:
             f"{_RECORDED}: no Git repository tracks {PACKAGE}. Run the kit from its clone to record it.",
         )
     return found.stdout.decode().strip(), ""
+
+
+def checked_commit(named: str, place: str) -> tuple[str, str]:
+    """Return the commit that a run on Databricks was given, and a sentence on why it is unknown, as `find_commit` does.
+
+    Args:
+        named: the value.
+        place: what contained it.
+    """
+    if _COMMIT.fullmatch(named):
+        return named, ""
+    return UNKNOWN, f"{_RECORDED}: {place} is not {'a commit' if named else 'set'}."
 
 
 def who() -> str:

@@ -1,6 +1,5 @@
 """`workshop run --follow`: follow a run that was started earlier, here or elsewhere, and report it."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from typing_extensions import override
 
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import DevopsAction, Parameters, check_parameter
+from workshop.core.provenance import checked_commit
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import open_slots
 from workshop.databricks import job
@@ -53,21 +53,21 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         target="databricks",
     )
     chosen = notebooks.select(_in_order(run.tasks or []))
+    commit, commit_problem = checked_commit(
+        given.get(job.COMMIT, ""), f"the parameter {job.COMMIT} of the run {run_id}"
+    )
+    if commit_problem:
+        progress.said(commit_problem)
     return carry_out(
         _Followed(RemoteRun.existing(client, progress.said, run, "foreign" if is_foreign else "earlier"), settings),
         request,
         chosen,
         {notebook.name: {} for notebook in chosen},
         open_slots(mlflow_store.connect(), model_name),
-        _commit_of(given),
+        commit,
         progress,
+        commit_problem,
     )
-
-
-def _commit_of(given: dict[str, str]) -> str:
-    """Return the commit among a run's parameters, or `unknown` if it is not one."""
-    commit = given.get(job.COMMIT, "")
-    return commit if re.fullmatch(r"[0-9a-f]{7,40}(-dirty)?", commit) else "unknown"
 
 
 def _in_order(tasks: list[jobs.RunTask]) -> list[str]:

@@ -128,3 +128,11 @@ def test_a_user_without_a_name_on_a_machine_without_one_is_somebody(
     monkeypatch.setattr(getpass, "getuser", nameless)
     monkeypatch.setattr(platform, "node", lambda: "")
     assert who() == "somebody@unknown"
+
+
+@pytest.mark.parametrize(("named", "known"), [("c0ffee1", True), (f"{'a1' * 20}-dirty", True), ("unknown", False)])
+def test_the_commit_of_a_job_on_databricks_is_checked(named: str, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSHOP_GIT_COMMIT", named)
+    commit, problem = find_commit()
+    assert (commit, problem == "") == (named, known)
+    assert known or "WORKSHOP_GIT_COMMIT is not a commit" in problem

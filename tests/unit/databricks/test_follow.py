@@ -54,14 +54,18 @@ def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
     assert workspace.active_runs() == [made]
 
 
-def test_a_commit_that_is_none_is_not_shown(workspace: Workspace, home: Path) -> None:
+@pytest.mark.parametrize("given", ["<script>", "unknown"])
+def test_a_followed_run_without_a_commit_records_why(given: str, workspace: Workspace, home: Path) -> None:
     workspace.outcomes[FIRST] = "FAILED"
     run()
     (made,) = workspace.runs.values()
     for task in made.tasks.values():
-        task.sent["notebook_task"]["base_parameters"]["WORKSHOP_GIT_COMMIT"] = "<script>"
-    run("--follow", str(made.run_id))
-    assert summaries(home)[-1]["git_commit"] == "unknown"
+        task.sent["notebook_task"]["base_parameters"]["WORKSHOP_GIT_COMMIT"] = given
+    followed = run("--follow", str(made.run_id))
+    summary = summaries(home)[-1]
+    assert summary["git_commit"] == "unknown"
+    assert f"WORKSHOP_GIT_COMMIT of the run {made.run_id} is not a commit" in summary["commit_problem"]
+    assert summary["commit_problem"] in followed.out
 
 
 def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> None:
