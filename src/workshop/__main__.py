@@ -1,18 +1,35 @@
-"""`workshop` and `python -m workshop`, without a traceback for a Ctrl-C or a missing package during the imports."""
+"""`workshop` and `python -m workshop`, without a traceback for a Ctrl-C or a failing import."""
 
+import os
 import sys
+import warnings
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Run the command line."""
+    _allow_warnings()
     try:
         from workshop.cli.app import main as command_line  # noqa: PLC0415  # the import takes a quarter of a second
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except ModuleNotFoundError as error:
         sys.exit(f"The package {error.name} is not installed in {sys.prefix}: run `pip install -r requirements.txt`.")
+    except Exception as error:  # noqa: BLE001  # as in a package whose compiled part does not load
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        sys.exit(f"The packages in {sys.prefix} do not load ({what}): install them again with `make setup`.")
     command_line()
+
+
+def _allow_warnings() -> None:
+    """Undo PYTHONWARNINGS=error, for the child processes too: libraries warn of themselves while they are imported."""
+    if not any(action == "error" for action, *_ in warnings.filters):
+        return
+    os.environ.pop("PYTHONWARNINGS", None)
+    sys.warnoptions.clear()  # multiprocessing passes them on
+    warnings.resetwarnings()
+    for each in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", each)
 
 
 if __name__ == "__main__":
