@@ -25,7 +25,9 @@ _SECONDS_FOR_OUTPUT = 1_000_000
 """Long enough for all output of a cell to arrive; a kernel that dies meanwhile is noticed."""
 _SECONDS_TO_START = 300
 """Long enough for a busy machine; a kernel that ends instead of starting is noticed at once."""
-_KILLED = -9  # SIGKILL, by its number: Windows has no such name
+_KILLED = 9  # SIGKILL, by its number: Windows has no such name
+_CRASHES = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+"""Signals that a process causes itself, or its libraries; another process sends any other."""
 # Papermill warns of correct parameters, which the kit checks itself, and logs errors, which the kit reports.
 logging.getLogger("papermill").setLevel(logging.CRITICAL)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -156,15 +158,27 @@ def _cause_of_no_start(error: RuntimeError, log: Path) -> str:
 
 
 def _cause_of_death(code: int | None) -> str:
-    if code == _KILLED:
+    if code is None or code >= 0:
+        ended = "ended" if code is None else f"ended with exit code {code}"
+        return f"its kernel {ended} in the middle of the cell: look for code that exits the process"
+    name = _signal_name(-code)
+    if -code == _KILLED:
         return (
-            "its kernel was killed, most likely because the machine ran out of memory: "
-            "use fewer rows or a smaller model, or a larger machine"
+            f"its kernel was killed ({name}), most likely because the machine ran out of memory, or by another "
+            "process: use fewer rows or a smaller model, or a larger machine"
         )
-    if code is not None and code < 0:
+    if name == "SIGXCPU":
+        return f"its kernel reached the limit of CPU time ({name}): raise it (`ulimit -t`), or make the cell faster"
+    if name in _CRASHES:
         return (
-            f"its kernel crashed with {signal.Signals(-code).name}, most likely in a library's compiled code: "
+            f"its kernel crashed with {name}, most likely in a library's compiled code: "
             "run the cell in JupyterLab to find the call"
         )
-    ended = "ended" if code is None else f"ended with exit code {code}"
-    return f"its kernel {ended} in the middle of the cell: look for code that exits the process"
+    return f"its kernel was ended by the signal {name} from another process or from the cell itself: run it again"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal between the first and the last
+        return str(number)

@@ -7,7 +7,7 @@ import pytest
 from tests.support.notebook_files import pictures, printed, write_notebook
 from workshop.core.errors import WorkshopError
 from workshop.runner.notebooks import Notebook, select
-from workshop.runner.papermill_run import Job, execute
+from workshop.runner.papermill_run import Job, _cause_of_death, execute
 from workshop.runner.summary import NotebookResult
 
 pytestmark = pytest.mark.integration
@@ -65,15 +65,36 @@ def test_a_workshop_error_is_its_sentence_alone_in_the_message_and_in_the_notebo
     assert "Traceback" not in executed.read_text(encoding="utf-8")
 
 
-def test_a_kernel_that_is_killed_is_reported_as_out_of_memory_and_what_had_run_is_kept(
-    tmp_path: Path, executed: Path
+@pytest.mark.parametrize(
+    ("signum", "words"),
+    [
+        ("SIGKILL", ["killed (SIGKILL)", "ran out of memory", "another process"]),
+        ("SIGTERM", ["ended by the signal SIGTERM", "another process"]),
+    ],
+)
+def test_a_kernel_that_a_signal_ends_is_reported_with_it_and_what_had_run_is_kept(
+    signum: str, words: list[str], tmp_path: Path, executed: Path
 ) -> None:
-    kill = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    kill = f"import os, signal\nos.kill(os.getpid(), signal.{signum})\nimport time\ntime.sleep(60)"
     failure = run(write_notebook(tmp_path / "n.ipynb", "print('before')", kill), executed).error
     assert failure is not None
     assert failure.cell == 2
-    assert "ran out of memory" in failure.message
+    assert all(each in failure.message for each in words)
+    assert "compiled code" not in failure.message
     assert printed(executed) == "before\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-1, "ended by the signal SIGHUP"),
+        (-24, "limit of CPU time (SIGXCPU)"),
+        (-37, "ended by the signal 37"),
+        (-6, "crashed with SIGABRT"),
+    ],
+)
+def test_each_signal_is_named(code: int, words: str) -> None:
+    assert words in _cause_of_death(code)
 
 
 def test_a_crash_in_compiled_code_is_named_by_its_signal_and_its_log_is_kept(tmp_path: Path, executed: Path) -> None:
