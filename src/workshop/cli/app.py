@@ -85,7 +85,7 @@ def ui(
     """Open MLflow's pages for the kit's store: experiments, runs, models."""
     from kit_common import listening
     from workshop.core.registry import mlflow_store
-    from workshop.core.registry.store_faults import without_credentials
+    from workshop.core.registry.store_address import without_credentials
 
     settings = current_settings()
     if not mlflow_store.is_embedded(settings):

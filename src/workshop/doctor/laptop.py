@@ -16,7 +16,7 @@ from kit_common.errors import UserError
 from kit_common.git import run as run_git
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.registry import mlflow_store
-from workshop.core.registry.store_faults import without_credentials
+from workshop.core.registry.store_address import without_credentials
 from workshop.core.settings import PACKAGE, Settings, current_settings, is_mounted, without_hard_links
 from workshop.doctor.report import Note, Report
 from workshop.runner import kernels, notebooks
@@ -105,7 +105,8 @@ def _require_hard_links(file: Path) -> None:
 
 
 def open_store() -> str:
-    """Check that the MLflow store answers."""
+    """Check that the MLflow store answers, and fits the registry."""
+    mlflow_store.require_shared_history()
     mlflow_store.connect()
     known: Settings = current_settings()
     where = (

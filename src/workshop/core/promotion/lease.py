@@ -94,11 +94,7 @@ def exclusive(client: MlflowClient, model_name: str) -> Iterator[Lease]:
     """
     settings = current_settings()
     with FileLock(settings.lock_file(f"slots-{model_name}"), timeout=_SECONDS_TO_WAIT):
-        if mlflow_store.is_embedded(settings) and not mlflow_store.registry_is_embedded(settings):
-            raise WorkshopError(
-                "MLFLOW_REGISTRY_URI names a registry that other machines may share, but the history and the lease of "
-                "its models are only on this machine: set MLFLOW_TRACKING_URI to a shared server too."
-            )
+        mlflow_store.require_shared_history()
         lease = NoLease() if mlflow_store.is_embedded(settings) else _take(client, _name(model_name), _owner())
         try:
             yield lease

@@ -8,7 +8,7 @@ import requests
 
 from kit_common.sanitize import first_sentence
 from workshop.core.errors import WorkshopError
-from workshop.core.registry.store_faults import without_credentials
+from workshop.core.registry.store_address import without_credentials
 
 REFUSED_BY_DATABRICKS: dict[int | None, str] = {
     HTTPStatus.UNAUTHORIZED: "Databricks does not accept the credential: sign in again, or request a new one, then "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import mlflow
 import requests
@@ -17,12 +17,11 @@ from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kit_common.sanitize import first_sentence
 from workshop.core.errors import WorkshopError, explain_os_error
-from workshop.core.registry import store_faults
+from workshop.core.registry import store_address, store_faults, store_schema
 from workshop.core.registry.backends import is_databricks, open_client, registry_beside
 from workshop.core.registry.databricks_errors import (
     REFUSED_BY_DATABRICKS,
@@ -40,7 +39,6 @@ _HTTP_DEFAULTS = {
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "60",
 }
 _SECONDS_TO_ANSWER = 10
-_SQLITE = re.compile(r"sqlite(\+\w+)?:")
 _REFUSED: dict[int | None, str] = {
     HTTPStatus.UNAUTHORIZED: "its server does not accept your credentials: set MLFLOW_TRACKING_USERNAME and "
     "MLFLOW_TRACKING_PASSWORD",
@@ -58,40 +56,10 @@ def tracking_uri(settings: Settings | None = None) -> str:
 
     In a notebook on Databricks the default is the workspace, since files are not kept there.
     """
-    named = os.environ.get("MLFLOW_TRACKING_URI")
+    named = store_address.named("MLFLOW_TRACKING_URI")
     if named and named not in _written_by_us:
-        return absolute_uri("MLFLOW_TRACKING_URI", named)
+        return store_address.absolute_uri("MLFLOW_TRACKING_URI", named)
     return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else embedded_uri(settings or current_settings())
-
-
-def absolute_uri(variable: str, uri: str) -> str:
-    """Return the URI of a store, with an absolute path if it is an SQLite file.
-
-    A run's kernels have another current folder, in which a relative path would name another file.
-
-    Args:
-        variable: the environment variable that contains the URI.
-        uri: its value.
-
-    Raises:
-        WorkshopError: the store is in memory, so no other process could read it, or the address has no scheme.
-    """
-    store_faults.require_scheme(variable, uri)
-    if not _SQLITE.match(uri):
-        return uri
-    try:
-        parsed = make_url(uri)
-    except ArgumentError as error:
-        raise WorkshopError(
-            f"{variable} is {uri!r}, which is not the address of an SQLite file: write sqlite:///PATH."
-        ) from error
-    if parsed.database in (None, "", ":memory:") or parsed.query.get("mode") == "memory":
-        raise WorkshopError(
-            f"{variable} is {uri!r}, a store in memory, which ends with the process: name a file, sqlite:///PATH."
-        )
-    if str(parsed.database).startswith("file:"):
-        return uri
-    return parsed.set(database=Path(str(parsed.database)).absolute().as_posix()).render_as_string(hide_password=False)
 
 
 def _artifacts(settings: Settings) -> str | None:
@@ -102,9 +70,7 @@ def _artifacts(settings: Settings) -> str | None:
     uri = tracking_uri(settings)
     if is_embedded(settings):
         return (settings.home / "artifacts").as_uri()
-    if _SQLITE.match(uri) and not (database := str(make_url(uri).database)).startswith("file:"):
-        return Path(database).with_name("mlruns").as_uri()
-    return None
+    return store_address.sqlite_file(uri).with_name("mlruns").as_uri() if store_address.is_sqlite(uri) else None
 
 
 def experiment_name(name: str) -> str:
@@ -126,10 +92,20 @@ def is_embedded(settings: Settings) -> bool:
     return tracking_uri(settings) == embedded_uri(settings)
 
 
-def registry_is_embedded(settings: Settings) -> bool:
-    """Return whether models are recorded in the kit's own home."""
-    named = os.environ.get("MLFLOW_REGISTRY_URI")
-    return not named or named in (embedded_uri(settings), _registry_written_last["uri"])
+def require_shared_history() -> None:
+    """Check that the history and the lease of the slots are not on this machine only if the models are elsewhere.
+
+    Raises:
+        WorkshopError: other machines may share the registry, and not the tracking store.
+    """
+    uri = tracking_uri()
+    registry = _registry_uri(uri)
+    may_be_shared = is_embedded(current_settings()) or not store_address.is_sqlite(registry)
+    if store_address.is_sqlite(uri) and uri.split("?")[0] != registry.split("?")[0] and may_be_shared:
+        raise WorkshopError(
+            "MLFLOW_REGISTRY_URI names a registry that other machines may share, but the history and the lease of "
+            "its models are only on this machine: set MLFLOW_TRACKING_URI to a shared server too."
+        )
 
 
 def connect() -> MlflowClient:
@@ -149,7 +125,7 @@ def connect() -> MlflowClient:
         _written_by_us.add(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(_registry_uri(uri))
-    if uri != store_faults.without_credentials(uri):
+    if uri != store_address.without_credentials(uri):
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # MLflow would print the credentials
     if MLFLOW_TRACKING_INSECURE_TLS.get():  # type: ignore[no-untyped-call]  # urllib3 would warn at each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -169,6 +145,7 @@ def connect() -> MlflowClient:
     with FileLock(settings.lock_file("mlflow-store")):
         with explained("open its store", advice), store_faults.database_explained("MLFLOW_TRACKING_URI", uri):
             store_faults.require_database("MLFLOW_TRACKING_URI", uri)
+            store_schema.copy_before_migration(uri)
             client = MlflowClient(registry_uri=uri) if models_elsewhere else open_client()
             client.search_experiments(max_results=1)
         return _open_client_of_two_databases(registry) if models_elsewhere else client
@@ -179,6 +156,7 @@ def _open_client_of_two_databases(registry: str) -> MlflowClient:
     advice = "correct MLFLOW_REGISTRY_URI, or unset it to record models with the runs"
     with explained("open its registry", advice), store_faults.database_explained("MLFLOW_REGISTRY_URI", registry):
         store_faults.require_database("MLFLOW_REGISTRY_URI", registry)
+        store_schema.copy_before_migration(registry)
         client = open_client()
         client.search_registered_models(max_results=1)
     return client
@@ -233,7 +211,7 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
         raise WorkshopError(f"MLflow could not {doing}, its database failed: {reason}{what_to_do}.") from error
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else None
-        reason = store_faults.without_credentials(first_sentence(error))
+        reason = store_address.without_credentials(first_sentence(error))
         raise WorkshopError(
             f"MLflow could not {doing}: {_refused()[status]}."
             if status in _REFUSED
@@ -247,15 +225,15 @@ def explained(doing: str, advice: str = "") -> Iterator[None]:
 
 def _registry_uri(tracking_uri: str) -> str:
     """Return the registry URI: `MLFLOW_REGISTRY_URI`, or the default for the tracking URI."""
-    named = os.environ.get("MLFLOW_REGISTRY_URI")
+    named = store_address.named("MLFLOW_REGISTRY_URI")
     if named and named != _registry_written_last["uri"]:
-        return absolute_uri("MLFLOW_REGISTRY_URI", named)
+        return store_address.absolute_uri("MLFLOW_REGISTRY_URI", named)
     _registry_written_last["uri"] = registry_beside(tracking_uri)
     return _registry_written_last["uri"]
 
 
 def _in_one_sentence(error: MlflowException, doing: str, what_to_do: str) -> str:
-    reason = store_faults.without_credentials(first_sentence(error).split(" [SQL:")[0])
+    reason = store_address.without_credentials(first_sentence(error).split(" [SQL:")[0])
     if _on_databricks() and (known := known_refusal(error)):
         return f"MLflow could not {doing}{known}."
     if found := re.search(r"failed with error code (\d{3})", reason):
@@ -281,7 +259,7 @@ def _refused() -> dict[int | None, str]:
 def _require_answer(uri: str) -> None:
     """Check that an MLflow server answers, with MLflow's own credentials, certificates and proxies."""
     store_faults.require_server_address("MLFLOW_TRACKING_URI", uri)
-    shown = store_faults.without_credentials(uri)
+    shown = store_address.without_credentials(uri)
     advice = f"start it, or unset MLFLOW_TRACKING_URI to use the store in {current_settings().home}"
     try:
         answer = http_request(  # type: ignore[no-untyped-call]

@@ -1,12 +1,9 @@
 """Reasons why an MLflow store does not open: its server, its database's driver and address, its schema."""
 
-import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-import mlflow
 import requests
 from mlflow.exceptions import MlflowException
 from sqlalchemy.engine import make_url
@@ -14,27 +11,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from kit_common.sanitize import first_sentence
 from workshop.core.errors import WorkshopError
+from workshop.core.registry import store_schema
+from workshop.core.registry.store_address import without_credentials
 
 _DATABASE_SERVERS = {"postgresql", "mysql", "mssql"}
-_OTHER_SCHEMA = re.compile("out-of-date database schema|Can't locate revision")
-
-
-def require_scheme(variable: str, uri: str) -> None:
-    """Check that an address with a port has a scheme; without one MLflow takes it for a folder.
-
-    Raises:
-        WorkshopError: the scheme is missing.
-    """
-    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
-        raise WorkshopError(f"{variable} is {uri!r}, which has no protocol: write http://{uri} or https://{uri}.")
-
-
-def without_credentials(uri: str) -> str:
-    """Return a URI, or a sentence with URIs, without user names and passwords, whatever characters a password has.
-
-    The path of a file, after `:///`, may contain an @ too and stays.
-    """
-    return re.sub(r"(?<=://)(?!/)\S*@", "", uri)
 
 
 def require_database(variable: str, uri: str) -> None:
@@ -45,7 +25,7 @@ def require_database(variable: str, uri: str) -> None:
         uri: its value; other stores are not checked.
 
     Raises:
-        WorkshopError: the address is not that of a database, or its driver is not installed.
+        WorkshopError: the address is not that of a database, its driver is not installed, or MLflow would migrate it.
         sqlalchemy.exc.SQLAlchemyError: the database refuses the connection.
     """
     if uri.partition(":")[0].partition("+")[0] not in _DATABASE_SERVERS:
@@ -58,6 +38,8 @@ def require_database(variable: str, uri: str) -> None:
         engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
         try:
             engine.connect().close()
+            if (revision := store_schema.migrated_from(engine)) is not None:
+                raise WorkshopError(store_schema.of_another_mlflow(uri, revision))
         finally:
             engine.dispose()
 
@@ -78,31 +60,9 @@ def database_explained(variable: str, uri: str) -> Iterator[None]:
             f"{variable} is not the address of a database ({shown}): correct it, for example the port."
         ) from error
     except MlflowException as error:
-        if _OTHER_SCHEMA.search(str(error)):
-            raise WorkshopError(_other_mlflow(uri, str(error))) from error
+        if revision := store_schema.refused_revision(error):
+            raise WorkshopError(store_schema.of_another_mlflow(uri, revision)) from error
         raise
-
-
-def _other_mlflow(uri: str, message: str) -> str:
-    """Return what to do about a store with the schema of another MLflow version, without losing data."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415  # takes a moment, and only a fault needs it
-    from mlflow.store.db.utils import _get_alembic_config  # noqa: PLC0415
-
-    place = without_credentials(uri).split("?")[0]
-    found = re.search(r"found version (\w+)|identified by '(\w+)'", message)
-    revision = (found[1] or found[2]) if found else ""
-    known = {each.revision for each in ScriptDirectory.from_config(_get_alembic_config("")).walk_revisions()}  # type: ignore[no-untyped-call]
-    if revision not in known and revision != "None":
-        return (
-            f"The store {place} was written by a newer MLflow than this one ({mlflow.__version__}): install that "
-            "version, as `make setup` does in the checkout that wrote it; nothing in the store has changed."
-        )
-    original = place.removeprefix("sqlite:///")
-    copy = f"`cp '{original}' '{original}.before-upgrade'`" if original != place else "the database's own backup"
-    return (
-        f"The store {place} was written by an older MLflow than this one ({mlflow.__version__}): stop everything that "
-        f"uses it, make a copy with {copy}, then run `{sys.executable} -m mlflow db upgrade '{place}'`."
-    )
 
 
 def require_server_address(variable: str, uri: str) -> None:

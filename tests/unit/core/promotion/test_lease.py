@@ -204,7 +204,7 @@ def test_a_copied_home_is_another_owner(home: Path, tmp_path: Path) -> None:
 def test_a_shared_registry_with_a_history_of_ones_own_is_refused(
     shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "is_embedded", lambda settings: True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://registry.example")
     with refusal("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"), lease.exclusive(shared, MODEL):
         pass

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import mlflow
@@ -232,6 +233,12 @@ def test_a_deleted_experiment_is_explained(empty_registry: MlflowClient) -> None
         ("sqlite:///b.db?timeout=60", "sqlite:///{folder}/b.db?timeout=60"),
         ("sqlite+pysqlite:///b.db", "sqlite+pysqlite:///{folder}/b.db"),
         ("sqlite:////srv/b.db", "sqlite:////srv/b.db"),
+        ("sqlite:///~/b.db", "sqlite:///{home}/b.db"),
+        (" sqlite:///b.db ", "sqlite:///{folder}/b.db"),
+        ("SQLITE:///B.db", "sqlite:///{folder}/B.db"),
+        ('"sqlite:///b.db"\n', "sqlite:///{folder}/b.db"),
+        ("'HTTP://Host:5000'", "http://Host:5000"),
+        ("Databricks\n", "databricks"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("databricks://profile", "databricks://profile"),
     ],
@@ -241,7 +248,41 @@ def test_a_relative_path_is_that_of_the_folder_where_the_command_was_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
-    assert mlflow_store.tracking_uri() == absolute.format(folder=tmp_path.as_posix())
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", given)
+    expected = absolute.format(folder=tmp_path.as_posix(), home=Path.home().as_posix())
+    assert (mlflow_store.tracking_uri(), mlflow_store._registry_uri("")) == (expected, expected)
+
+
+@pytest.mark.parametrize("uri", ["sqlite://b.db", "sqlite://srv/b.db", "sqlite:b.db", "sqlite:/b.db"])
+def test_an_address_of_an_sqlite_file_without_three_slashes_is_refused(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with refusal("MLFLOW_TRACKING_URI", uri, "sqlite:///PATH"):
+        mlflow_store.tracking_uri()
+
+
+@pytest.mark.parametrize(
+    ("tracking", "registry", "is_refused"),
+    [
+        ("", "", False),
+        ("", "http://registry.example", True),
+        ("", "sqlite:////srv/registry.db", True),
+        ("sqlite:////srv/runs.db", "postgresql://registry.example/db", True),
+        ("sqlite:////srv/runs.db", "sqlite:////srv/runs.db?timeout=60", False),
+        ("sqlite:////srv/runs.db", "sqlite:////srv/registry.db", False),
+        ("http://runs.example", "http://registry.example", False),
+        ("databricks", "", False),
+    ],
+)
+def test_a_registry_that_may_be_shared_needs_a_history_that_is_shared(
+    tracking: str, registry: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(mlflow_store._registry_written_last, "uri", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry)
+    with refusal("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI") if is_refused else nullcontext():
+        mlflow_store.require_shared_history()
 
 
 @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?mode=memory&uri=true"])

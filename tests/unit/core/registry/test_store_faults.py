@@ -1,6 +1,4 @@
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,14 +7,13 @@ from databricks.sdk.errors.platform import InternalError, NotFound, PermissionDe
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
-from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from databricks_local.mlflow_server import free_port
 from tests.support.models import refusal
 from workshop.core.errors import WorkshopError
 from workshop.core.registry import mlflow_store, store_faults
+from workshop.core.registry.store_address import without_credentials
 
 
 @pytest.mark.parametrize(
@@ -70,39 +67,6 @@ def test_a_file_that_is_not_there_is_explained_as_anywhere_on_databricks_too(mon
 def test_a_very_long_answer_is_cut() -> None:
     with refusal("MLflow could not pour"), mlflow_store.explained("pour"):
         raise MlflowException("wine " * 1_000)
-
-
-def with_schema(home: Path, fresh_store: Path, revision: str) -> bytes:
-    home.mkdir()
-    shutil.copy(fresh_store, home / "mlflow.db")
-    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
-        database.execute("update alembic_version set version_num = ?", [revision])
-    return (home / "mlflow.db").read_bytes()
-
-
-def test_a_store_of_an_older_mlflow_is_upgraded_after_a_copy(home: Path, fresh_store: Path) -> None:
-    before = with_schema(home, fresh_store, "bda7b8c39065")
-    with refusal("an older MLflow", f"cp '{home}/mlflow.db'", "mlflow db upgrade 'sqlite:///") as caught:
-        mlflow_store.connect()
-    assert "reset" not in str(caught.value)
-    assert (home / "mlflow.db").read_bytes() == before
-
-
-@pytest.mark.integration
-def test_a_store_of_the_first_mlflow_is_migrated_when_it_opens(home: Path) -> None:
-    home.mkdir()
-    InitialBase.metadata.create_all(create_engine(f"sqlite:///{home / 'mlflow.db'}"))
-    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
-        database.execute("insert into experiments values (7, 'of long ago', 'mlruns/7', 'active')")
-    assert mlflow_store.connect().get_experiment("7").name == "of long ago"
-
-
-def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path) -> None:
-    before = with_schema(home, fresh_store, "ffffffffffff")
-    with refusal("a newer MLflow", "install that version") as caught:
-        mlflow_store.connect()
-    assert "reset" not in str(caught.value) and "upgrade" not in str(caught.value)
-    assert (home / "mlflow.db").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -184,7 +148,7 @@ def test_why_a_server_is_not_reached_is_named(reason: Exception, words: list[str
     scheme=st.sampled_from(["http", "postgresql+psycopg2", "mysql"]),
 )
 def test_no_part_of_a_password_is_shown(user: str, password: str, scheme: str) -> None:
-    shown = store_faults.without_credentials(f"at '{scheme}://{user}:{password}@host.example:80/path?a=b', it ended")
+    shown = without_credentials(f"at '{scheme}://{user}:{password}@host.example:80/path?a=b', it ended")
     assert shown == f"at '{scheme}://host.example:80/path?a=b', it ended"
 
 
@@ -192,7 +156,7 @@ def test_no_part_of_a_password_is_shown(user: str, password: str, scheme: str) -
     "uri", ["sqlite:////home/ana@corp/mlflow.db", "file:///home/ana@corp", "https://h:80/x", "models:/wine@production"]
 )
 def test_what_has_no_password_is_shown_whole(uri: str) -> None:
-    assert store_faults.without_credentials(uri) == uri
+    assert without_credentials(uri) == uri
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql+psycopg2"])
