@@ -40,12 +40,15 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
     chosen = notebooks.select(request.notebooks, request.scoring)
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
-    if any(notebook.name == report.EVALUATION for notebook in chosen):
+    decides = any(notebook.name == report.EVALUATION for notebook in chosen)
+    if decides:
         progress.said(_purpose(request))
     commit, problem = find_commit()
     if problem:
         progress.said(problem)
     target.reach(progress)
+    if decides:
+        mlflow_store.require_shared_history()
     slots = open_slots(mlflow_store.connect(), model_name)
     target.get_ready()
     return carry_out(target, request, chosen, parameters, slots, commit, progress, problem)

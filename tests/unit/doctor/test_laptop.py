@@ -212,3 +212,9 @@ def test_git_without_a_name_is_a_note(tmp_path: Path, monkeypatch: pytest.Monkey
     said = laptop.git()
     assert isinstance(said, Note)
     assert "user.name and user.email not set" in said
+
+
+def test_a_registry_without_a_shared_history_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://registry.example")
+    with pytest.raises(WorkshopError, match="set MLFLOW_TRACKING_URI to a shared server too"):
+        laptop.open_store()

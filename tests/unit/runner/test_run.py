@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import nbformat
 import pytest
@@ -14,8 +15,8 @@ from workshop.core.settings import current_settings
 from workshop.runner import notebooks
 from workshop.runner.local import returned_by, unfinished
 from workshop.runner.notebooks import select
-from workshop.runner.plan import Request
-from workshop.runner.run import _make_folder, _parameters
+from workshop.runner.plan import Progress, Request, Target
+from workshop.runner.run import _make_folder, _parameters, run
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -63,6 +64,18 @@ def test_a_relative_folder_is_that_of_the_command(tmp_path: Path, monkeypatch: p
 def test_what_has_an_option_of_its_own_is_no_parameter(name: str, option: str) -> None:
     with pytest.raises(UsageError, match=f"use {option} instead of -p"):
         _parameters(Request(parameters={name: "x"}), select())
+
+
+@pytest.mark.parametrize("request_", [Request(), Request(compare_only=True), Request(DevopsAction.DEPLOYMENT)])
+def test_a_registry_without_a_shared_history_is_refused_before_the_first_notebook(
+    request_: Request, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://registry.example")
+    target = create_autospec(Target, instance=True)
+    with pytest.raises(WorkshopError, match="MLFLOW_REGISTRY_URI names a registry that other machines may share"):
+        run(target, request_, create_autospec(Progress, instance=True))
+    target.executed.assert_not_called()
+    assert not home.exists()
 
 
 def executed(*outputs: Mapping[str, object]) -> nbformat.NotebookNode:
