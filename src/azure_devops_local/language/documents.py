@@ -1,6 +1,6 @@
 """YAML as Azure Pipelines reads it: every scalar is text, and everything knows the file and line that it came from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,29 +44,42 @@ class PipelineError(UserError):
 class Mapping(dict[str, Any]):
     """A YAML mapping; `places` has the place of each key."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, entries: Iterable[tuple[str, Any, Place]] = ()) -> None:
         super().__init__()
         self.place = place
         self.places: dict[str, Place] = {}
+        for key, value, at in entries:
+            if key in self:
+                raise PipelineError(at, f"the key `{key}` stands here a second time.")
+            self[key], self.places[key] = value, at
 
-    def put(self, key: str, value: Any, place: Place) -> None:
-        """Set `key`, which stands at `place`."""
-        self[key] = value
-        self.places[key] = place
+    def entries(self) -> Iterator[tuple[str, Any, Place]]:
+        """Yield each key with its value and its place."""
+        return ((key, value, self.places[key]) for key, value in self.items())
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key, or that of the mapping if the key is missing."""
+        return self.places.get(key, self.place)
+
+    def without(self, key: str) -> "Mapping":
+        """Return a copy without that key."""
+        return Mapping(self.place, (entry for entry in self.entries() if entry[0] != key))
 
 
 class Sequence(list[Any]):
     """A YAML sequence; `places` has the place of each item."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, items: Iterable[tuple[Any, Place]] = ()) -> None:
         super().__init__()
         self.place = place
         self.places: list[Place] = []
+        for item, at in items:
+            self.append(item)
+            self.places.append(at)
 
-    def put(self, value: Any, place: Place) -> None:
-        """Append `value`, which stands at `place`."""
-        self.append(value)
-        self.places.append(place)
+    def entries(self) -> Iterator[tuple[Any, Place]]:
+        """Yield each item with its place."""
+        return zip(self, self.places, strict=True)
 
 
 class Files(Protocol):
@@ -152,7 +165,7 @@ def parse(text: str, path: str) -> Any:
     """
     try:
         node = YAML(typ="rt", pure=True).compose(text)
-        return "" if node is None else _tree(node, path, set())
+        return "" if node is None else _tree(node, path)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = f"this is not YAML: {error.problem or error.context}."
@@ -167,33 +180,28 @@ def parse(text: str, path: str) -> Any:
 def walk(tree: Any, place: Place) -> Iterator[tuple[Any, Place]]:
     """Everything in a tree, itself first, with the place of each."""
     yield tree, place
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from walk(value, tree.places[key])
-    elif isinstance(tree, Sequence):
-        for value, where in zip(tree, tree.places, strict=True):
+    if isinstance(tree, Mapping | Sequence):
+        for *_, value, where in tree.entries():
             yield from walk(value, where)
 
 
-def _tree(node: Any, path: str, seen: set[int]) -> Any:
-    place = Place(path, node.start_mark.line + 1)
-    if id(node) in seen or node.anchor is not None:
+def _tree(node: Any, path: str) -> Any:
+    place = _place(node, path)
+    if node.anchor is not None:
         raise PipelineError(place, "Azure Pipelines knows no YAML anchors (&, *): write it out, or use a template.")
-    seen.add(id(node))
     if isinstance(node, ScalarNode):
         return "" if node.tag == "tag:yaml.org,2002:null" else str(node.value)
     if isinstance(node, SequenceNode):
-        items = Sequence(place)
-        for child in node.value:
-            items.put(_tree(child, path, seen), Place(path, child.start_mark.line + 1))
-        return items
+        return Sequence(place, ((_tree(item, path), _place(item, path)) for item in node.value))
     assert isinstance(node, MappingNode)
-    mapping = Mapping(place)
-    for key_node, value_node in node.value:
-        at = Place(path, key_node.start_mark.line + 1)
-        if not isinstance(key_node, ScalarNode):
-            raise PipelineError(at, "a key must be text.")
-        if key_node.value in mapping:
-            raise PipelineError(at, f"the key `{key_node.value}` stands here a second time.")
-        mapping.put(str(key_node.value), _tree(value_node, path, seen), at)
-    return mapping
+    return Mapping(place, ((_key(key, path), _tree(value, path), _place(key, path)) for key, value in node.value))
+
+
+def _key(node: Any, path: str) -> str:
+    if not isinstance(node, ScalarNode):
+        raise PipelineError(_place(node, path), "a key must be text.")
+    return str(node.value)
+
+
+def _place(node: Any, path: str) -> Place:
+    return Place(path, node.start_mark.line + 1)

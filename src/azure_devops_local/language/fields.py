@@ -67,7 +67,7 @@ def minutes(tree: Mapping, default: int) -> int:
 
 def mapping(tree: Mapping, key: str) -> Mapping:
     """Return a mapping; empty if the key is missing."""
-    value = tree.get(key) or Mapping(tree.places.get(key, tree.place))
+    value = tree.get(key) or Mapping(tree.place_of(key))
     if not isinstance(value, Mapping):
         raise PipelineError(tree.places[key], f"`{key}` is a mapping: `name: value` lines, indented.")
     return value
@@ -83,10 +83,8 @@ def mappings(tree: Mapping, key: str) -> list[Mapping]:
     """Return a list of mappings that may not be empty."""
     value = tree.get(key)
     if not isinstance(value, Sequence) or not value:
-        raise PipelineError(
-            tree.places.get(key, tree.place), f"a list of `{key}` is needed here, with one or more in it."
-        )
-    for item, place in zip(value, value.places, strict=True):
+        raise PipelineError(tree.place_of(key), f"a list of `{key}` is needed here, with one or more in it.")
+    for item, place in value.entries():
         if not isinstance(item, Mapping):
             raise PipelineError(place, f"each of the `{key}` is a mapping: `- name: value`.")
     return list(value)
@@ -103,7 +101,7 @@ def names(tree: Mapping, key: str) -> tuple[str, ...]:
 
 def name(tree: Mapping, key: str, default: str, taken: Collection[str]) -> str:
     """Return a name that no sibling has; without one the default, numbered if needed."""
-    place = tree.places.get(key, tree.place)
+    place = tree.place_of(key)
     value = text(tree, key)
     if not value:
         free = (default if number == 1 else f"{default}{number}" for number in range(1, len(taken) + 2))
@@ -118,7 +116,7 @@ def name(tree: Mapping, key: str, default: str, taken: Collection[str]) -> str:
 def condition(tree: Mapping, roots: dict[str, Collection[str] | None]) -> str:
     """Return the condition; besides variables it may name these roots: name → names below it (None: any)."""
     value = text(tree, "condition") or "succeeded()"
-    expression(value, tree.places.get("condition", tree.place), roots, STATUS_FUNCTIONS)
+    expression(value, tree.place_of("condition"), roots, STATUS_FUNCTIONS)
     return value
 
 

@@ -70,7 +70,7 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
         PipelineError: a declaration is not as it should be.
     """
     listed = tree.get("parameters") or Sequence(tree.place)
-    for text, place in walk(listed, tree.places.get("parameters", tree.place)):
+    for text, place in walk(listed, tree.place_of("parameters")):
         if isinstance(text, str) and "${{" in text:
             raise PipelineError(place, "a parameter's declaration can't have `${{ }}` in it: write the value itself.")
     if isinstance(listed, Mapping) and not root:
@@ -81,7 +81,7 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
     if not isinstance(listed, Sequence):
         raise PipelineError(tree.places["parameters"], "`parameters` is a list: begin each with `- name: …`.")
     found: dict[str, Parameter] = {}
-    for item, place in zip(listed, listed.places, strict=True):
+    for item, place in listed.entries():
         parameter = _declaration(item, place)
         if parameter.name in found:
             raise PipelineError(place, f"the parameter {parameter.name} is declared a second time.")

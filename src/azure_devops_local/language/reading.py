@@ -57,12 +57,8 @@ def _with_stages(tree: Mapping) -> Mapping:
     place = tree.places[work[0]]
     for inner, outer, kind, name in (("steps", "jobs", "job", "Job"), ("jobs", "stages", "stage", "__default")):
         if inner in tree:
-            holder, listed = Mapping(place), Sequence(place)
-            holder.put(kind, name, place)
-            holder.put(inner, tree[inner], place)
-            listed.put(holder, place)
-            tree = Mapping(tree.place)
-            tree.put(outer, listed, place)
+            holder = Mapping(place, [(kind, name, place), (inner, tree[inner], place)])
+            tree = Mapping(tree.place, [(outer, Sequence(place, [(holder, place)]), place)])
     return tree
 
 
@@ -131,7 +127,7 @@ def _environment(item: Mapping) -> str:
         fields.only(given, ("name",))
         given = fields.text(given, "name")
     if not isinstance(given, str) or not given:
-        raise PipelineError(item.places.get("environment", item.place), "a deployment job needs `environment: NAME`.")
+        raise PipelineError(item.place_of("environment"), "a deployment job needs `environment: NAME`.")
     return given
 
 
@@ -179,7 +175,7 @@ def _at_run_time(value: str, place: Place) -> None:
 def _order(ones: Ordered[Stage | Job], items: list[Mapping]) -> None:
     """Refuse what depends on nobody or in a circle."""
     known = {one.name.lower(): one.name for one in ones}
-    places = {one.name: item.places.get("dependsOn", item.place) for one, item in zip(ones, items, strict=True)}
+    places = {one.name: item.place_of("dependsOn") for one, item in zip(ones, items, strict=True)}
     for one in ones:
         for other in one.depends_on:
             if other.lower() not in known:

@@ -49,7 +49,7 @@ def expand(
     tree = load(files, path)
     values = parameters.of_run(parameters.declared(tree, root=True), given, path)
     context = _Context({"parameters": values, "variables": dict(predefined)}, (path,))
-    return _Expansion(files).scoped(_without(tree, "parameters"), context), values
+    return _Expansion(files).scoped(tree.without("parameters"), context), values
 
 
 class _Expansion:
@@ -60,41 +60,25 @@ class _Expansion:
         """Expand a pipeline, stage or job: its variables first, because all the rest can name them."""
         variables = dict(context.scope["variables"])
         context = context.naming(variables=variables)
-        result = Mapping(tree.place)
         first = tree.get("variables")
+        expanded: Mapping | Sequence | None = None
         if isinstance(first, Mapping):
-            values = Mapping(first.place)
-            for key, value, place in self._entries(first, context):
-                _put(values, key, value, place)
-                variables[key] = value
-            result.put("variables", values, tree.places["variables"])
+            expanded = Mapping(first.place, _defining(self._entries(first, context), variables))
         elif isinstance(first, Sequence):
-            listed = Sequence(first.place)
-            for value, place in self._items(first, context, "variables"):
-                listed.put(value, place)
-                if isinstance(value, Mapping) and "name" in value:
-                    variables[str(value["name"])] = value.get("value", "")
-            result.put("variables", listed, tree.places["variables"])
+            expanded = Sequence(first.place, _listing(self._items(first, context, "variables"), variables))
         elif first:
             raise PipelineError(tree.places["variables"], "`variables` is a mapping, or a list of `- name: …`.")
-        rest = tree if first is None else _without(tree, "variables")
-        for key, value, place in self._entries(rest, context):
-            _put(result, key, value, place)
-        return result
+        head = [] if expanded is None else [("variables", expanded, tree.places["variables"])]
+        rest = tree if first is None else tree.without("variables")
+        return Mapping(tree.place, [*head, *self._entries(rest, context)])
 
     def _tree(self, tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
         if isinstance(tree, Mapping):
             if kind in {"stages", "jobs"}:
                 return self.scoped(tree, context)
-            mapping = Mapping(tree.place)
-            for key, value, at in self._entries(tree, context):
-                _put(mapping, key, value, at)
-            return mapping
+            return Mapping(tree.place, self._entries(tree, context))
         if isinstance(tree, Sequence):
-            sequence = Sequence(tree.place)
-            for value, at in self._items(tree, context, kind):
-                sequence.put(value, at)
-            return sequence
+            return Sequence(tree.place, self._items(tree, context, kind))
         value = _filled(tree, place, context)
         return value if isinstance(value, Mapping | Sequence) else as_text(value)
 
@@ -118,12 +102,12 @@ class _Expansion:
                 if inside is value:
                     yield from self._entries(inside, inner)
                 else:
-                    yield from ((name, inside[name], inside.places[name]) for name in inside)
+                    yield from inside.entries()
 
     def _items(self, tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
         """Expand the items of a sequence, with those of its templates and of `- ${{ if }}:` and the like."""
         chain: bool | None = None
-        for item, place in zip(tree, tree.places, strict=True):
+        for item, place in tree.entries():
             directives = [_DIRECTIVE.fullmatch(key) for key in item] if isinstance(item, Mapping) else [None]
             if not all(directives) or not directives:
                 chain = None
@@ -132,7 +116,7 @@ class _Expansion:
                     continue
                 value = self._tree(item, place, context, kind)
                 inline = isinstance(value, Sequence) and not isinstance(item, Sequence)
-                yield from zip(value, value.places, strict=True) if inline else [(value, place)]
+                yield from value.entries() if inline else [(value, place)]
                 continue
             if any(isinstance(value, Mapping) for value in item.values()):
                 # One item, whose keys come from `${{ each pair in step }}:` or the like.
@@ -148,7 +132,7 @@ class _Expansion:
                     else:
                         inside = self._tree(value, at, inner, kind)
                         many = isinstance(inside, Sequence)
-                        yield from zip(inside, inside.places, strict=True) if many else [(inside, at)]
+                        yield from inside.entries() if many else [(inside, at)]
 
     def _included(self, item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
         place = item.places["template"]
@@ -178,14 +162,25 @@ class _Expansion:
         value = tree[kind]
         if kind == "variables" and isinstance(value, Mapping):
             for name, content, at in self._entries(value, inner):
-                variable = Mapping(at)
-                variable.put("name", name, at)
-                variable.put("value", content, at)
-                yield variable, at
+                yield Mapping(at, [("name", name, at), ("value", content, at)]), at
             return
         if not isinstance(value, Sequence):
             raise PipelineError(tree.places[kind], f"`{kind}` is a list: begin each entry with `- `.")
         yield from self._items(value, inner, kind)
+
+
+def _defining(entries: Iterator[tuple[str, Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[str, Any, Place]]:
+    """Pass on the entries of `variables`; the next ones can name those before."""
+    for key, value, place in entries:
+        variables[key] = value
+        yield key, value, place
+
+
+def _listing(items: Iterator[tuple[Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[Any, Place]]:
+    for item, place in items:
+        if isinstance(item, Mapping) and "name" in item:
+            variables[str(item["name"])] = item.get("value", "")
+        yield item, place
 
 
 def _chosen(
@@ -257,17 +252,3 @@ def _path_of(written: str, place: Place) -> str:
     if path.split("/")[0] == ".." or not written.isprintable():
         raise PipelineError(place, f"{written!r} leads out of the repository: name a file inside it.")
     return path
-
-
-def _put(mapping: Mapping, key: str, value: Any, place: Place) -> None:
-    if key in mapping:
-        raise PipelineError(place, f"the key `{key}` stands here a second time.")
-    mapping.put(key, value, place)
-
-
-def _without(tree: Mapping, name: str) -> Mapping:
-    rest = Mapping(tree.place)
-    for key, value in tree.items():
-        if key != name:
-            rest.put(key, value, tree.places[key])
-    return rest

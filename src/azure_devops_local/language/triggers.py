@@ -177,7 +177,7 @@ def _include_exclude(value: Any, place: Place, kind: str) -> _Filters:
 def _filters(items: Any, place: Place, kind: str) -> tuple[_Filter, ...]:
     if not isinstance(items, Sequence) or not items:
         raise PipelineError(place, f"a list of {kind} is needed here, with at least one in it.")
-    return tuple(_filter(item, where, kind) for item, where in zip(items, items.places, strict=True))
+    return tuple(_filter(item, where, kind) for item, where in items.entries())
 
 
 def _filter(text: Any, place: Place, kind: str) -> _Filter:

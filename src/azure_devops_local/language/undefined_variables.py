@@ -61,7 +61,7 @@ def _judge(tree: Any, place: Place, key: str, known: set[str], lenient: bool) ->
             if inner not in _ELSEWHERE:
                 _judge(value, tree.places[inner], inner, known, lenient or inner in _SCRIPTS)
     elif isinstance(tree, Sequence):
-        for value, at in zip(tree, tree.places, strict=True):
+        for value, at in tree.entries():
             _judge(value, at, key, known, lenient)
     else:
         for name in _MACRO.findall(tree):
