@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Values
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,12 +20,13 @@ _MOST_FILES = 100
 
 @dataclass(frozen=True)
 class _Context:
+    files: Files
     scope: dict[str, Any]
-    """What an expression can name: `parameters`, `variables`, and what `each` goes through."""
+    """The names of an expression: `parameters`, `variables`, and the variables of `each`."""
     chain: tuple[str, ...]
     """The files that include one another, down to this one."""
-    counted: list[str] = field(default_factory=list)
-    """Every file included so far."""
+    included: list[str] = field(default_factory=list)
+    """Every file included so far, in all branches."""
 
     def naming(self, **names: Any) -> "_Context":
         return replace(self, scope={**self.scope, **names})
@@ -48,163 +49,151 @@ def expand(
     """
     tree = load(files, path)
     values = parameters.of_run(parameters.declared(tree, root=True), given, path)
-    context = _Context({"parameters": values, "variables": dict(predefined)}, (path,))
-    return _Expansion(files).scoped(tree.without("parameters"), context), values
+    context = _Context(files, {"parameters": values, "variables": dict(predefined)}, (path,))
+    return _scoped(tree.without("parameters"), context), values
 
 
-class _Expansion:
-    def __init__(self, files: Files) -> None:
-        self.files = files
-
-    def scoped(self, tree: Mapping, context: _Context) -> Mapping:
-        """Expand a pipeline, stage or job: its variables first, because all the rest can name them."""
-        variables = dict(context.scope["variables"])
-        context = context.naming(variables=variables)
-        first = tree.get("variables")
-        expanded: Mapping | Sequence | None = None
-        if isinstance(first, Mapping):
-            expanded = Mapping(first.place, _defining(self._entries(first, context), variables))
-        elif isinstance(first, Sequence):
-            expanded = Sequence(first.place, _listing(self._items(first, context, "variables"), variables))
-        elif first:
-            raise PipelineError(tree.places["variables"], "`variables` is a mapping, or a list of `- name: …`.")
-        head = [] if expanded is None else [("variables", expanded, tree.places["variables"])]
-        rest = tree if first is None else tree.without("variables")
-        return Mapping(tree.place, [*head, *self._entries(rest, context)])
-
-    def _tree(self, tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
-        if isinstance(tree, Mapping):
-            if kind in {"stages", "jobs"}:
-                return self.scoped(tree, context)
-            return Mapping(tree.place, self._entries(tree, context))
-        if isinstance(tree, Sequence):
-            return Sequence(tree.place, self._items(tree, context, kind))
-        value = _filled(tree, place, context)
-        return value if isinstance(value, Mapping | Sequence) else as_text(value)
-
-    def _entries(self, tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place]]:
-        """Expand the entries of a mapping, with those of its `${{ if }}:` and the like."""
-        chain: bool | None = None
-        for key, value in tree.items():
-            place = tree.places[key]
-            if not (directive := _DIRECTIVE.fullmatch(key)):
-                chain = None
-                name = as_text(_filled(key, place, context))
-                yield name, self._tree(value, place, context, name if name in _KINDS else ""), place
-                continue
-            chain, inners = _chosen(directive, place, context, chain)
-            for inner in inners:
-                inside = value if isinstance(value, Mapping) else self._tree(value, place, inner)
-                if not isinstance(inside, Mapping):
-                    raise PipelineError(
-                        place, f"below `{key}` in a mapping stand `key: value` lines, not a list or text."
-                    )
-                if inside is value:
-                    yield from self._entries(inside, inner)
-                else:
-                    yield from inside.entries()
-
-    def _items(self, tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
-        """Expand the items of a sequence, with those of its templates and of `- ${{ if }}:` and the like."""
-        chain: bool | None = None
-        for item, place in tree.entries():
-            directives = [_DIRECTIVE.fullmatch(key) for key in item] if isinstance(item, Mapping) else [None]
-            if not all(directives) or not directives:
-                chain = None
-                if kind and isinstance(item, Mapping) and "template" in item:
-                    yield from self._included(item, context, kind)
-                    continue
-                value = self._tree(item, place, context, kind)
-                inline = isinstance(value, Sequence) and not isinstance(item, Sequence)
-                yield from value.entries() if inline else [(value, place)]
-                continue
-            if any(isinstance(value, Mapping) for value in item.values()):
-                # One item, whose keys come from `${{ each pair in step }}:` or the like.
-                if value := self._tree(item, place, context, kind):
-                    yield value, place
-                continue
-            for directive, value, at in zip(directives, item.values(), item.places.values(), strict=True):
-                assert directive is not None
-                chain, inners = _chosen(directive, at, context, chain)
-                for inner in inners:
-                    if isinstance(value, Sequence):
-                        yield from self._items(value, inner, kind)
-                    else:
-                        inside = self._tree(value, at, inner, kind)
-                        many = isinstance(inside, Sequence)
-                        yield from inside.entries() if many else [(inside, at)]
-
-    def _included(self, item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
-        place = item.places["template"]
-        for key in item:
-            if key not in {"template", "parameters"}:
-                raise PipelineError(item.places[key], f"`{key}` can't stand beside `template`: only `parameters` can.")
-        path = _path_of(as_text(_filled(item["template"], place, context)), place)
-        if path in context.chain:
-            chain = " → ".join((*context.chain[context.chain.index(path) :], path))
-            raise PipelineError(place, f"the template includes itself ({chain}): take this line out.")
-        context.counted.append(path)
-        if len(context.counted) > _MOST_FILES:
-            raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines stops there.")
-        tree = load(self.files, path, place)
-        for key in tree:
-            if key not in {"parameters", kind}:
-                raise PipelineError(
-                    tree.places[key], f"a template of {kind} has `parameters` and `{kind}`, not `{key}`."
-                )
-        if kind not in tree:
-            raise PipelineError(place, f"{path} has no `{kind}` to be put here.")
-        given = self._tree(item.get("parameters", Mapping(place)), place, context)
-        at = item.places.get("parameters", place)
-        values = parameters.of_template(parameters.declared(tree), given, at, path)
-        scope = {"parameters": values, "variables": context.scope["variables"]}
-        inner = replace(context, chain=(*context.chain, path), scope=scope)
-        value = tree[kind]
-        if kind == "variables" and isinstance(value, Mapping):
-            for name, content, at in self._entries(value, inner):
-                yield Mapping(at, [("name", name, at), ("value", content, at)]), at
-            return
-        if not isinstance(value, Sequence):
-            raise PipelineError(tree.places[kind], f"`{kind}` is a list: begin each entry with `- `.")
-        yield from self._items(value, inner, kind)
+def _scoped(tree: Mapping, context: _Context) -> Mapping:
+    """Expand a pipeline, stage or job: its variables first, because everything else can name them."""
+    variables = dict(context.scope["variables"])
+    context = context.naming(variables=variables)
+    first = tree.get("variables")
+    expanded: list[tuple[str, Any, Place]] = []
+    if isinstance(first, Mapping):
+        defined = Mapping(first.place, _defining(_entries(first, context), variables))
+        expanded = [("variables", defined, tree.places["variables"])]
+    elif isinstance(first, Sequence):
+        listed = Sequence(first.place, _listing(_items(first, context, "variables"), variables))
+        expanded = [("variables", listed, tree.places["variables"])]
+    elif first:
+        raise PipelineError(tree.places["variables"], "`variables` is a mapping, or a list of `- name: …`.")
+    return Mapping(tree.place, [*expanded, *_entries(tree if first is None else tree.without("variables"), context)])
 
 
-def _defining(entries: Iterator[tuple[str, Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[str, Any, Place]]:
-    """Pass on the entries of `variables`; the next ones can name those before."""
+def _defining(entries: Iterable[tuple[str, Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[str, Any, Place]]:
+    """Pass the entries of `variables` on; each can name those before it."""
     for key, value, place in entries:
         variables[key] = value
         yield key, value, place
 
 
-def _listing(items: Iterator[tuple[Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[Any, Place]]:
+def _listing(items: Iterable[tuple[Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[Any, Place]]:
     for item, place in items:
         if isinstance(item, Mapping) and "name" in item:
             variables[str(item["name"])] = item.get("value", "")
         yield item, place
 
 
+def _tree(tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
+    if isinstance(tree, Mapping):
+        scoped = kind in {"stages", "jobs"}
+        return _scoped(tree, context) if scoped else Mapping(tree.place, _entries(tree, context))
+    if isinstance(tree, Sequence):
+        return Sequence(tree.place, _items(tree, context, kind))
+    value = _filled(tree, place, context)
+    return value if isinstance(value, Mapping | Sequence) else as_text(value)
+
+
+def _entries(tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place]]:
+    """Expand the entries of a mapping, with those below its `${{ if }}:` and the like."""
+    for key, value, place, inner in _chosen(tree.entries(), context):
+        if inner is None:
+            name = as_text(_filled(key, place, context))
+            yield name, _tree(value, place, context, name if name in _KINDS else ""), place
+        elif isinstance(value, Mapping):
+            yield from _entries(value, inner)
+        elif isinstance(expanded := _tree(value, place, inner), Mapping):
+            yield from expanded.entries()
+        else:
+            raise PipelineError(place, f"below `{key}` in a mapping stand `key: value` lines, not a list or text.")
+
+
+def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
+    """Expand the items of a sequence, with those of its templates and below `- ${{ if }}:` and the like."""
+    entries = (entry for item, place in tree.entries() for entry in _as_entries(item, place))
+    for _, value, place, inner in _chosen(entries, context):
+        if inner is not None and isinstance(value, Sequence):
+            yield from _items(value, inner, kind)
+        elif kind and isinstance(value, Mapping) and "template" in value:
+            yield from _included(value, context, kind)
+        else:
+            expanded = _tree(value, place, inner or context, kind)
+            if isinstance(expanded, Sequence) and not isinstance(value, Sequence):
+                yield from expanded.entries()
+            elif expanded or not isinstance(value, Mapping) or not value:  # no `${{ if }}` of a mapping was met
+                yield expanded, place
+
+
+def _as_entries(item: Any, place: Place) -> Iterable[tuple[str, Any, Place]]:
+    """Return the directives of an item that has nothing else; any other item is one entry without a key.
+
+    A mapping below a directive belongs to the item itself: `- ${{ each pair in step }}: {…}`.
+    """
+    mapping = item if isinstance(item, Mapping) else {}
+    whole = any(not _DIRECTIVE.fullmatch(key) or isinstance(value, Mapping) for key, value in mapping.items())
+    return [("", item, place)] if whole or not mapping else item.entries()
+
+
 def _chosen(
-    directive: "re.Match[str]", place: Place, context: _Context, chain: bool | None
-) -> tuple[bool | None, list[_Context]]:
-    """Whether the chain of `if`s has had its turn (None: there is none), and the contexts to take the inside in."""
-    word, text = directive[1], directive[2]
-    if word == "insert":
-        return None, [context]
-    if word == "each":
-        return None, list(_rounds(text, place, context))
-    if word == "if":
-        chain = False
-    elif chain is None:
-        raise PipelineError(place, f"`{word}` follows no `if`: put it directly below one.")
-    taken = not chain and (word == "else" or is_true(_worked_out(text, place, context)))
-    return None if word == "else" else (chain or taken), [context] if taken else []
+    entries: Iterable[tuple[str, Any, Place]], context: _Context
+) -> Iterator[tuple[str, Any, Place, _Context | None]]:
+    """Yield plain entries as they are, and what is below a directive as often as it counts, with its context."""
+    met: bool | None = None  # whether an `if` or `elseif` of the current chain was; None outside of a chain
+    for key, value, place in entries:
+        directive = _DIRECTIVE.fullmatch(key)
+        word, text = directive.groups() if directive else ("", "")
+        if word in {"elseif", "else"} and met is None:
+            raise PipelineError(place, f"`{word}` follows no `if`: put it directly below one.")
+        if word in {"if", "elseif", "else"}:
+            met = False if word == "if" else met
+            taken = not met and (word == "else" or is_true(_evaluated(text, place, context)))
+            met = None if word == "else" else met or taken
+            inners: Iterable[_Context | None] = [context] if taken else []
+        else:
+            met = None
+            inners = _rounds(text, place, context) if word == "each" else [context if directive else None]
+        for inner in inners:
+            yield key, value, place, inner
+
+
+def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
+    place = item.places["template"]
+    for key in item:
+        if key not in {"template", "parameters"}:
+            raise PipelineError(item.places[key], f"`{key}` can't stand beside `template`: only `parameters` can.")
+    path = _path_of(as_text(_filled(item["template"], place, context)), place)
+    if path in context.chain:
+        chain = " → ".join((*context.chain[context.chain.index(path) :], path))
+        raise PipelineError(place, f"the template includes itself ({chain}): take this line out.")
+    context.included.append(path)
+    if len(context.included) > _MOST_FILES:
+        raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines stops there.")
+    tree = load(context.files, path, place)
+    for key in tree:
+        if key not in {"parameters", kind}:
+            raise PipelineError(tree.places[key], f"a template of {kind} has `parameters` and `{kind}`, not `{key}`.")
+    if kind not in tree:
+        raise PipelineError(place, f"{path} has no `{kind}` to be put here.")
+    given = _tree(item.get("parameters", Mapping(place)), place, context)
+    at = item.places.get("parameters", place)
+    values = parameters.of_template(parameters.declared(tree), given, at, path)
+    scope = {"parameters": values, "variables": context.scope["variables"]}
+    inner = replace(context, chain=(*context.chain, path), scope=scope)
+    value = tree[kind]
+    if kind == "variables" and isinstance(value, Mapping):
+        for name, content, at in _entries(value, inner):
+            yield Mapping(at, [("name", name, at), ("value", content, at)]), at
+        return
+    if not isinstance(value, Sequence):
+        raise PipelineError(tree.places[kind], f"`{kind}` is a list: begin each entry with `- `.")
+    yield from _items(value, inner, kind)
 
 
 def _rounds(text: str, place: Place, context: _Context) -> Iterator[_Context]:
     each = _EACH.fullmatch(text)
     if each is None:
         raise PipelineError(place, "write it as `${{ each NAME in LIST }}:`.")
-    values = _worked_out(each[2], place, context)
+    values = _evaluated(each[2], place, context)
     if isinstance(values, dict):
         values = [{"key": key, "value": value} for key, value in values.items()]
     if not isinstance(values, list):
@@ -218,25 +207,21 @@ def _rounds(text: str, place: Place, context: _Context) -> Iterator[_Context]:
 
 
 def _filled(text: str, place: Place, context: _Context) -> Any:
-    """Text with its `${{ }}` worked out; what is nothing but one of those keeps its type."""
+    """Return a text with its `${{ }}` evaluated; a text that is one expression has the value's type."""
     if "${{" not in text:
         return text
     if "${{" in _EXPRESSION.sub("", text):
         raise PipelineError(place, "`${{` is not closed: add `}}`.")
     whole = _EXPRESSION.match(text.strip())
     if whole and whole.end() == len(text.strip()):
-        return _worked_out(whole[1], place, context)
-
-    def one(match: "re.Match[str]") -> str:
-        try:
-            return as_text(_worked_out(match[1], place, context))
-        except ExpressionError as error:
-            raise PipelineError(place, str(error)) from error
-
-    return _EXPRESSION.sub(one, text)
+        return _evaluated(whole[1], place, context)
+    try:
+        return _EXPRESSION.sub(lambda match: as_text(_evaluated(match[1], place, context)), text)
+    except ExpressionError as error:
+        raise PipelineError(place, str(error)) from error
 
 
-def _worked_out(text: str, place: Place, context: _Context) -> Any:
+def _evaluated(text: str, place: Place, context: _Context) -> Any:
     try:
         return evaluate(text, context.scope)
     except ExpressionError as error:
