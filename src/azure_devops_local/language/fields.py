@@ -1,48 +1,50 @@
-"""Values out of a mapping of a pipeline file, each as what it has to be; anything else is refused at its place."""
+"""Typed values from a mapping of a pipeline file; a value of another type is refused at its place."""
 
 import difflib
 import re
 from collections.abc import Collection
-from typing import Any
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence
 from azure_devops_local.language.expressions import ExpressionError, check, references
 
 STATUS_FUNCTIONS = ("succeeded", "failed", "always", "canceled", "succeededorfailed")
-"""What a condition can call besides the functions of every expression."""
-_ELSEWHERE = """
+"""Functions of conditions, besides those of every expression."""
+_NOT_IMPLEMENTED = """
 appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands download downloadBuild extends getPackage
 isSkippable matrix maxParallel on parallel path postRouteTraffic powershell preDeploy pwsh resources routeTraffic
 retryCountOnTaskFailure reviewApp rolling schedules services strategy target templateContext uses workspace
 """
-"""What Azure Pipelines knows and this agent does not: said so, rather than taken for a slip of the pen."""
+"""Keys of Azure Pipelines that this agent does not implement, so that they are not reported as typing mistakes."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+Roots = dict[str, Collection[str] | None]
+
+
 def hint(word: str, known: Collection[str]) -> str:
-    """Return the end of a sentence on an unknown word."""
+    """Return the end of a sentence about an unknown word."""
     close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean `{close[0]}`?" if close else f": there are {', '.join(known)}."
+    return f"; did you mean `{close[0]}`?" if close else f": use one of {', '.join(known)}."
 
 
-def only(tree: Mapping, known: Collection[str]) -> None:
-    """Refuse any other key."""
+def only(tree: Mapping, owner: str, known: Collection[str]) -> None:
+    """Refuse any other key of `owner`, which is a noun for the sentence."""
     for key, place in tree.places.items():
         if key in known:
             continue
-        if key in _ELSEWHERE.split():
-            raise PipelineError(place, f"`{key}` is not implemented by this agent: take it out to run this here.")
-        raise PipelineError(place, f"`{key}` is nothing that this agent implements{hint(key, known)}")
+        if key in _NOT_IMPLEMENTED.split():
+            raise PipelineError(place, f"`{key}` is not implemented by this agent: remove it to run the pipeline here.")
+        raise PipelineError(place, f"`{key}` is not a key of {owner}{hint(key, known)}")
 
 
 def one_of(tree: Mapping, key: str, values: Collection[str]) -> None:
-    """Refuse a value that is there and is none of these."""
+    """Refuse any other value of a key; the key may be missing."""
     if key in tree and tree[key] not in values:
         raise PipelineError(tree.places[key], f"`{key}` can only be {' or '.join(values)} here.")
 
 
 def text(tree: Mapping, key: str) -> str:
-    """Text; empty where there is none."""
+    """Return a text; empty if the key is missing."""
     value = tree.get(key, "")
     if not isinstance(value, str):
         raise PipelineError(tree.places[key], f"`{key}` is text, not a list or a mapping.")
@@ -50,7 +52,7 @@ def text(tree: Mapping, key: str) -> str:
 
 
 def flag(tree: Mapping, key: str, default: bool = False) -> bool:
-    """Return a boolean."""
+    """Return a boolean; the default if the key is missing or empty."""
     value = text(tree, key).lower()
     if value not in {"", "true", "false"}:
         raise PipelineError(tree.places[key], f"`{key}` is true or false, not `{tree[key]}`.")
@@ -74,24 +76,24 @@ def mapping(tree: Mapping, key: str) -> Mapping:
 
 
 def texts(tree: Mapping, key: str) -> dict[str, str]:
-    """Return a mapping with nothing but text in it."""
+    """Return a mapping whose values are text."""
     inner = mapping(tree, key)
     return {name: text(inner, name) for name in inner}
 
 
 def mappings(tree: Mapping, key: str) -> list[Mapping]:
-    """Return a list of mappings that may not be empty."""
+    """Return a list of at least one mapping."""
     value = tree.get(key)
     if not isinstance(value, Sequence) or not value:
-        raise PipelineError(tree.place_of(key), f"a list of `{key}` is needed here, with one or more in it.")
+        raise PipelineError(tree.place_of(key), f"`{key}` is a list with at least one entry: begin each with `- `.")
     for item, place in value.entries():
         if not isinstance(item, Mapping):
-            raise PipelineError(place, f"each of the `{key}` is a mapping: `- name: value`.")
+            raise PipelineError(place, f"each entry of `{key}` is a mapping: `- name: value`.")
     return list(value)
 
 
 def names(tree: Mapping, key: str) -> tuple[str, ...]:
-    """One name, or a list of names."""
+    """Return the names in a value that is a name or a list of names."""
     value = tree.get(key) or []
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
@@ -100,38 +102,43 @@ def names(tree: Mapping, key: str) -> tuple[str, ...]:
 
 
 def name(tree: Mapping, key: str, default: str, taken: Collection[str]) -> str:
-    """Return a name that no sibling has; without one the default, numbered if needed."""
+    """Return a name that is not taken; if the key is missing, the default, with a number if needed."""
     place = tree.place_of(key)
     value = text(tree, key)
     if not value:
         free = (default if number == 1 else f"{default}{number}" for number in range(1, len(taken) + 2))
         return next(name for name in free if name not in taken)
     if not _NAME.fullmatch(value) and value != "__default":
-        raise PipelineError(place, f"`{value}` is no name: use letters, digits and _, not beginning with a digit.")
+        raise PipelineError(place, f"`{value}` is not a name: use letters, digits and _, and begin with a letter or _.")
     if value.lower() in {other.lower() for other in taken}:
-        raise PipelineError(place, f"the name `{value}` is taken by another one above: choose a different one.")
+        raise PipelineError(place, f"the name `{value}` is taken by an entry above: choose another.")
     return value
 
 
-def condition(tree: Mapping, roots: dict[str, Collection[str] | None]) -> str:
-    """Return the condition; besides variables it may name these roots: name → names below it (None: any)."""
+def condition(tree: Mapping, roots: Roots) -> str:
+    """Return the condition of a step, job or stage, checked as an expression."""
     value = text(tree, "condition") or "succeeded()"
     expression(value, tree.place_of("condition"), roots, STATUS_FUNCTIONS)
     return value
 
 
-def expression(
-    value: str, place: Place, roots: dict[str, Collection[str] | None], functions: Collection[str] = ()
-) -> None:
-    """Refuse an expression that could not be worked out when the run comes to it; see `condition`."""
+def expression(value: str, place: Place, roots: Roots, functions: Collection[str] = ()) -> None:
+    """Refuse an expression that cannot be evaluated at run time.
+
+    Args:
+        value: the expression.
+        place: where it stands.
+        roots: the names that it may begin with besides `variables`, each with the names below it (None: any).
+        functions: further functions.
+    """
     try:
         check(value, ("variables", *roots), functions)
         named = references(value)
     except ExpressionError as error:
         raise PipelineError(place, str(error)) from error
-    for root, wanted in sorted(named):
-        known: Any = next((known for key, known in roots.items() if key.lower() == root), None)
-        if known is not None and wanted.lower() not in {one.lower() for one in known}:
-            raise PipelineError(
-                place, f"`{root}.{wanted}` is empty here, because `dependsOn` does not name {wanted}: add it."
-            )
+    below = {root.lower(): names and {name.lower() for name in names} for root, names in roots.items()}
+    for root, name in sorted(named):
+        known = below.get(root)
+        if known is not None and name.lower() not in known:
+            problem = f"`{root}.{name}` is empty here, because `dependsOn` does not name {name}: add it."
+            raise PipelineError(place, problem)

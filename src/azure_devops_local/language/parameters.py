@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from azure_devops_local.language import fields
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, parse, walk
 from kit_common.errors import UsageError
 
@@ -22,7 +23,6 @@ TYPES = {
     "stage": (Mapping, "a stage"),
     "stageList": (Sequence, "a list of stages"),
 }
-_KEYS = ("name", "type", "default", "values", "displayName")
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,7 @@ def of_template(declared: Values[str, Parameter], given: Any, place: Place, path
 def _declaration(item: Any, place: Place) -> Parameter:
     if not isinstance(item, Mapping) or not isinstance(item.get("name"), str) or not item["name"]:
         raise PipelineError(place, "a parameter is declared as `- name: …`, with `type:` and `default:` below.")
-    for key in item:
-        if key not in _KEYS:
-            raise PipelineError(item.places[key], f"`{key}` is nothing that a parameter has: {', '.join(_KEYS)}.")
+    fields.only(item, "a parameter", ("name", "type", "default", "values", "displayName"))
     if not isinstance(item.get("values", Sequence(place)), Sequence):
         raise PipelineError(item.places["values"], "`values` is a list of the values that are allowed.")
     kind = item.get("type", "string")

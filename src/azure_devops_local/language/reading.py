@@ -32,7 +32,7 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         PipelineError: something in the files is wrong or not implemented, at its place.
     """
     tree, parameters = expand(files, path, given, predefined)
-    fields.only(tree, PIPELINE_KEYS)
+    fields.only(tree, "a pipeline", PIPELINE_KEYS)
     if tree.get("pr", "none") != "none":
         problem = (
             "Azure Repos ignores `pr:`: take it out, and set a build-validation policy on the target branch instead."
@@ -65,7 +65,7 @@ def _with_stages(tree: Mapping) -> Mapping:
 def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     for item in fields.mappings(tree, "stages"):
-        fields.only(item, STAGE_KEYS)
+        fields.only(item, "a stage", STAGE_KEYS)
         _pool_and_lock(item)
         name = fields.name(item, "stage", "Stage", [stage.name for stage in stages])
         before = tuple(stage.name for stage in stages[-1:])
@@ -91,7 +91,8 @@ def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
 
 def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
     deploys = "deployment" in item
-    fields.only(item, (*JOB_KEYS, "deployment", "environment", "strategy") if deploys else (*JOB_KEYS, "job", "steps"))
+    further = ("deployment", "environment", "strategy") if deploys else ("job", "steps")
+    fields.only(item, "a deployment job" if deploys else "a job", (*JOB_KEYS, *further))
     _pool_and_lock(item)
     name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
     steps: list[Step] = []
@@ -117,14 +118,14 @@ def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
 def _deployed(item: Mapping) -> Mapping:
     for key, inner in (("strategy", "runOnce"), ("runOnce", "deploy"), ("deploy", "steps")):
         item = fields.mapping(item, key)
-        fields.only(item, (inner,))
+        fields.only(item, f"`{key}`", (inner,))
     return item
 
 
 def _environment(item: Mapping) -> str:
     given = item.get("environment")
     if isinstance(given, Mapping):
-        fields.only(given, ("name",))
+        fields.only(given, "`environment`", ("name",))
         given = fields.text(given, "name")
     if not isinstance(given, str) or not given:
         raise PipelineError(item.place_of("environment"), "a deployment job needs `environment: NAME`.")
@@ -133,7 +134,7 @@ def _environment(item: Mapping) -> str:
 
 def _pool_and_lock(tree: Mapping) -> None:
     if isinstance(tree.get("pool"), Mapping):
-        fields.only(tree["pool"], ("vmImage", "name", "demands"))
+        fields.only(tree["pool"], "`pool`", ("vmImage", "name", "demands"))
     elif "pool" in tree:
         fields.text(tree, "pool")
     fields.one_of(tree, "lockBehavior", ("sequential",))
@@ -150,10 +151,10 @@ def _variables(tree: Mapping, groups: list[str]) -> dict[str, str]:
         places = {}
         for item in fields.mappings(tree, "variables") if given else []:
             if "group" in item:
-                fields.only(item, ("group",))
+                fields.only(item, "a variable group", ("group",))
                 groups.append(fields.text(item, "group"))
                 continue
-            fields.only(item, ("name", "value", "readonly"))
+            fields.only(item, "a variable", ("name", "value", "readonly"))
             name = fields.text(item, "name")
             if not name or "value" not in item:
                 raise PipelineError(item.place, "a variable has a `name` and a `value`.")

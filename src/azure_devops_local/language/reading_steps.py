@@ -49,9 +49,8 @@ STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tu
 def step(item: Mapping, taken: list[str]) -> Step:
     """One step, whose name must be none of those that are taken."""
     keys = [key for key in STEP_KINDS if key in item]
-    fields.only(
-        item, [*(keys or STEP_KINDS), *STEP_KEYS, *(key for kind in keys or STEP_KINDS for key in STEP_KINDS[kind][1])]
-    )
+    further = [key for kind in keys or STEP_KINDS for key in STEP_KINDS[kind][1]]
+    fields.only(item, "a step", [*(keys or STEP_KINDS), *STEP_KEYS, *further])
     if len(keys) != 1:
         raise PipelineError(item.place, f"a step has exactly one of {', '.join(STEP_KINDS)}.")
     kind = STEP_KINDS[keys[0]][0]

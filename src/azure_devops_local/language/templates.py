@@ -7,7 +7,7 @@ from collections.abc import Mapping as Values
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from azure_devops_local.language import parameters
+from azure_devops_local.language import fields, parameters
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, load
 from azure_devops_local.language.expressions import ExpressionError, as_text, evaluate, is_true
 
@@ -158,9 +158,7 @@ def _chosen(
 
 def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
     place = item.places["template"]
-    for key in item:
-        if key not in {"template", "parameters"}:
-            raise PipelineError(item.places[key], f"`{key}` can't stand beside `template`: only `parameters` can.")
+    fields.only(item, "an entry with `template`", ("template", "parameters"))
     path = _path_of(as_text(_filled(item["template"], place, context)), place)
     if path in context.chain:
         chain = " → ".join((*context.chain[context.chain.index(path) :], path))
@@ -169,9 +167,7 @@ def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any
     if len(context.included) > _MOST_FILES:
         raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines stops there.")
     tree = load(context.files, path, place)
-    for key in tree:
-        if key not in {"parameters", kind}:
-            raise PipelineError(tree.places[key], f"a template of {kind} has `parameters` and `{kind}`, not `{key}`.")
+    fields.only(tree, f"a template of {kind}", ("parameters", kind))
     if kind not in tree:
         raise PipelineError(place, f"{path} has no `{kind}` to be put here.")
     given = _tree(item.get("parameters", Mapping(place)), place, context)

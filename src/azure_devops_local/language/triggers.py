@@ -6,6 +6,7 @@ from collections import abc
 from dataclasses import dataclass
 from typing import Any
 
+from azure_devops_local.language import fields
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, by_name, load, walk
 
 _TOOLS = ("ci", "azurepipelines", "azpipelines", "azp")
@@ -150,7 +151,7 @@ def _read(value: Any, place: Place) -> dict[str, _Filters]:
         return {"branches": _Filters("branch", _filters(value, place, "branches"))}
     if not isinstance(value, Mapping):
         raise PipelineError(place, "`trigger` is `none`, a list of branches, or has `branches`, `tags` and `paths`.")
-    _check_keys(value, "trigger", {"batch", *_KINDS})
+    fields.only(value, "`trigger`", ("batch", *_KINDS))
     if str(value.get("batch", "false")).lower() not in {"true", "false"}:
         raise PipelineError(value.places["batch"], "`batch` is true or false.")
     found = {kind: _include_exclude(value[kind], value.places[kind], kind) for kind in _KINDS if kind in value}
@@ -164,7 +165,7 @@ def _read(value: Any, place: Place) -> dict[str, _Filters]:
 def _include_exclude(value: Any, place: Place, kind: str) -> _Filters:
     if not isinstance(value, Mapping) or not value:
         raise PipelineError(place, f"`{kind}` has a list `include`, a list `exclude`, or both.")
-    _check_keys(value, kind, {"include", "exclude"})
+    fields.only(value, f"`{kind}`", ("include", "exclude"))
     lists = {key: _filters(value[key], value.places[key], kind) for key in value}
     for deeper in lists.get("include", ()) if kind == "paths" else ():
         outer = _first_match(lists.get("exclude", ()), deeper.text)
@@ -190,12 +191,6 @@ def _filter(text: Any, place: Place, kind: str) -> _Filter:
         raise PipelineError(place, f"`{text}` is no {noun}: list branches under `branches` and tags under `tags`.")
     patterns = [name, f"{name}/*"] if kind == "paths" and not re.search(r"[*?]", name) else [name]  # it may be a folder
     return _Filter(text, place.line, re.compile("|".join(map(fnmatch.translate, patterns))))
-
-
-def _check_keys(mapping: Mapping, owner: str, known: set[str]) -> None:
-    for key, place in mapping.places.items():
-        if key not in known:
-            raise PipelineError(place, f"`{owner}` has no key `{key}`: it knows {', '.join(sorted(known))}.")
 
 
 def _first_match(filters: tuple[_Filter, ...], name: str) -> _Filter | None:

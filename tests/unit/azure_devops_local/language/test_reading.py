@@ -194,11 +194,11 @@ NOT_HERE = "is not implemented by this agent"
     ("text", "line", "said"),
     [
         # keys
-        ("steps:\n- scirpt: x\n", 2, "`scirpt` is nothing that this agent implements; did you mean `script`?"),
+        ("steps:\n- scirpt: x\n", 2, "`scirpt` is not a key of a step; did you mean `script`?"),
         (SCRIPT + "  displayname: x\n", 3, "did you mean `displayName`?"),
-        (SCRIPT + "  artifact: x\n", 3, "`artifact` is nothing"),
+        (SCRIPT + "  artifact: x\n", 3, "`artifact` is not a key of a step"),
         ("stegs:\n- script: x\n", 1, "did you mean `steps`?"),
-        (JOBS + "  enviroment: x\n", 5, "`enviroment` is nothing"),
+        (JOBS + "  enviroment: x\n", 5, "`enviroment` is not a key of a job"),
         (STAGES + "  condtion: x\n", 7, "did you mean `condition`?"),
         ("steps:\n- pwsh: x\n", 2, f"`pwsh` {NOT_HERE}"),
         ("steps:\n- powershell: x\n", 2, f"`powershell` {NOT_HERE}"),
@@ -214,15 +214,15 @@ NOT_HERE = "is not implemented by this agent"
         ("trigger: none\npr:\n  branches: {include: [main]}\n" + SCRIPT, 2, "build-validation policy"),
         ("lockBehavior: runLatest\n" + SCRIPT, 1, "`lockBehavior` can only be sequential here"),
         (STAGES + "  lockBehavior: runLatest\n", 7, "`lockBehavior`"),
-        ("pool:\n  image: x\n" + SCRIPT, 2, "`image` is nothing"),
+        ("pool:\n  image: x\n" + SCRIPT, 2, "`image` is not a key of `pool`"),
         # shapes
         ("trigger: none\n", 1, "exactly one of `stages`, `jobs` and `steps`"),
         (SCRIPT + JOBS, 1, "exactly one of"),
-        ("steps: []\n", 1, "a list of `steps` is needed"),
-        ("steps: x\n", 1, "a list of `steps` is needed"),
-        ("steps:\n- x\n", 2, "each of the `steps` is a mapping"),
-        ("jobs:\n- job: a\n", 2, "a list of `steps` is needed"),
-        ("stages:\n- stage: a\n", 2, "a list of `jobs` is needed"),
+        ("steps: []\n", 1, "`steps` is a list with at least one entry"),
+        ("steps: x\n", 1, "`steps` is a list with at least one entry"),
+        ("steps:\n- x\n", 2, "each entry of `steps` is a mapping"),
+        ("jobs:\n- job: a\n", 2, "`steps` is a list with at least one entry"),
+        ("stages:\n- stage: a\n", 2, "`jobs` is a list with at least one entry"),
         ("steps:\n- displayName: x\n", 2, "exactly one of script, bash, task, checkout, publish"),
         ("steps:\n- script: x\n  bash: y\n", 2, "exactly one of"),
         ("steps:\n- script:\n", 2, "`script` is empty"),
@@ -256,12 +256,16 @@ NOT_HERE = "is not implemented by this agent"
             DEPLOY.replace("production", "{name: a, resourceName: b}")
             + "    runOnce: {deploy: {steps: [{script: x}]}}\n",
             3,
-            "`resourceName` is nothing",
+            "`resourceName` is not a key of `environment`",
         ),
-        ("jobs:\n- deployment: d\n  environment: p\n  steps:\n  - script: x\n", 4, "`steps` is nothing"),
+        (
+            "jobs:\n- deployment: d\n  environment: p\n  steps:\n  - script: x\n",
+            4,
+            "`steps` is not a key of a deployment job",
+        ),
         # names and dependencies
         (JOBS + "- job: A\n  steps:\n  - script: x\n", 5, "the name `A` is taken"),
-        (JOBS.replace("job: a", "job: a-b"), 2, "`a-b` is no name"),
+        (JOBS.replace("job: a", "job: a-b"), 2, "`a-b` is not a name"),
         (STAGES + STAGES.removeprefix("stages:\n"), 7, "the name `A` is taken"),
         (SCRIPT + "  name: n\n- script: y\n  name: N\n", 5, "the name `N` is taken"),
         (JOBS + "- job: b\n  steps:\n  - script: x\n  dependsOn: [a, tset]\n", 8, "names `tset`, which is not there"),
@@ -314,7 +318,9 @@ def test_refused_at_its_line(text: str, line: int, said: str) -> None:
 def test_a_mistake_in_a_template_is_reported_there() -> None:
     template = ".azure_pipelines/templates/t.yml"
     files = Fake({CD: "steps:\n- template: templates/t.yml\n", template: "steps:\n- script: x\n- scrip: y\n"})
-    with pytest.raises(PipelineError, match=r"^\.azure_pipelines/templates/t\.yml, line 3: `scrip` is nothing"):
+    with pytest.raises(
+        PipelineError, match=r"^\.azure_pipelines/templates/t\.yml, line 3: `scrip` is not a key of a step"
+    ):
         read_pipeline(files, CD, {}, {})
 
 

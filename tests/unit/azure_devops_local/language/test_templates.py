@@ -244,8 +244,18 @@ TEMPLATE = "parameters:\n- name: n\n  type: number\n  values: [1, 2]\nsteps:\n- 
         ("steps:\n- template: templates/t.yml\n  parameters:\n    n: 3\n", "cd.yml", 4, "must be one of 1, 2, not `3`"),
         ("steps:\n- template: templates/t.yml\n  parameters:\n    n: [1]\n", "cd.yml", 4, "must be a number"),
         ("steps:\n- template: templates/t.yml\n  parameters: 3\n", "cd.yml", 3, "are a mapping"),
-        ("steps:\n- template: templates/t.yml\n  displayName: x\n", "cd.yml", 3, "`displayName` can't stand beside"),
-        ("jobs:\n- template: templates/t.yml\n  parameters: {n: 1}\n", "t.yml", 5, "a template of jobs has"),
+        (
+            "steps:\n- template: templates/t.yml\n  displayName: x\n",
+            "cd.yml",
+            3,
+            "`displayName` is not a key of an entry with `template`",
+        ),
+        (
+            "jobs:\n- template: templates/t.yml\n  parameters: {n: 1}\n",
+            "t.yml",
+            5,
+            "`steps` is not a key of a template of jobs",
+        ),
         ("steps:\n- template: templates/none.yml\n", "cd.yml", 2, "has no `steps`"),
         ("steps:\n- script: x\n- ${{ else }}:\n  - script: y\n", "cd.yml", 3, "`else` follows no `if`"),
         (
@@ -276,7 +286,12 @@ TEMPLATE = "parameters:\n- name: n\n  type: number\n  values: [1, 2]\nsteps:\n- 
         ),
         ("parameters:\n  a: 1\n", "cd.yml", 1, "`parameters` is a list"),
         ("parameters:\n- nam: a\n", "cd.yml", 2, "a parameter is declared as"),
-        ("parameters:\n- name: a\n  tpye: string\n", "cd.yml", 3, "`tpye` is nothing that a parameter has"),
+        (
+            "parameters:\n- name: a\n  tpye: string\n",
+            "cd.yml",
+            3,
+            "`tpye` is not a key of a parameter; did you mean `type`?",
+        ),
         ("parameters:\n- name: a\n  type: environment\n", "cd.yml", 3, "the type `environment` is not implemented"),
         (
             "parameters:\n- name: a\n  type: boolean\n  default: maybe\n",

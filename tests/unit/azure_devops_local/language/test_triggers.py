@@ -228,8 +228,12 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
         ("trigger:\n  batch: true", 1, "neither branches nor tags"),
         ("trigger:\n  branches: {include: [a]}\n  batch: perhaps", 3, "`batch` is true or false"),
         ("trigger:\n  branches: {include: [a]}\n  batch: [x]", 3, "`batch` is true or false"),
-        ("trigger:\n  branch: [main]", 2, "`trigger` has no key `branch`"),
-        ("trigger:\n  branches:\n    includes: [main]", 3, "`branches` has no key `includes`"),
+        ("trigger:\n  branch: [main]", 2, "`branch` is not a key of `trigger`; did you mean `branches`?"),
+        (
+            "trigger:\n  branches:\n    includes: [main]",
+            3,
+            "`includes` is not a key of `branches`; did you mean `include`?",
+        ),
         ("trigger:\n  branches: [main]", 2, "`branches` has a list `include`"),
         ("trigger:\n  branches: {}", 2, "`branches` has a list `include`"),
         ("trigger:\n  branches:", 2, "`branches` has a list `include`"),
@@ -244,7 +248,11 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
         ("trigger:\n- $(branch)", 2, "can't contain expressions"),
         ("trigger:\n- $[variables.x]", 2, "can't contain expressions"),
         ("trigger: ${{ parameters.trigger }}", 1, "can't contain expressions"),
-        ("trigger:\n  ${{ if true }}:\n    branches: {include: [a]}", 2, "has no key `${{ if true }}`"),
+        (
+            "trigger:\n  ${{ if true }}:\n    branches: {include: [a]}",
+            2,
+            "`${{ if true }}` is not a key of `trigger`: use one of batch, branches, tags, paths.",
+        ),
         ("trigger:\n- main\ntrigger: none", 3, "a second time"),
         *(
             (f"trigger:\n  branches: {{include: [a]}}\n  paths:\n    include:\n    - '{path}'", 5, "is no path filter")
@@ -257,7 +265,7 @@ def test_a_wrong_trigger_is_refused_by_line(trigger: str, line: int, problem: st
     assert (verdict.triggered, verdict.broken) == (False, True)
     assert verdict.rule.startswith(f"{CI}, line {line}: ")
     assert problem in verdict.rule
-    assert verdict.rule.endswith(".") and "\n" not in verdict.rule
+    assert verdict.rule[-1] in ".?" and "\n" not in verdict.rule
 
 
 def test_an_include_within_an_exclude_is_refused_because_the_service_is_not_sure_itself() -> None:
