@@ -35,7 +35,7 @@ def perform(step: StepAtWork) -> None:
         return
     task = _TASKS.get(step.step.task.partition("@")[0].lower())
     if task is None:
-        raise UserError(f"{step.step.place}: the task {step.step.task} is not done here: use one of {known()}.")
+        raise UserError(f"The task {step.step.task} is not implemented by this agent: use one of {known()}.")
     task(step, inputs)
 
 

@@ -38,7 +38,7 @@ class PipelineError(UserError):
 
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
-        self.place = place
+        self.place, self.problem = place, problem
 
 
 class Mapping(dict[str, Any]):

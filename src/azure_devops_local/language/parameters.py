@@ -1,7 +1,8 @@
-"""The parameters that a pipeline or a template declares, and the values that they get."""
+"""Parameters of a pipeline or a template: declarations and values."""
 
+import re
 from collections.abc import Mapping as Values
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -30,7 +31,6 @@ class Parameter:
     """One declared parameter."""
 
     name: str
-    place: Place
     type: str = "string"
     required: bool = True
     default: Any = None
@@ -38,23 +38,17 @@ class Parameter:
     """Empty: any value of the type."""
 
     def value(self, written: Any) -> Any:
-        """Return the text in a file or on the command line as a value of the type.
+        """Return what a file or the command line contains as a value of the type.
 
         Raises:
-            ValueError: it is none; the text goes on from "the parameter x ".
+            ValueError: it is not of the type or not a choice; the text continues "the parameter x ".
         """
         kind, meaning = TYPES[self.type]
-        value = written
+        value = written if isinstance(written, kind) else None
         if self.type == "boolean":
             value = {"true": True, "false": False}.get(str(written).lower())
         elif self.type == "number":
-            try:
-                value = float(str(written))
-                value = int(value) if value.is_integer() else value if isfinite(value) else None
-            except ValueError:
-                value = None
-        elif not isinstance(written, kind):
-            value = None
+            value = _number(str(written))
         if value is None:
             shown = f", not `{written}`" if isinstance(written, str) else ""
             raise ValueError(f"must be {meaning}{shown}")
@@ -64,20 +58,17 @@ class Parameter:
 
 
 def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
-    """Return the parameters that a file declares; the short form `name: default` is for templates only.
+    """Return the parameters that a file declares; only templates have the short form `name: default`.
 
     Raises:
-        PipelineError: a declaration is not as it should be.
+        PipelineError: a declaration is wrong.
     """
     listed = tree.get("parameters") or Sequence(tree.place)
     for text, place in walk(listed, tree.place_of("parameters")):
         if isinstance(text, str) and "${{" in text:
             raise PipelineError(place, "a parameter's declaration can't have `${{ }}` in it: write the value itself.")
     if isinstance(listed, Mapping) and not root:
-        return {
-            name: Parameter(name, listed.places[name], "object", required=False, default=value)
-            for name, value in listed.items()
-        }
+        return {name: Parameter(name, "object", required=False, default=value) for name, value in listed.items()}
     if not isinstance(listed, Sequence):
         raise PipelineError(tree.places["parameters"], "`parameters` is a list: begin each with `- name: …`.")
     found: dict[str, Parameter] = {}
@@ -90,37 +81,35 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
 
 
 def of_run(declared: Values[str, Parameter], given: Values[str, str], path: str) -> dict[str, Any]:
-    """Return the values for a run, for which some are given on the command line.
+    """Return the values for a run; some are given on the command line.
 
     Raises:
-        UsageError: one that is given is not declared or can't have that value, or one that must be given is not.
+        UsageError: a given parameter is not declared or has a wrong value, or a required one is not given.
     """
-    values: dict[str, Any] = {}
-    for name in given:
-        if name not in declared:
-            known = f"it has {', '.join(declared)}" if declared else "it has none"
-            raise UsageError(f"{path} has no parameter {name}: {known}.")
-    for name, parameter in declared.items():
-        if name not in given:
-            if parameter.required:
-                raise UsageError(f"{path} needs a value for its parameter {name}: add --param {name}=VALUE.")
-            values[name] = parameter.default
-            continue
-        try:
-            plain = TYPES[parameter.type][0] is str
-            values[name] = parameter.value(given[name] if plain else parse(given[name], f"--param {name}"))
-        except ValueError as error:
-            raise UsageError(f"The parameter {name} of {path} {error}.") from error
-        except PipelineError as error:
-            raise UsageError(str(error)) from error
-    return values
+    place = Place(path, 1)
+    structured = {name for name, parameter in declared.items() if TYPES[parameter.type][0] is not str}
+    try:
+        parsed = {name: parse(text, f"--param {name}") if name in structured else text for name, text in given.items()}
+    except PipelineError as error:
+        raise UsageError(str(error)) from error
+    try:
+        entries = Mapping(place, ((name, value, place) for name, value in parsed.items()))
+        return of_template(declared, entries, place, path, "add --param {name}=VALUE.")
+    except PipelineError as error:
+        raise UsageError(re.sub("^the ", "The ", error.problem)) from error
 
 
-def of_template(declared: Values[str, Parameter], given: Any, place: Place, path: str) -> dict[str, Any]:
+def of_template(
+    declared: Values[str, Parameter],
+    given: Any,
+    place: Place,
+    path: str,
+    advice: str = "give it below `parameters:`.",
+) -> dict[str, Any]:
     """Return the values for a template that is included at `place`.
 
     Raises:
-        PipelineError: as of_run, at the place where it stands.
+        PipelineError: a given parameter is not declared or has a wrong value, or a required one is not given.
     """
     if not isinstance(given, Mapping):
         raise PipelineError(place, f"the parameters for {path} are a mapping: `name: value`.")
@@ -131,12 +120,21 @@ def of_template(declared: Values[str, Parameter], given: Any, place: Place, path
     values: dict[str, Any] = {}
     for name, parameter in declared.items():
         if name not in given and parameter.required:
-            raise PipelineError(place, f"{path} needs a value for its parameter {name}: give it below `parameters:`.")
+            problem = f"{path} needs a value for its parameter {name}: {advice.format(name=name)}"
+            raise PipelineError(place, problem)
         try:
             values[name] = parameter.value(given[name]) if name in given else parameter.default
         except ValueError as error:
             raise PipelineError(given.places[name], f"the parameter {name} of {path} {error}.") from error
     return values
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else number if isfinite(number) else None
 
 
 def _declaration(item: Any, place: Place) -> Parameter:
@@ -147,15 +145,16 @@ def _declaration(item: Any, place: Place) -> Parameter:
         raise PipelineError(item.places["values"], "`values` is a list of the values that are allowed.")
     kind = item.get("type", "string")
     if not isinstance(kind, str) or kind not in TYPES:
-        raise PipelineError(item.places["type"], f"the type `{kind}` is not implemented: {', '.join(TYPES)} are.")
-    free = Parameter(item["name"], place, kind)
+        raise PipelineError(
+            item.places["type"], f"the type `{kind}` is not implemented: use one of {', '.join(TYPES)}."
+        )
+    parameter = Parameter(item["name"], kind)
     key = "values"
     try:
-        choices = [free.value(choice) for choice in item.get("values", [])]
+        parameter = replace(parameter, choices=[parameter.value(choice) for choice in item.get("values", [])])
         key = "default"
-        if "default" not in item:
-            return Parameter(free.name, place, kind, choices=choices)
-        default = Parameter(free.name, place, kind, choices=choices).value(item["default"])
+        if "default" in item:
+            parameter = replace(parameter, required=False, default=parameter.value(item["default"]))
     except ValueError as error:
-        raise PipelineError(item.places[key], f"the parameter {free.name} {error}.") from error
-    return Parameter(free.name, place, kind, required=False, default=default, choices=choices)
+        raise PipelineError(item.places[key], f"the parameter {parameter.name} {error}.") from error
+    return parameter

@@ -76,7 +76,6 @@ def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
         _order(jobs, fields.mappings(item, "jobs"))
         stages.append(
             Stage(
-                place=item.place,
                 name=name,
                 display_name=fields.text(item, "displayName") or name,
                 jobs=tuple(jobs),
@@ -99,10 +98,9 @@ def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
     for one in fields.mappings(_deployed(item) if deploys else item, "steps"):
         steps.append(step(one, [other.name for other in steps if other.name]))
     if not deploys and not any(one.kind == "checkout" for one in steps):
-        steps.insert(0, Step(item.place, "checkout", "Checkout", inputs={"checkout": "self"}))
+        steps.insert(0, Step("checkout", "Checkout", inputs={"checkout": "self"}))
     depends_on = fields.names(item, "dependsOn")
     return Job(
-        place=item.place,
         name=name,
         display_name=fields.text(item, "displayName") or name,
         steps=tuple(one for one in steps if one.inputs.get("checkout") != "none"),

@@ -60,7 +60,6 @@ def step(item: Mapping, taken: list[str]) -> Step:
     inputs, shown = _inputs(item, kind, what)
     name = fields.name(item, "name", "", taken) if "name" in item else ""
     return Step(
-        place=item.place,
         kind=kind,
         display_name=fields.text(item, "displayName") or name or shown,
         name=name,
