@@ -9,7 +9,7 @@ from azure_devops_local.language.fields import STATUS_FUNCTIONS
 
 def table() -> str:
     """Return the table in Markdown: what is implemented; everything else is refused."""
-    functions = (*expressions.LAZY_FUNCTIONS, *expressions.TEXT_FUNCTIONS, *expressions.VALUE_FUNCTIONS)
+    functions = (*expressions.LAZY_FUNCTIONS, *expressions.FUNCTIONS)
     rows = {
         "keys of a pipeline": reading.PIPELINE_KEYS,
         "keys of a stage": reading.STAGE_KEYS,

@@ -1,9 +1,9 @@
-"""The expressions of Azure Pipelines: what stands in `${{ }}`, in `$[ ]` and after `condition:`."""
+"""Expressions of Azure Pipelines: the text in `${{ }}`, in `$[ ]` and after `condition:`."""
 
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from functools import lru_cache, wraps
 from inspect import signature
 from typing import Any
 
@@ -28,7 +28,7 @@ _KEYWORDS = {"true": True, "false": False, "null": None}
 
 
 class ExpressionError(UserError):
-    """An expression that can't be read or worked out."""
+    """An expression that cannot be parsed or evaluated."""
 
 
 def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
@@ -36,56 +36,55 @@ def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callab
 
     Args:
         text: the expression, without brackets around it.
-        scope: what the names at its beginning stand for: `{"variables": {…}}`; what is not in there is null.
-        functions: further functions, by their name in lower case.
+        scope: values of its root names: `{"variables": {…}}`; a missing name below a root is null.
+        functions: further functions, by name in lower case.
 
     Raises:
-        ExpressionError: it can't be read, or names something that is not known here.
+        ExpressionError: it cannot be parsed, or has an unknown root name or function.
     """
     try:
-        return _value(_parsed(text), scope, functions or {})
+        return _value(_parse(text), scope, functions or {})
     except RecursionError as error:
         raise ExpressionError("The expression nests its brackets too deeply: split it.") from error
 
 
 def check(text: str, names: Collection[str], functions: Collection[str] = ()) -> None:
-    """Raise an ExpressionError unless an expression gets by with these names and these further functions."""
-    for node in _parsed(text).iter_subtrees():
+    """Raise an ExpressionError if an expression has another root name or another further function."""
+    for node in _parse(text).iter_subtrees():
         if node.data == "call":
-            _callable(str(node.children[0]), len(node.children) - 1, functions)
+            _check_call(str(node.children[0]), len(node.children) - 1, functions)
         elif node.data == "named":
-            _known(str(node.children[0]), names)
+            _check_name(str(node.children[0]), names)
 
 
 def references(text: str) -> set[tuple[str, str]]:
-    """Return the names in an expression: `variables['x']` and `variables.x` are both `("variables", "x")`."""
-    found = set()
-    for node in _parsed(text).iter_subtrees():
+    """Return the names in an expression: `("variables", "x")` for `variables['x']` and `variables.x`."""
+    names = set()
+    for node in _parse(text).iter_subtrees():
         if node.data in {"member", "item"} and isinstance(node.children[0], Tree) and node.children[0].data == "named":
             key = node.children[1]
             if isinstance(key, Token) or key.data == "string":
-                found.add((str(node.children[0].children[0]).lower(), str(_value(key, {}, {}))))
-    return found
+                names.add((str(node.children[0].children[0]).lower(), str(_value(key, {}, {}))))
+    return names
 
 
 def as_text(value: Any) -> str:
-    """Return a value as it is written into text."""
+    """Return a value as text."""
     if isinstance(value, float):
         return format(value, ".15g")
     if isinstance(value, dict | list):
-        raise ExpressionError("An object or a list can't stand in the middle of text: use convertToJson() or join().")
+        raise ExpressionError("An object or a list cannot be part of a text: use convertToJson() or join().")
     return "" if value is None else str(value)
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str) -> "Tree[Token]":
+def _parse(text: str) -> "Tree[Token]":
     try:
         return _PARSER.parse(text)
     except UnexpectedInput as error:
         at = (error.pos_in_stream or 0) + 1 if text.strip() else 1
-        raise ExpressionError(
-            f"`{text.strip()}` is no expression (look at character {at}): check its brackets, commas and quotes."
-        ) from error
+        problem = f"`{text.strip()}` is not an expression (see character {at}): check its brackets, commas and quotes."
+        raise ExpressionError(problem) from error
 
 
 def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -98,50 +97,48 @@ def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable
         case "number":
             return float(first)
         case "call":
-            return _called(str(first), others, lambda argument: _value(argument, scope, functions), functions)
+            return _call(str(first), others, lambda argument: _value(argument, scope, functions), functions)
         case "named":
             name = str(first).lower()
-            _known(name, scope)
-            return _KEYWORDS[name] if name in _KEYWORDS else _found(scope, name)
+            _check_name(name, scope)
+            return _KEYWORDS[name] if name in _KEYWORDS else _item(scope, name)
         case _:
-            return _found(_value(first, scope, functions), _value(others[0], scope, functions))
+            return _item(_value(first, scope, functions), _value(others[0], scope, functions))
 
 
-def _called(
+def _call(
     name: str, arguments: list[Any], value: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]
 ) -> Any:
-    _callable(name, len(arguments), functions)
+    _check_call(name, len(arguments), functions)
     key = name.lower()
     if key in functions:
         return functions[key](*map(value, arguments))
     if key in LAZY_FUNCTIONS:
         return LAZY_FUNCTIONS[key](value, *arguments)
-    if key in TEXT_FUNCTIONS:
-        return TEXT_FUNCTIONS[key](*(as_text(value(argument)) for argument in arguments))
-    return VALUE_FUNCTIONS[key](*map(value, arguments))
+    return FUNCTIONS[key](*map(value, arguments))
 
 
-def _known(name: str, names: Collection[str]) -> None:
+def _check_name(name: str, names: Collection[str]) -> None:
     if name.lower() not in {*_KEYWORDS, *(known.lower() for known in names)}:
-        raise ExpressionError(f"`{name}` is not known at this point: an expression here can use {', '.join(names)}.")
+        raise ExpressionError(f"`{name}` is not known at this point: use one of {', '.join(names)}.")
 
 
-def _callable(name: str, count: int, functions: Collection[str]) -> None:
+def _check_call(name: str, count: int, functions: Collection[str]) -> None:
     key = name.lower()
     if key in functions:
         return
-    if key not in {**LAZY_FUNCTIONS, **TEXT_FUNCTIONS, **VALUE_FUNCTIONS}:
-        raise ExpressionError(f"the function `{name}` is not implemented by this agent: do without it.")
+    function = LAZY_FUNCTIONS.get(key) or FUNCTIONS.get(key)
+    if function is None:
+        raise ExpressionError(f"the function `{name}` is not implemented by this agent: remove it.")
     try:
-        if key in LAZY_FUNCTIONS:
-            signature(LAZY_FUNCTIONS[key]).bind(None, *range(count))
-        else:
-            signature({**TEXT_FUNCTIONS, **VALUE_FUNCTIONS}[key]).bind(*range(count))
+        signature(function).bind(*range(count + (key in LAZY_FUNCTIONS)))
     except TypeError as error:
-        raise ExpressionError(f"the function `{name}` does not take {count} of them: count its arguments.") from error
+        raise ExpressionError(
+            f"the function `{name}` does not take {count} arguments: correct their number."
+        ) from error
 
 
-def _found(container: Any, key: Any) -> Any:
+def _item(container: Any, key: Any) -> Any:
     if isinstance(container, Mapping):
         wanted = as_text(key).lower()
         return next((value for name, value in container.items() if name.lower() == wanted), None)
@@ -163,7 +160,7 @@ def _number(value: Any) -> float | None:
 
 
 def _order(left: Any, right: Any) -> int | None:
-    """-1, 0, 1, with the right value read as one of the left one's type; None where it can't be that."""
+    """Return -1, 0 or 1, with the right value converted to the type of the left one; None if it cannot be."""
     a: Any = left
     b: Any = right
     if isinstance(left, str):
@@ -180,18 +177,14 @@ def _order(left: Any, right: Any) -> int | None:
 def _compared(left: Any, right: Any) -> int:
     order = _order(left, right)
     if order is None:
-        raise ExpressionError("two values can't be compared: the second can't be read as one of the first one's type.")
+        raise ExpressionError("two values can't be compared: the second cannot be converted to the type of the first.")
     return order
 
 
 def _members(collection: Any) -> list[Any]:
-    return (
-        list(collection.values())
-        if isinstance(collection, dict)
-        else collection
-        if isinstance(collection, list)
-        else []
-    )
+    if isinstance(collection, dict):
+        return list(collection.values())
+    return collection if isinstance(collection, list) else []
 
 
 def _join(separator: Any, values: Any) -> str:
@@ -205,7 +198,7 @@ def _format(template: str, *values: str) -> str:
             return match[0][0]
         if not match[1] or int(match[1]) >= len(values):
             raise ExpressionError(
-                f"format() has nothing to put at `{match[0]}`: the arguments are {{0}}, {{1}} and so on."
+                f"format() has no argument for `{match[0]}`: its arguments are {{0}}, {{1}} and so on."
             )
         return values[int(match[1])]
 
@@ -216,13 +209,18 @@ def _split(text: str, marks: str) -> list[str]:
     return re.split(f"[{re.escape(marks)}]", text) if marks else [text]
 
 
-# `value` works an argument out: these look only at as many as they need.
+def _of_texts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that converts its arguments to text first."""
+    return wraps(function)(lambda *arguments: function(*map(as_text, arguments)))
+
+
+# `value` evaluates an argument: these functions evaluate only as many as they need.
 LAZY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda value, a, b, *more: all(is_true(value(argument)) for argument in (a, b, *more)),
     "or": lambda value, a, b, *more: any(is_true(value(argument)) for argument in (a, b, *more)),
     "iif": lambda value, test, yes, no: value(yes if is_true(value(test)) else no),
 }
-TEXT_FUNCTIONS: dict[str, Callable[..., Any]] = {
+_TEXT_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "contains": lambda text, part: part.lower() in text.lower(),
     "startswith": lambda text, part: text.lower().startswith(part.lower()),
     "endswith": lambda text, part: text.lower().endswith(part.lower()),
@@ -233,7 +231,8 @@ TEXT_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "replace": lambda text, old, new: text.replace(old, new) if old else text,
     "split": _split,
 }
-VALUE_FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: _of_texts(function) for name, function in _TEXT_FUNCTIONS.items()},
     "not": lambda value: not is_true(value),
     "xor": lambda left, right: is_true(left) != is_true(right),
     "eq": lambda left, right: _order(left, right) == 0,

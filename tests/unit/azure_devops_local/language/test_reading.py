@@ -273,7 +273,7 @@ NOT_HERE = "is not implemented by this agent"
         (JOBS + "  dependsOn: b\n- job: b\n  steps:\n  - script: x\n  dependsOn: a\n", 5, "in a circle: a → b → a"),
         (JOBS + "  dependsOn: a\n", 5, "in a circle: a → a"),
         # conditions and variables
-        (SCRIPT + "  condition: eq(1\n", 3, "`eq(1` is no expression"),
+        (SCRIPT + "  condition: eq(1\n", 3, "`eq(1` is not an expression"),
         (SCRIPT + "  condition: or(always(), suceeded())\n", 3, "`suceeded` is not implemented"),
         (SCRIPT + "  condition: eq(parameters.x, 1)\n", 3, "`parameters` is not known"),
         (SCRIPT + "  condition: eq(dependencies.a.result, 1)\n", 3, "`dependencies` is not known"),

@@ -274,8 +274,8 @@ TEMPLATE = "parameters:\n- name: n\n  type: number\n  values: [1, 2]\nsteps:\n- 
             4,
             "`counter` is not implemented",
         ),
-        ("steps:\n- script: ${{ eq(1 }}\n", "cd.yml", 2, "is no expression"),
-        ("steps:\n- script: ${{ }}\n", "cd.yml", 2, "is no expression"),
+        ("steps:\n- script: ${{ eq(1 }}\n", "cd.yml", 2, "is not an expression"),
+        ("steps:\n- script: ${{ }}\n", "cd.yml", 2, "is not an expression"),
         ("steps:\n- script: x ${{ variables.x\n", "cd.yml", 2, "is not closed"),
         ("steps:\n- script: ${{ dependencies.x }}\n", "cd.yml", 2, "`dependencies` is not known"),
         (
