@@ -1,4 +1,4 @@
-"""YAML as Azure Pipelines reads it: every scalar is text, and everything knows the file and line that it came from."""
+"""YAML as Azure Pipelines reads it: every scalar is text, and each value has a file and a line."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from kit_common.errors import UserError
 
 FOLDER = ".azure_pipelines"
 AT_ROOT = ("azure-pipelines.yml", "azure-pipelines.yaml")
-"""Where Azure DevOps itself looks for a pipeline first."""
+"""The default names of a pipeline's file in Azure DevOps."""
 _SUFFIXES = (".yml", ".yaml")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands."""
+    """A line of a file."""
 
     file: str
     """The path from the repository's root."""
@@ -34,7 +34,7 @@ class Place:
 
 
 class PipelineError(UserError):
-    """Something in a pipeline file that has to be changed, with the place where it stands."""
+    """A mistake in a pipeline file, at its place."""
 
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
@@ -50,7 +50,7 @@ class Mapping(dict[str, Any]):
         self.places: dict[str, Place] = {}
         for key, value, at in entries:
             if key in self:
-                raise PipelineError(at, f"the key `{key}` stands here a second time.")
+                raise PipelineError(at, f"the key `{key}` is repeated: remove one of the two.")
             self[key], self.places[key] = value, at
 
     def entries(self) -> Iterator[tuple[str, Any, Place]]:
@@ -94,7 +94,7 @@ class Files(Protocol):
 
 @dataclass(frozen=True)
 class WorkTree:
-    """The files as they lie in a checkout."""
+    """The files of a checkout."""
 
     root: Path
 
@@ -112,7 +112,7 @@ class WorkTree:
 
 @dataclass(frozen=True)
 class Commit:
-    """The files as a commit has them."""
+    """The files of a commit."""
 
     repository: Path
     commit: str
@@ -130,25 +130,25 @@ class Commit:
 
 def by_name(files: Files) -> dict[str, str]:
     """Return the path of each pipeline by its file's name; of two with one name, that in the pipelines' folder."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in files.pipelines():
-        found.setdefault(path.rpartition("/")[2], path)
-    return found
+        paths.setdefault(path.rpartition("/")[2], path)
+    return paths
 
 
-def load(files: Files, path: str, asked: Place | None = None) -> Mapping:
-    """Read one file, which is asked for at the place `asked`.
+def load(files: Files, path: str, included_at: Place | None = None) -> Mapping:
+    """Read one file.
 
     Raises:
-        PipelineError: it is not there, is no YAML, or uses YAML that Azure Pipelines does not know.
+        PipelineError: it is missing, is not YAML, or uses YAML that Azure Pipelines does not support.
     """
     try:
         text = files.read(path)
     except UnicodeDecodeError as error:
         raise PipelineError(Place(path, 1), "the file is not UTF-8 text: save it as UTF-8.") from error
     if text is None:
-        problem = f"there is no file {path}: mend the path or add the file."
-        raise PipelineError(asked or Place(path, 1), problem)
+        problem = f"there is no file {path}: correct the path or add the file."
+        raise PipelineError(included_at or Place(path, 1), problem)
     tree = parse(text, path)
     if not isinstance(tree, Mapping):
         problem = "a pipeline file is a mapping: `key: value` at the left margin."
@@ -156,12 +156,12 @@ def load(files: Files, path: str, asked: Place | None = None) -> Mapping:
     return tree
 
 
-@lru_cache(maxsize=64)  # a check reads a template once for each file and each choice that includes it
+@lru_cache(maxsize=64)  # `check` reads a template once for each file and each choice that includes it
 def parse(text: str, path: str) -> Any:
-    """Return the tree of a YAML text of the file `path`; empty text is an empty scalar. Callers do not change the tree.
+    """Return the tree of a YAML text, which callers must not change; `path` is for the places.
 
     Raises:
-        PipelineError: it is no YAML, or uses YAML that Azure Pipelines does not know.
+        PipelineError: it is not YAML, or uses YAML that Azure Pipelines does not support.
     """
     try:
         node = YAML(typ="rt", pure=True).compose(text)
@@ -172,13 +172,13 @@ def parse(text: str, path: str) -> Any:
         raise PipelineError(Place(path, mark.line + 1 if mark else 1), problem) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise PipelineError(Place(path, line), "this is not YAML: there is a control character in it.") from error
+        raise PipelineError(Place(path, line), "this is not YAML: it contains a control character.") from error
     except RecursionError as error:
-        raise PipelineError(Place(path, 1), "this is nested too deeply: take some levels out.") from error
+        raise PipelineError(Place(path, 1), "this is nested too deeply: remove some levels.") from error
 
 
 def walk(tree: Any, place: Place) -> Iterator[tuple[Any, Place]]:
-    """Everything in a tree, itself first, with the place of each."""
+    """Yield each node of a tree with its place, the tree itself first."""
     yield tree, place
     if isinstance(tree, Mapping | Sequence):
         for *_, value, where in tree.entries():
@@ -188,7 +188,9 @@ def walk(tree: Any, place: Place) -> Iterator[tuple[Any, Place]]:
 def _tree(node: Any, path: str) -> Any:
     place = _place(node, path)
     if node.anchor is not None:
-        raise PipelineError(place, "Azure Pipelines knows no YAML anchors (&, *): write it out, or use a template.")
+        raise PipelineError(
+            place, "Azure Pipelines does not support YAML anchors (&, *): repeat the text, or use a template."
+        )
     if isinstance(node, ScalarNode):
         return "" if node.tag == "tag:yaml.org,2002:null" else str(node.value)
     if isinstance(node, SequenceNode):

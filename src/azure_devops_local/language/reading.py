@@ -1,4 +1,4 @@
-"""From a pipeline's file to a pipeline that can be run; whatever would not be understood then is refused here."""
+"""Pipelines from files; whatever the agent cannot run is refused here."""
 
 import re
 from collections.abc import Mapping as Values
@@ -25,17 +25,17 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         files: one state of the repository.
         path: the file, from the repository's root.
         given: the parameters of this run; the others have their defaults.
-        predefined: the variables that are known before a run begins: `Build.SourceBranch`, …
+        predefined: variables that are set before the run: `Build.SourceBranch`, …
 
     Raises:
-        UsageError: the parameters that are given don't fit the pipeline.
+        UsageError: a given parameter is not declared or has a wrong value, or a required one is not given.
         PipelineError: something in the files is wrong or not implemented, at its place.
     """
     tree, parameters = expand(files, path, given, predefined)
     fields.only(tree, "a pipeline", PIPELINE_KEYS)
     if tree.get("pr", "none") != "none":
         problem = (
-            "Azure Repos ignores `pr:`: take it out, and set a build-validation policy on the target branch instead."
+            "Azure Repos ignores `pr:`: remove it, and set a build-validation policy on the target branch instead."
         )
         raise PipelineError(tree.places["pr"], problem)
     _pool_and_lock(tree)
@@ -49,7 +49,7 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
 
 
 def _with_stages(tree: Mapping) -> Mapping:
-    """Return the pipeline with the stage and the job written out that Azure Pipelines implies."""
+    """Return the pipeline with the stage and the job that the file leaves out."""
     work = [key for key in ("stages", "jobs", "steps") if key in tree]
     if len(work) != 1:
         place = tree.places[work[1]] if work else tree.place
@@ -126,7 +126,7 @@ def _environment(item: Mapping) -> str:
         fields.only(given, "`environment`", ("name",))
         given = fields.text(given, "name")
     if not isinstance(given, str) or not given:
-        raise PipelineError(item.place_of("environment"), "a deployment job needs `environment: NAME`.")
+        raise PipelineError(item.place_of("environment"), "a deployment job needs `environment: NAME`: add it.")
     return given
 
 
@@ -167,21 +167,23 @@ def _at_run_time(value: str, place: Place) -> None:
         return
     whole = _AT_RUN_TIME.fullmatch(value.strip())
     if whole is None:
-        raise PipelineError(place, "`$[ ]` has to be the whole value: use format() inside it to put text around.")
+        raise PipelineError(place, "`$[ ]` has to be the whole value: use format() in it to add text.")
     fields.expression(whole[1], place, {"dependencies": None, "stageDependencies": None})
 
 
 def _order(ones: Ordered[Stage | Job], items: list[Mapping]) -> None:
-    """Refuse what depends on nobody or in a circle."""
+    """Refuse a dependency that is unknown or circular."""
     known = {one.name.lower(): one.name for one in ones}
     places = {one.name: item.place_of("dependsOn") for one, item in zip(ones, items, strict=True)}
     for one in ones:
         for other in one.depends_on:
             if other.lower() not in known:
-                problem = f"`dependsOn` names `{other}`, which is not there{fields.hint(other, list(known.values()))}"
+                problem = f"`dependsOn` names `{other}`, which does not exist{fields.hint(other, list(known.values()))}"
                 raise PipelineError(places[one.name], problem)
     try:
         TopologicalSorter({one.name: [known[other.lower()] for other in one.depends_on] for one in ones}).prepare()
     except CycleError as error:
         circle = list(error.args[1])
-        raise PipelineError(places[circle[0]], f"`dependsOn` goes in a circle: {' → '.join(circle)}.") from error
+        raise PipelineError(
+            places[circle[0]], f"`dependsOn` is circular ({' → '.join(circle)}): remove one of these."
+        ) from error

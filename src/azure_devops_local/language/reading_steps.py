@@ -1,4 +1,4 @@
-"""Steps, from the tree of a pipeline file."""
+"""Steps from the tree of a pipeline file."""
 
 from typing import Literal
 
@@ -34,7 +34,7 @@ TASKS: dict[str, dict[str, str]] = {
     },
     "PublishPipelineArtifact@1": {"targetPath!": "", "artifact!": "", "publishLocation": "pipeline"},
 }
-"""The inputs of each task that there is; `!`: it must be given; with a value: only that one is implemented."""
+"""Inputs of each implemented task; `!`: required; with a value: only this value is implemented."""
 
 STEP_KEYS = ("displayName", "name", "condition", "continueOnError", "enabled", "env", "timeoutInMinutes")
 STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tuple[str, ...]]] = {
@@ -44,10 +44,15 @@ STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tu
     "checkout": ("checkout", ("clean", "fetchDepth", "persistCredentials", "fetchTags", "lfs", "submodules")),
     "publish": ("publish", ("artifact",)),
 }
+_CHECKOUT_LIMITS = {
+    "persistCredentials": "has no Git credentials to share",
+    "lfs": "does not fetch LFS files",
+    "submodules": "does not fetch submodules",
+}
 
 
 def step(item: Mapping, taken: list[str]) -> Step:
-    """One step, whose name must be none of those that are taken."""
+    """Return a step; its name must not be taken."""
     keys = [key for key in STEP_KINDS if key in item]
     further = [key for kind in keys or STEP_KINDS for key in STEP_KINDS[kind][1]]
     fields.only(item, "a step", [*(keys or STEP_KINDS), *STEP_KEYS, *further])
@@ -56,7 +61,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
     kind = STEP_KINDS[keys[0]][0]
     what = fields.text(item, keys[0])
     if not what.strip():
-        raise PipelineError(item.places[keys[0]], f"`{keys[0]}` is empty: write there what is to be done.")
+        raise PipelineError(item.places[keys[0]], f"`{keys[0]}` is empty: add its value.")
     inputs, shown = _inputs(item, kind, what)
     name = fields.name(item, "name", "", taken) if "name" in item else ""
     return Step(
@@ -100,7 +105,7 @@ def _task(item: Mapping, task: str) -> dict[str, str]:
     tree, inputs = fields.mapping(item, "inputs"), fields.texts(item, "inputs")
     for name, value in inputs.items():
         if name not in known:
-            problem = f"`{name}` is no input of {task} that this agent implements{fields.hint(name, known)}"
+            problem = f"`{name}` is not an input of {task} here{fields.hint(name, known)}"
             raise PipelineError(tree.places[name], problem)
         if known[name] and value.lower() != known[name].lower():
             problem = f"`{name}: {value}` is not implemented by this agent: it can only be {known[name]}."
@@ -113,11 +118,6 @@ def _task(item: Mapping, task: str) -> dict[str, str]:
 
 def _checkout(item: Mapping) -> None:
     fields.one_of(item, "checkout", ("self", "none"))
-    for key in ("persistCredentials", "lfs", "submodules"):
+    for key, limit in _CHECKOUT_LIMITS.items():
         if fields.text(item, key).lower() not in {"", "false"}:
-            why = (
-                "the kit shares no Git credentials"
-                if key == "persistCredentials"
-                else "this agent implements nothing else"
-            )
-            raise PipelineError(item.places[key], f"`{key}` can only be false here: {why}.")
+            raise PipelineError(item.places[key], f"`{key}` can only be false here: this agent {limit}.")

@@ -1,4 +1,4 @@
-"""What Azure Pipelines does with a file before the run begins: parameters, templates and `${{ }}`."""
+"""Expansion of a file before the run: parameters, templates and `${{ }}`."""
 
 import posixpath
 import re
@@ -35,17 +35,9 @@ class _Context:
 def expand(
     files: Files, path: str, given: Values[str, str], predefined: Values[str, str]
 ) -> tuple[Mapping, dict[str, Any]]:
-    """Return a pipeline's file with its templates and `${{ }}` filled in, and the values of its parameters.
+    """Return a pipeline's file with templates and `${{ }}` expanded, and the values of its parameters.
 
-    Args:
-        files: where the templates are.
-        path: the file, from the repository's root.
-        given: the parameters of this run; the others have their defaults.
-        predefined: the variables that are known before a run begins: `Build.SourceBranch`, …
-
-    Raises:
-        UsageError: a parameter that is given is not declared, or can't have that value.
-        PipelineError: something in the files, at its place.
+    Arguments and errors are those of `read_pipeline`.
     """
     tree = load(files, path)
     values = parameters.of_run(parameters.declared(tree, root=True), given, path)
@@ -105,7 +97,7 @@ def _entries(tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place
         elif isinstance(expanded := _tree(value, place, inner), Mapping):
             yield from expanded.entries()
         else:
-            raise PipelineError(place, f"below `{key}` in a mapping stand `key: value` lines, not a list or text.")
+            raise PipelineError(place, f"below `{key}` in a mapping, write `key: value` lines, not a list or text.")
 
 
 def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
@@ -143,7 +135,7 @@ def _chosen(
         directive = _DIRECTIVE.fullmatch(key)
         word, text = directive.groups() if directive else ("", "")
         if word in {"elseif", "else"} and met is None:
-            raise PipelineError(place, f"`{word}` follows no `if`: put it directly below one.")
+            raise PipelineError(place, f"`{word}` has no `if` before it: put it directly below one.")
         if word in {"if", "elseif", "else"}:
             met = False if word == "if" else met
             taken = not met and (word == "else" or is_true(_evaluated(text, place, context)))
@@ -162,14 +154,14 @@ def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any
     path = _path_of(as_text(_filled(item["template"], place, context)), place)
     if path in context.chain:
         chain = " → ".join((*context.chain[context.chain.index(path) :], path))
-        raise PipelineError(place, f"the template includes itself ({chain}): take this line out.")
+        raise PipelineError(place, f"the template includes itself ({chain}): remove this line.")
     context.included.append(path)
     if len(context.included) > _MOST_FILES:
-        raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines stops there.")
+        raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines allows no more.")
     tree = load(context.files, path, place)
     fields.only(tree, f"a template of {kind}", ("parameters", kind))
     if kind not in tree:
-        raise PipelineError(place, f"{path} has no `{kind}` to be put here.")
+        raise PipelineError(place, f"{path} has no `{kind}`: add them to the template.")
     given = _tree(item.get("parameters", Mapping(place)), place, context)
     at = item.places.get("parameters", place)
     values = parameters.of_template(parameters.declared(tree), given, at, path)
@@ -194,9 +186,7 @@ def _rounds(text: str, place: Place, context: _Context) -> Iterator[_Context]:
         values = [{"key": key, "value": value} for key, value in values.items()]
     if not isinstance(values, list):
         if values not in {None, ""}:
-            raise PipelineError(
-                place, f"`{each[2].strip()}` is neither a list nor an object, so `each` can't go through it."
-            )
+            raise PipelineError(place, f"`{each[2].strip()}` is neither a list nor an object: `each` needs one.")
         return
     for value in values:
         yield context.naming(**{each[1]: value})
@@ -227,9 +217,11 @@ def _evaluated(text: str, place: Place, context: _Context) -> Any:
 def _path_of(written: str, place: Place) -> str:
     written = written.removesuffix("@self")
     if "@" in written:
-        raise PipelineError(place, f"`{written}` is in another repository, which this agent does not implement.")
+        raise PipelineError(
+            place, f"`{written}` is in another repository, which this agent does not implement: copy it into this one."
+        )
     folder = "" if written.startswith("/") else posixpath.dirname(place.file)
     path = posixpath.normpath(posixpath.join(folder, written.lstrip("/")))
     if path.split("/")[0] == ".." or not written.isprintable():
-        raise PipelineError(place, f"{written!r} leads out of the repository: name a file inside it.")
+        raise PipelineError(place, f"{written!r} is outside of the repository: use a file in it.")
     return path

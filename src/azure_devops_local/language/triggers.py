@@ -1,4 +1,4 @@
-"""Which pipelines a push starts, and which rule says so."""
+"""Triggers: which pipelines a push starts, and by which rule."""
 
 import fnmatch
 import re
@@ -16,20 +16,20 @@ _SKIP_MARKS = (
 )
 _WORK = {"stages", "jobs", "steps", "extends"}
 _KINDS = {"branches": ("branch", "refs/heads/"), "tags": ("tag", "refs/tags/"), "paths": ("path", "")}
-# What the vendor's schema allows in a filter: no `/` at the ends or doubled, and none of these characters.
+# As in the vendor's schema.
 _FILTER = re.compile(r"[^/~^:\s\[\]\\]+(?:/[^/~^:\s\[\]\\]+)*")
 
 
 @dataclass(frozen=True)
 class Push:
-    """What has been pushed to one branch or tag."""
+    """A push to one branch or tag."""
 
     ref: str
     """In full: `refs/heads/main`."""
     changed: abc.Sequence[str]
-    """The changed files' paths from the repository's root."""
+    """Paths of the changed files from the repository's root."""
     message: str = ""
-    """The whole message of the commit that the branch or tag has now."""
+    """The whole message of the newest commit."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Verdict:
 
     triggered: bool
     rule: str
-    """The rule that says so, as a sentence without capital and full stop."""
+    """The reason, as a sentence without capital and full stop."""
     batch: bool = False
     """Pushes that arrive during a run wait for its end and then share one run."""
     broken: bool = False
-    """The file can't be understood; `rule` says why."""
+    """The file is wrong; `rule` is the error."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class _Filters:
     include: tuple[_Filter, ...] = ()
     exclude: tuple[_Filter, ...] = ()
 
-    def judge(self, name: str) -> tuple[bool, str]:
-        """Includes come first, then what is excluded is taken away; without includes everything is included."""
+    def match(self, name: str) -> tuple[bool, str]:
+        """Return whether a name is included and not excluded, and the reason; without includes all are included."""
         subject = f"the {self.noun} {_printable(name)}"
         if excluded := _first_match(self.exclude, name):
             return False, f"{subject} is excluded by {excluded}"
@@ -72,20 +72,20 @@ class _Filters:
         named = ", ".join(map(str, filters)) if len(filters) <= 3 else f"any of {len(filters)} filters"
         return not self.include, f"{subject} is not {'included' if self.include else 'excluded'} by {named}"
 
-    def judge_files(self, paths: abc.Sequence[str]) -> tuple[bool, str]:
-        """One changed file that is included and not excluded is enough."""
+    def match_any(self, paths: abc.Sequence[str]) -> tuple[bool, str]:
+        """Return whether at least one path matches, and the reason."""
         rule = "no file is changed, and it has path filters"
         for path in paths:
-            triggered, rule = self.judge(path)
+            triggered, rule = self.match(path)
             if triggered:
                 return True, rule
         return False, f"none of the {len(paths)} changed files matches its path filters" if len(paths) > 1 else rule
 
 
 def decide(files: Files, push: Push) -> dict[str, Verdict]:
-    """Say for each pipeline file whether the push starts it, by file name.
+    """Return for each pipeline file, by name, whether the push starts it.
 
-    A file that can't be understood has a verdict too, and hides no other; one without work in it (variables) has none.
+    A wrong file has a verdict, too; a file without stages, jobs or steps, such as `variables.yml`, has none.
     """
     verdicts = {}
     for name, path in by_name(files).items():
@@ -100,42 +100,40 @@ def decide(files: Files, push: Push) -> dict[str, Verdict]:
 
 
 def concerned(files: Files, path: str, changed: abc.Sequence[str]) -> bool:
-    """Whether a pipeline's path filters let these changes through, whatever its branch filters say.
+    """Return whether one of these changes matches a pipeline's path filters; branch filters are ignored.
 
     Raises:
-        PipelineError: the file can't be understood.
+        PipelineError: the file is wrong.
     """
     tree = load(files, path)
     filters = _read(tree["trigger"], tree.places["trigger"]) if "trigger" in tree else {}
-    return "paths" not in filters or filters["paths"].judge_files(changed)[0]
+    return "paths" not in filters or filters["paths"].match_any(changed)[0]
 
 
 def _refuse_hidden(tree: Mapping) -> None:
     for key, value in tree.items():
         if key.startswith("${{") and isinstance(value, Mapping) and value.keys() & {*_WORK, "trigger"}:
-            problem = (
-                "a pipeline's trigger and work can't depend on an expression here: write their keys at the margin."
-            )
+            problem = "a pipeline's trigger and work can't depend on an expression: write their keys at the margin."
             raise PipelineError(tree.places[key], problem)
 
 
 def _verdict(tree: Mapping, push: Push) -> Verdict:
-    # Read first: a trigger that is wrong is wrong whatever was pushed.
+    # Read first: a wrong trigger is an error whatever was pushed.
     filters = _read(tree["trigger"], tree.places["trigger"]) if "trigger" in tree else None
     kind = next((kind for kind in ("branches", "tags") if push.ref.startswith(_KINDS[kind][1])), None)
     if mark := next((mark for mark in _SKIP_MARKS if mark in push.message), None):
-        return Verdict(False, f"the commit's message says {mark}")
+        return Verdict(False, f"the commit message contains {mark}")
     if kind is None:
         return Verdict(False, f"{_printable(push.ref)} is neither a branch nor a tag")
     if filters is None and kind == "branches":
         return Verdict(True, "it has no `trigger`, so every branch starts it")
     if filters == {}:
-        return Verdict(False, "it says `trigger: none`, so it is only started by hand")
+        return Verdict(False, "it has `trigger: none`, so it is only started manually")
     if filters is None or kind not in filters:
         return Verdict(False, f"its trigger names no {kind}, so a {_KINDS[kind][0]} does not start it")
-    triggered, rule = filters[kind].judge(push.ref.removeprefix(_KINDS[kind][1]))
+    triggered, rule = filters[kind].match(push.ref.removeprefix(_KINDS[kind][1]))
     if triggered and kind == "branches" and "paths" in filters:
-        triggered, path_rule = filters["paths"].judge_files(push.changed)
+        triggered, path_rule = filters["paths"].match_any(push.changed)
         rule = f"{rule}, and {path_rule}" if triggered else path_rule
     batch = isinstance(tree["trigger"], Mapping) and tree["trigger"].get("batch", "").lower() == "true"
     return Verdict(triggered, rule, batch)
@@ -150,15 +148,19 @@ def _read(value: Any, place: Place) -> dict[str, _Filters]:
     if isinstance(value, Sequence):
         return {"branches": _Filters("branch", _filters(value, place, "branches"))}
     if not isinstance(value, Mapping):
-        raise PipelineError(place, "`trigger` is `none`, a list of branches, or has `branches`, `tags` and `paths`.")
+        raise PipelineError(
+            place, "`trigger` is `none`, a list of branches, or a mapping with `branches`, `tags` and `paths`."
+        )
     fields.only(value, "`trigger`", ("batch", *_KINDS))
     if str(value.get("batch", "false")).lower() not in {"true", "false"}:
         raise PipelineError(value.places["batch"], "`batch` is true or false.")
     found = {kind: _include_exclude(value[kind], value.places[kind], kind) for kind in _KINDS if kind in value}
     if "paths" in found and "branches" not in found:
-        raise PipelineError(value.places["paths"], "`paths` needs `branches` beside it: say which branches it is for.")
+        raise PipelineError(
+            value.places["paths"], "`paths` needs `branches` beside it: add the branches that it applies to."
+        )
     if not found:
-        raise PipelineError(place, "`trigger` names neither branches nor tags: add `branches`, or take it out.")
+        raise PipelineError(place, "`trigger` has neither branches nor tags: add `branches`, or remove it.")
     return found
 
 
@@ -167,28 +169,30 @@ def _include_exclude(value: Any, place: Place, kind: str) -> _Filters:
         raise PipelineError(place, f"`{kind}` has a list `include`, a list `exclude`, or both.")
     fields.only(value, f"`{kind}`", ("include", "exclude"))
     lists = {key: _filters(value[key], value.places[key], kind) for key in value}
-    for deeper in lists.get("include", ()) if kind == "paths" else ():
-        outer = _first_match(lists.get("exclude", ()), deeper.text)
-        if outer and outer.text != deeper.text:
-            problem = f"`{deeper.text}` lies within the exclude {outer}, and Azure's documents disagree on which wins"
-            raise PipelineError(Place(place.file, deeper.line), f"{problem}: make the exclude narrower.")
+    for include in lists.get("include", ()) if kind == "paths" else ():
+        exclude = _first_match(lists.get("exclude", ()), include.text)
+        if exclude and exclude.text != include.text:
+            problem = (
+                f"`{include.text}` is inside the exclude {exclude}, and Azure's documents disagree on which one counts"
+            )
+            raise PipelineError(Place(place.file, include.line), f"{problem}: make the exclude narrower.")
     return _Filters(_KINDS[kind][0], **lists)
 
 
 def _filters(items: Any, place: Place, kind: str) -> tuple[_Filter, ...]:
     if not isinstance(items, Sequence) or not items:
-        raise PipelineError(place, f"a list of {kind} is needed here, with at least one in it.")
+        raise PipelineError(place, f"this is a list of {kind} with at least one entry: begin each with `- `.")
     return tuple(_filter(item, where, kind) for item, where in items.entries())
 
 
 def _filter(text: Any, place: Place, kind: str) -> _Filter:
     noun, prefix = _KINDS[kind]
     if not isinstance(text, str) or not _FILTER.fullmatch(text):
-        allowed = "no `/` at either end or doubled, no space, none of ~ ^ : [ ] \\"
-        raise PipelineError(place, f"`{text}` is no {noun} filter: {allowed}.")
+        allowed = "remove `/` at the ends, `//`, spaces and the characters ~ ^ : [ ] \\"
+        raise PipelineError(place, f"`{text}` is not a {noun} filter: {allowed}.")
     name = text.removeprefix(prefix)
     if prefix and name.startswith("refs/"):
-        raise PipelineError(place, f"`{text}` is no {noun}: list branches under `branches` and tags under `tags`.")
+        raise PipelineError(place, f"`{text}` is not a {noun}: list branches under `branches` and tags under `tags`.")
     patterns = [name, f"{name}/*"] if kind == "paths" and not re.search(r"[*?]", name) else [name]  # it may be a folder
     return _Filter(text, place.line, re.compile("|".join(map(fnmatch.translate, patterns))))
 
@@ -198,5 +202,5 @@ def _first_match(filters: tuple[_Filter, ...], name: str) -> _Filter | None:
 
 
 def _printable(text: str) -> str:
-    """Text from outside for a sentence on a terminal, which must not be steered by control characters in it."""
+    """Return foreign text for a sentence on one line, without control characters."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

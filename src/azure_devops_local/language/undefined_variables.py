@@ -1,4 +1,4 @@
-"""Finds the `$(…)` of a pipeline that nothing defines: Azure Pipelines would leave them standing as they are."""
+"""Undefined `$(…)` of a pipeline, which Azure Pipelines would not replace."""
 
 import re
 from typing import Any
@@ -19,20 +19,20 @@ System.PullRequest.PullRequestId System.StageAttempt System.StageDisplayName Sys
 System.TeamFoundationCollectionUri System.TeamProject System.WorkFolder
 """
 PREDEFINED = frozenset(_PREDEFINED.split())
-"""The variables that a run has by itself here; those that only Azure Pipelines has are refused like any other."""
+"""Variables of every run; those that only the service has are refused like any other."""
 
 _PREFIXES = ("agent.", "build.", "common.", "environment.", "pipeline.", "system.")
 _MACRO = re.compile(r"\$\(([A-Za-z_][\w.\-]*)\)")
 _SET = re.compile(r"##vso\[task\.setvariable\s[^\]]*?variable=([^;\]\s]+)")
 _SCRIPTS = {"script", "bash", "inlineScript"}
-_ELSEWHERE = {"trigger", "pool", "condition"}
+_WITHOUT_MACROS = {"trigger", "pool", "condition"}
 
 
 def refuse(tree: Mapping, groups: bool) -> None:
-    """Raise a PipelineError for the first one in a pipeline whose templates are filled in.
+    """Raise a PipelineError for the first one in a pipeline with expanded templates.
 
-    A script is the shell's, where `$(pwd)` runs a command: only names such as Build.X are looked at in there. What a
-    variable group may define (`groups`) is not looked at either.
+    In scripts, where `$(pwd)` runs a command, only names such as `Build.X` are checked; with variable groups, which may
+    define any other name, this holds for the whole pipeline.
     """
     shared = set(PREDEFINED)
     for step, _ in walk(tree, tree.place):
@@ -40,11 +40,11 @@ def refuse(tree: Mapping, groups: bool) -> None:
             inputs: Any = step.get("inputs")
             inputs = inputs if isinstance(inputs, Mapping) else {}
             texts = [text for text in (*step.values(), *inputs.values()) if isinstance(text, str)]
-            made = [name for text in texts for name in _SET.findall(text)] + [inputs.get("cacheHitVar", "")]
-            shared |= {*made, *(f"{step.get('name')}.{name}" for name in made)}
+            outputs = [name for text in texts for name in _SET.findall(text)] + [inputs.get("cacheHitVar", "")]
+            shared |= {*outputs, *(f"{step.get('name')}.{name}" for name in outputs)}
     for key in tree:
         if key != "name":
-            _judge(tree[key], tree.places[key], key, shared | _defined(tree), groups)
+            _check(tree[key], tree.places[key], key, shared | _defined(tree), groups)
 
 
 def _defined(tree: Mapping) -> set[str]:
@@ -54,20 +54,20 @@ def _defined(tree: Mapping) -> set[str]:
     return set(variables) if isinstance(variables, Mapping) else set()
 
 
-def _judge(tree: Any, place: Place, key: str, known: set[str], lenient: bool) -> None:
+def _check(tree: Any, place: Place, key: str, known: set[str], lenient: bool) -> None:
     if isinstance(tree, Mapping):
         known = known | _defined(tree)
         for inner, value in tree.items():
-            if inner not in _ELSEWHERE:
-                _judge(value, tree.places[inner], inner, known, lenient or inner in _SCRIPTS)
+            if inner not in _WITHOUT_MACROS:
+                _check(value, tree.places[inner], inner, known, lenient or inner in _SCRIPTS)
     elif isinstance(tree, Sequence):
         for value, at in tree.entries():
-            _judge(value, at, key, known, lenient)
+            _check(value, at, key, known, lenient)
     else:
         for name in _MACRO.findall(tree):
-            if name.lower() not in {one.lower() for one in known} and (
-                not lenient or name.lower().startswith(_PREFIXES)
-            ):
+            if lenient and not name.lower().startswith(_PREFIXES):
+                continue
+            if name.lower() not in {other.lower() for other in known}:
                 close = hint(name, known)
                 advice = close if "did you mean" in close else ": add it to `variables:`."
-                raise PipelineError(place, f"the variable `{name}` is defined nowhere{advice}")
+                raise PipelineError(place, f"the variable `{name}` is not defined{advice}")

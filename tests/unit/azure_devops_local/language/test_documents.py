@@ -56,7 +56,7 @@ def test_walk_meets_everything_with_its_place() -> None:
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "not YAML"),
         ("a: 1\n\tb: 2\n", 2, "not YAML"),
         ("a: 'x\n", 2, "not YAML"),
-        ("a: 1\nb: 2\na: 3\n", 3, "`a` stands here a second time"),
+        ("a: 1\nb: 2\na: 3\n", 3, "`a` is repeated"),
         ("a: &x 1\nb: *x\n", 1, "anchors"),
         ("a: 1\nb: *x\n", 2, "not YAML"),
         ("a: 1\n---\nb: 2\n", 2, "not YAML"),

@@ -138,7 +138,7 @@ def test_paths_count_for_branches_only_and_do_not_replace_them() -> None:
 @pytest.mark.parametrize("mark", SKIP_MARKS)
 def test_a_skip_mark_anywhere_in_the_message_skips(mark: str) -> None:
     verdict = judged("", message=f"Mend a typo\n\nNo need to test this {mark}.\n")
-    assert (verdict.triggered, verdict.rule) == (False, f"the commit's message says {mark}")
+    assert (verdict.triggered, verdict.rule) == (False, f"the commit message contains {mark}")
 
 
 @pytest.mark.parametrize("message", ["skip ci", "[skip it]", "NO_CI", "skip-checks: false", "[skipci]"])
@@ -202,7 +202,7 @@ def test_the_rule_names_the_filter_and_its_line(branch: str, changed: tuple[str,
     ("trigger", "branch", "rule"),
     [
         ("", "dev", "it has no `trigger`, so every branch starts it"),
-        ("trigger: none", "dev", "it says `trigger: none`, so it is only started by hand"),
+        ("trigger: none", "dev", "it has `trigger: none`, so it is only started manually"),
         ("trigger: [main]", "refs/tags/v1", "its trigger names no tags, so a tag does not start it"),
         ("trigger: {tags: {include: [v1]}}", "dev", "its trigger names no branches, so a branch does not start it"),
         ("", "refs/tags/v1", "its trigger names no tags, so a tag does not start it"),
@@ -223,7 +223,7 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
     [
         ("trigger:", 1, "`trigger` is `none`, a list"),
         ("trigger: main", 1, "`trigger` is `none`, a list"),
-        ("trigger: []", 1, "a list of branches is needed"),
+        ("trigger: []", 1, "this is a list of branches with at least one entry"),
         ("trigger: {}", 1, "neither branches nor tags"),
         ("trigger:\n  batch: true", 1, "neither branches nor tags"),
         ("trigger:\n  branches: {include: [a]}\n  batch: perhaps", 3, "`batch` is true or false"),
@@ -237,12 +237,12 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
         ("trigger:\n  branches: [main]", 2, "`branches` has a list `include`"),
         ("trigger:\n  branches: {}", 2, "`branches` has a list `include`"),
         ("trigger:\n  branches:", 2, "`branches` has a list `include`"),
-        ("trigger:\n  branches:\n    include: main", 3, "a list of branches is needed"),
-        ("trigger:\n  branches:\n    include: []", 3, "a list of branches is needed"),
-        ("trigger:\n  branches:\n    include:\n    - {a: b}", 4, "is no branch filter"),
-        ("trigger:\n- ''", 2, "is no branch filter"),
-        ("trigger:\n- main\n- refs/tags/v1", 3, "`refs/tags/v1` is no branch"),
-        ("trigger:\n  tags:\n    include: [refs/heads/x]", 3, "`refs/heads/x` is no tag"),
+        ("trigger:\n  branches:\n    include: main", 3, "this is a list of branches with at least one entry"),
+        ("trigger:\n  branches:\n    include: []", 3, "this is a list of branches with at least one entry"),
+        ("trigger:\n  branches:\n    include:\n    - {a: b}", 4, "is not a branch filter"),
+        ("trigger:\n- ''", 2, "is not a branch filter"),
+        ("trigger:\n- main\n- refs/tags/v1", 3, "`refs/tags/v1` is not a branch"),
+        ("trigger:\n  tags:\n    include: [refs/heads/x]", 3, "`refs/heads/x` is not a tag"),
         ("trigger:\n  paths:\n    include: [src/**]", 2, "`paths` needs `branches`"),
         ("trigger:\n- ${{ parameters.branch }}", 2, "can't contain expressions"),
         ("trigger:\n- $(branch)", 2, "can't contain expressions"),
@@ -253,9 +253,13 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
             2,
             "`${{ if true }}` is not a key of `trigger`: use one of batch, branches, tags, paths.",
         ),
-        ("trigger:\n- main\ntrigger: none", 3, "a second time"),
+        ("trigger:\n- main\ntrigger: none", 3, "is repeated"),
         *(
-            (f"trigger:\n  branches: {{include: [a]}}\n  paths:\n    include:\n    - '{path}'", 5, "is no path filter")
+            (
+                f"trigger:\n  branches: {{include: [a]}}\n  paths:\n    include:\n    - '{path}'",
+                5,
+                "is not a path filter",
+            )
             for path in ("/src/a.py", "src/", "a b.py", "src//a", "src\\a", "[ab].py", "")
         ),
     ],
@@ -271,7 +275,7 @@ def test_a_wrong_trigger_is_refused_by_line(trigger: str, line: int, problem: st
 def test_an_include_within_an_exclude_is_refused_because_the_service_is_not_sure_itself() -> None:
     verdict = judged(paths(("src/core/**",), ("src/**",)), changed=("src/core/a.py",))
     assert (verdict.triggered, verdict.broken) == (False, True)
-    assert "line 6: `src/core/**` lies within the exclude `src/**` (line 8)" in verdict.rule
+    assert "line 6: `src/core/**` is inside the exclude `src/**` (line 8)" in verdict.rule
 
 
 def test_a_rule_counts_filters_when_there_are_too_many_to_name() -> None:
