@@ -1,7 +1,8 @@
 """The job: its definition, which `workshop run` submits and the bundle deploys, and the request that starts it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from databricks.sdk import WorkspaceClient
@@ -23,6 +24,7 @@ _LONGEST_NAME = 4096
 
 _ENVIRONMENT = "workshop"
 _CLUSTER = "workshop"
+_ENDED = (jobs.RunLifeCycleState.TERMINATED, jobs.RunLifeCycleState.SKIPPED, jobs.RunLifeCycleState.INTERNAL_ERROR)
 _SHARED_FIELDS = {field.name for field in fields(jobs.SubmitTask)} & {field.name for field in fields(jobs.Task)}
 
 
@@ -48,19 +50,15 @@ def start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, tok
     """
     if settings.compute == "job_cluster":
         given = {name: value for each in work.base_parameters.values() for name, value in each.items()}
-        return int(
-            patiently(
-                client,
-                lambda: client.jobs.run_now(settings.job_id, idempotency_token=token, notebook_params=given).run_id,
-            )
-        )
-    named = replace(work, title=f"{work.title} {token}"[-_LONGEST_NAME:])
-    request = submission(named, settings)
-    return int(patiently(client, lambda: client.jobs.submit(idempotency_token=token, **request).run_id))
+        request = partial(client.jobs.run_now, settings.job_id, notebook_params=given)
+    else:
+        named = replace(work, title=f"{work.title} {token}"[-_LONGEST_NAME:])
+        request = partial(client.jobs.submit, **submission(named, settings))
+    return int(patiently(client, lambda: request(idempotency_token=token).run_id))
 
 
-def require_deployed(client: WorkspaceClient, work: Work, job_id: int) -> None:
-    """Check that the deployed job runs the notebooks of the work, at its commit.
+def require_deployed(client: WorkspaceClient, job_id: int, commit: str, notebooks: Collection[str] = ()) -> None:
+    """Check that the deployed job has the code of the commit, and runs these notebooks if any are passed.
 
     Raises:
         WorkshopError: it does not, or the workspace refuses to show it.
@@ -68,31 +66,32 @@ def require_deployed(client: WorkspaceClient, work: Work, job_id: int) -> None:
     with explained(f"look at the job {job_id}"):
         settings = patiently(client, lambda: client.jobs.get(job_id)).settings or jobs.JobSettings()
     tasks = {harmless(task.task_key) for task in settings.tasks or []}
-    if tasks != set(work.base_parameters):
+    if notebooks and tasks != set(notebooks):
         raise WorkshopError(
             f"The job {job_id} runs {', '.join(sorted(tasks)) or 'nothing'}, and this run is to run "
-            f"{', '.join(work.base_parameters)}: leave out --notebooks, or deploy a bundle with the same notebooks "
+            f"{', '.join(notebooks)}: leave out --notebooks, or deploy a bundle with the same notebooks "
             "(`workshop databricks bundle`, --scoring adds 1_4)."
         )
-    if (commit := parameters_of(settings).get(COMMIT, "")) != work.commit:
+    if (deployed := parameters_of(settings).get(COMMIT, "")) != commit:
         raise WorkshopError(
-            f"The job {job_id} has the code of the commit {commit[:12] or 'unknown'}, and this run is of "
-            f"{work.commit[:12]}: deploy the bundle of this commit (`databricks bundle deploy`)."
+            f"The job {job_id} has the code of the commit {deployed[:12] or 'unknown'}, and this run is of "
+            f"{commit[:12]}: deploy the bundle of this commit (`databricks bundle deploy`)."
         )
 
 
 def require_job_id(settings: DatabricksSettings) -> None:
-    """Check that the deployed job is configured, where the compute needs one.
-
-    Raises:
-        WorkshopError: it is not.
-    """
+    """Check that the deployed job is configured, where the compute needs one."""
     if settings.compute == "job_cluster" and not settings.job_id:
         raise WorkshopError(
             f"{PREFIX}COMPUTE is job_cluster, which runs a deployed job: deploy the bundle (`workshop databricks "
             f"bundle`, `databricks bundle deploy`), and set {PREFIX}JOB_ID to the job's id (`databricks bundle "
             "summary`)."
         )
+
+
+def has_ended(active: jobs.Run | jobs.RunTask) -> bool:
+    """Return whether a run or a task is no longer active."""
+    return active.state is not None and active.state.life_cycle_state in _ENDED
 
 
 def parameters_of(source: jobs.Run | jobs.JobSettings) -> dict[str, str]:
@@ -116,25 +115,14 @@ def page_of(run: jobs.Run | jobs.BaseRun) -> str:
 
 def submission(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
     """Return a run without a job, as `WorkspaceClient.jobs.submit` takes it."""
-    return {
-        "run_name": work.title,
-        "tasks": [
-            jobs.SubmitTask(**{name: getattr(task, name) for name in _SHARED_FIELDS}) for task in _tasks(work, settings)
-        ],
-        **_shared(work, settings),
-    }
+    tasks = [{name: getattr(task, name) for name in _SHARED_FIELDS} for task in _tasks(work, settings)]
+    return {"run_name": work.title, "tasks": [jobs.SubmitTask(**task) for task in tasks], **_shared(work, settings)}
 
 
 def job(work: Work, settings: DatabricksSettings) -> dict[str, Any]:
     """Return a job, as `WorkspaceClient.jobs.create` takes it."""
-    clusters = {"job_clusters": [_job_cluster(settings)]} if settings.compute == "job_cluster" else {}
-    return {
-        "name": work.title,
-        "tasks": _tasks(work, settings),
-        "max_concurrent_runs": 1,
-        **clusters,
-        **_shared(work, settings),
-    }
+    made = {"name": work.title, "tasks": _tasks(work, settings), "max_concurrent_runs": 1, **_shared(work, settings)}
+    return {**made, "job_clusters": [_job_cluster(settings)]} if settings.compute == "job_cluster" else made
 
 
 def registry_of(model_name: str) -> dict[str, str]:
@@ -153,12 +141,11 @@ def registry_of(model_name: str) -> dict[str, str]:
 def environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]:
     """Return the environment variables that the notebooks get in every run."""
     core = current_settings()
-    rows = "" if core.spark_rows is None else str(core.spark_rows)
     given = {
         "WORKSHOP_HOME": settings.home,
         "WORKSHOP_TABLES": core.tables,
         "WORKSHOP_EXPERIMENTS": core.experiments,
-        "WORKSHOP_SPARK_ROWS": rows,
+        "WORKSHOP_SPARK_ROWS": "" if core.spark_rows is None else str(core.spark_rows),
         **registry_of(model_name),
     }
     return {name: value for name, value in given.items() if value}

@@ -18,14 +18,13 @@ from pydantic import BaseModel
 from workshop.core.errors import WorkshopError
 from workshop.databricks import job, upload
 from workshop.databricks.errors import explained
-from workshop.databricks.job import CODE_FOLDER, SUBMISSION, Work, page_of, parameters_of
+from workshop.databricks.job import CODE_FOLDER, SUBMISSION, Work, has_ended, page_of, parameters_of
 from workshop.databricks.retries import LOST, in_a_hurry, patiently
 from workshop.databricks.settings import PREFIX, DatabricksSettings
 from workshop.runner import interruption
 
 State = Literal["new", "submitted", "running", "ended", "lost"]
 Origin = Literal["here", "earlier", "foreign"]
-_ENDED = (jobs.RunLifeCycleState.TERMINATED, jobs.RunLifeCycleState.SKIPPED, jobs.RunLifeCycleState.INTERNAL_ERROR)
 _PIPELINE_JOB = (
     "SYSTEM_COLLECTIONURI",
     "SYSTEM_TEAMPROJECTID",
@@ -41,7 +40,7 @@ _SECONDS_TO_CANCEL = 60
 
 
 class RunMarker(BaseModel):
-    """What identifies a run that this machine submits; `leftovers` keeps it in a file until nothing is left."""
+    """The identity of a run that this machine submits; `leftovers` keeps it in a file until nothing is left."""
 
     host: str
     """The workspace's."""
@@ -60,19 +59,19 @@ class RunMarker(BaseModel):
 
 
 class RemoteRun:
-    """One run in the workspace; its state and its origin decide who cancels it and who cleans up.
+    """One run in the workspace; its state and its origin decide what is cancelled and cleaned up.
 
     State:
-        new: nothing was asked of the workspace.
+        new: nothing was requested.
         submitted: the start was requested and not answered, so the run may exist.
         running: the run exists and is active.
         ended: nothing of the run is active; what it left can be removed.
         lost: the workspace did not answer to the start, or the run could not be cancelled; it may go on.
 
     Origin:
-        here: this process started the run. Ctrl-C, the time-out and any error cancel it.
-        earlier: another call of the same user started it. Ctrl-C and the time-out cancel it, an error does not.
-        foreign: another user started it. Nothing here cancels it or cleans up after it.
+        here: started by this process. Ctrl-C, the time-out and any error cancel it.
+        earlier: started by another call of the same user. Ctrl-C and the time-out cancel it, an error does not.
+        foreign: started by another user. It is neither cancelled nor cleaned up after.
     """
 
     def __init__(self, client: WorkspaceClient, say: Callable[[str], None], marker: RunMarker | None = None) -> None:
@@ -126,9 +125,9 @@ class RemoteRun:
             WorkshopError: the workspace refuses to show the run, or the run took too long and was cancelled.
             KeyboardInterrupt: the user stops this process.
         """
-        patience = settings.timeout_minutes * 60 + _GRACE
-        deadline = time.monotonic() + patience
-        until = f"{datetime.now() + timedelta(seconds=patience):%H:%M}"
+        seconds = settings.timeout_minutes * 60 + _GRACE
+        deadline = time.monotonic() + seconds
+        until = f"{datetime.now() + timedelta(seconds=seconds):%H:%M}"
         is_answering = True
         while True:
             run = self.look()
@@ -137,12 +136,12 @@ class RemoteRun:
                 self._say(
                     "The workspace answers again."
                     if is_answering
-                    else f"The workspace does not answer; the run goes on there, and is looked for again until {until}."
+                    else f"The workspace does not answer; the run goes on there, and is polled until {until}."
                 )
             if run is not None:
                 self._announce()
                 on_change(run)
-                if _has_ended(run):
+                if has_ended(run):
                     return run
             interruption.check()
             if time.monotonic() > deadline:
@@ -150,11 +149,7 @@ class RemoteRun:
             Event().wait(settings.poll_seconds)
 
     def look(self) -> jobs.Run | None:
-        """Fetch the run and update the state; return None while the workspace does not answer.
-
-        Raises:
-            WorkshopError: the workspace refuses to show the run.
-        """
+        """Fetch the run and update the state; return None while the workspace does not answer."""
         with explained(f"look at the run {self.run_id}"):
             try:
                 run = self.client.jobs.get_run(self._known_id)
@@ -164,11 +159,7 @@ class RemoteRun:
         return run
 
     def find(self) -> bool:
-        """Search the active runs for the one that the marker's call started; return whether there is one.
-
-        Raises:
-            WorkshopError: the workspace does not answer.
-        """
+        """Search the active runs for the one that the marker's call started; return whether there is one."""
         assert self.marker is not None, "only a marker identifies a run without an id"
         job_id = self.marker.job_id or None
         with in_a_hurry(self.client), explained("look for runs that are still active"):
@@ -185,29 +176,21 @@ class RemoteRun:
         return False
 
     def cancel(self) -> jobs.Run | None:
-        """Cancel the run and wait until it has ended; return None if it has not within a minute.
-
-        Raises:
-            WorkshopError: the workspace does not answer, or refuses.
-        """
+        """Cancel the run and wait until it has ended; return None if it has not within a minute."""
         self.state = "lost"
         with explained(f"cancel the run {self.run_id}"):
             patiently(self.client, lambda: self.client.jobs.cancel_run(self._known_id))
         deadline = time.monotonic() + _SECONDS_TO_CANCEL
         while time.monotonic() < deadline:
             run = self.look()
-            if run is not None and _has_ended(run):
+            if run is not None and has_ended(run):
                 return run
             Event().wait(0.2)
         self.state = "lost"
         return None
 
     def end(self) -> bool:
-        """Cancel the run if the marker's call started it, and clean up; return whether nothing is left.
-
-        Raises:
-            WorkshopError: the workspace does not answer, or the run does not end.
-        """
+        """Cancel the run if the marker's call started it, and clean up; return whether nothing is left."""
         with in_a_hurry(self.client):
             if self.state not in ("new", "ended") and self.find():
                 if self.cancel() is None:
@@ -232,7 +215,7 @@ class RemoteRun:
                     is_clean = False
                     self._say(
                         f"{place} is left in the workspace: {error} `workshop databricks cancel` removes it later, on "
-                        "the machine that has started it."
+                        "the machine that started the run."
                     )
         return is_clean
 
@@ -249,21 +232,21 @@ class RemoteRun:
         # A run whose parameters the service does not show is taken for our own, so that an error cancels it.
         if self.marker is not None and given.get(SUBMISSION, self.marker.submission_id) != self.marker.submission_id:
             self.origin = "earlier"
-        self.state = "ended" if _has_ended(run) else "running"
+        self.state = "ended" if has_ended(run) else "running"
 
     def _announce(self) -> None:
         if self._announced:
             return
         self._announced = True
         if self.marker is not None and self.origin == "earlier":
-            self._say("This run has been started before: it is followed, and no second one is started.")
+            self._say("This run was started before: it is followed, and no second one is started.")
         self._say(f"On Databricks: {self.page}")
 
     def _time_out(self, settings: DatabricksSettings) -> NoReturn:
         late = f"The run {self.run_id} has not ended within the {settings.timeout_minutes} minutes that it may take"
         more = f"allow more with {PREFIX}TIMEOUT_MINUTES if it needs more."
         if self.origin == "foreign":
-            raise WorkshopError(f"{late}, and is somebody else's, so it was left alone: {more}")
+            raise WorkshopError(f"{late}, and is another user's, so it was not cancelled: {more}")
         self.cancel()
         raise WorkshopError(f"{late}, and was cancelled: see its page, and {more}")
 
@@ -286,10 +269,6 @@ def pipelines_run() -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
-
-
-def _has_ended(run: jobs.Run) -> bool:
-    return run.state is not None and run.state.life_cycle_state in _ENDED
 
 
 def _is_unanswered(error: WorkshopError) -> bool:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workshop.core.errors import WorkshopError
+from workshop.core.settings import current_settings
 
 PREFIX = "WORKSHOP_DATABRICKS_"
 
@@ -100,6 +101,15 @@ def databricks_settings() -> DatabricksSettings:
     return settings
 
 
+def require_location(settings: DatabricksSettings) -> None:
+    """Check that a location is configured for the wine tables."""
+    if not settings.home and not current_settings().tables:
+        raise WorkshopError(
+            f"No location is configured for the wine tables: set {PREFIX}HOME to a folder in a volume, as in "
+            "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
+        )
+
+
 def misspelt_variables() -> list[str]:
     """Return a sentence for each environment variable with the prefix that is not a setting."""
     known = [f"{PREFIX}{name.upper()}" for name in DatabricksSettings.model_fields]
@@ -107,7 +117,7 @@ def misspelt_variables() -> list[str]:
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             meant = get_close_matches(name, known, n=1)
-            sentences.append(f"{name} is no setting" + (f", did you mean {meant[0]}?" if meant else ""))
+            sentences.append(f"{name} is not a setting" + (f", did you mean {meant[0]}?" if meant else ""))
     return sentences
 
 
@@ -119,6 +129,6 @@ def _require_an_address(git_url: str) -> None:
         )
     if "@" in urlsplit(git_url).netloc:
         raise WorkshopError(
-            f"{PREFIX}GIT_URL must be the repository's address without a user name or token: how Databricks signs "
-            "in to it is set there (`workshop doctor` says how)."
+            f"{PREFIX}GIT_URL must be the repository's address without a user name or token: add a Git credential in "
+            "Databricks (`workshop doctor` checks for it)."
         )

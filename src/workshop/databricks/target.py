@@ -24,7 +24,7 @@ from workshop.databricks.errors import explained
 from workshop.databricks.job import Work
 from workshop.databricks.remote_run import RemoteRun, RunMarker, pipelines_run, token
 from workshop.databricks.retries import in_a_hurry
-from workshop.databricks.settings import PREFIX, DatabricksSettings, databricks_settings
+from workshop.databricks.settings import PREFIX, DatabricksSettings, databricks_settings, require_location
 from workshop.databricks.sign_in import require_service_principal, sign_in
 from workshop.databricks.sign_in import who as signed_in_as
 from workshop.databricks.tasks import Tasks
@@ -32,7 +32,7 @@ from workshop.runner import interruption
 from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.summary import NotebookResult
 
-_LOOK_FOR_IT = "`workshop databricks cancel` looks for it and ends it"
+_LOOK_FOR_IT = "`workshop databricks cancel` finds and cancels it"
 
 
 class DatabricksTarget(Target):
@@ -57,17 +57,13 @@ class DatabricksTarget(Target):
 
     @override
     def reach(self, progress: Progress) -> None:
-        # Whatever can be wrong on this machine is found before signing in.
+        # Problems of this machine are found before signing in.
         commit = git_commit()
         upload.require_clean(commit)
         job.require_job_id(self.settings)
         if self.settings.code == "git":
             upload.require_pushed(commit, self.settings.git_url)
-        if not self.settings.home and not current_settings().tables:
-            raise WorkshopError(
-                f"No location is configured for the wine tables: set {PREFIX}HOME to a folder in a volume, as in "
-                "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
-            )
+        require_location(self.settings)
         self._client = sign_in(retry_seconds=self.settings.retry_seconds, say=progress.said)
         require_service_principal(signed_in_as(self._client))
 
@@ -147,7 +143,7 @@ class DatabricksTarget(Target):
             commit=plan.commit,
         )
         if marker.job_id:
-            job.require_deployed(self.client, work, marker.job_id)
+            job.require_deployed(self.client, marker.job_id, plan.commit, plan.parameters)
             return work
         from_git = self.settings.code == "git"
         with tempfile.TemporaryDirectory(prefix="workshop-code-") as folder:
@@ -158,11 +154,7 @@ class DatabricksTarget(Target):
 
 
 def bring_back(run: RemoteRun, plan: Plan, settings: DatabricksSettings, progress: Progress) -> Executed:
-    """Follow a run to its end and return its result; Ctrl-C cancels it, unless another user started it.
-
-    Raises:
-        WorkshopError: the workspace refuses to show the run, which may go on, or the run took too long.
-    """
+    """Follow a run to its end and return its result; Ctrl-C cancels it, unless another user started it."""
     tasks = Tasks(run.client, plan, progress)
     try:
         return _result(run.follow(settings, tasks.look_at), run, tasks)
@@ -194,7 +186,7 @@ def _give_up(plan: Plan, run: RemoteRun, progress: Progress) -> str:
     except WorkshopError:
         return f"What was started on Databricks{where} may go on: {_LOOK_FOR_IT}."
     if run.may_start_yet:
-        return f"Whether it starts yet is not known: {_LOOK_FOR_IT}."
+        return f"Whether it will start is not known: {_LOOK_FOR_IT}."
     if is_clean:
         leftovers.forget(plan.folder, progress)
     return may_go_on(run) if run.origin == "earlier" and run.state != "ended" else ""
@@ -224,7 +216,7 @@ def _stopped_early(plan: Plan, run: RemoteRun, progress: Progress) -> Executed:
 def _stop(run: RemoteRun, tasks: Tasks, progress: Progress) -> Executed:
     """Cancel a run after Ctrl-C, unless another user started it, and return its result."""
     if run.origin == "foreign":
-        return _not_over(run, tasks, f"Followed no longer; the run is somebody else's and goes on: {run.page}.")
+        return _not_over(run, tasks, f"No longer followed; the run is another user's and goes on: {run.page}.")
     progress.said("Stopping: the run on Databricks is being cancelled.")
     where = run.page or f"the run {run.run_id}"
     with in_a_hurry(run.client):

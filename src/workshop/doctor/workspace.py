@@ -16,10 +16,16 @@ from databricks.sdk.service.compute import State
 from workshop.core.errors import WorkshopError
 from workshop.core.provenance import git_commit
 from workshop.core.settings import current_settings
-from workshop.databricks import upload
+from workshop.databricks import job, upload
 from workshop.databricks.credentials import ASK_THE_DOCTOR
 from workshop.databricks.errors import explained, quoted
-from workshop.databricks.settings import PREFIX, DatabricksSettings, databricks_settings, misspelt_variables
+from workshop.databricks.settings import (
+    PREFIX,
+    DatabricksSettings,
+    databricks_settings,
+    misspelt_variables,
+    require_location,
+)
 from workshop.databricks.sign_in import Identity, check_host, require_service_principal, sign_in, who
 from workshop.doctor import federation
 from workshop.doctor.catalog import Holdings, or_none
@@ -81,11 +87,7 @@ class _Visit:
 
     def read_settings(self) -> str:
         settings, self._tables = databricks_settings(), current_settings().tables
-        if not settings.home and not self._tables:
-            raise WorkshopError(
-                f"no location is configured for the wine tables: set {PREFIX}HOME to a folder in a volume, as in "
-                "/Volumes/catalog/schema/volume, or WORKSHOP_TABLES to catalog.schema."
-            )
+        require_location(settings)
         self._settings = settings
         chosen = f"compute {settings.compute}, code by {settings.code}, tables in {self._tables or settings.home}"
         misspelt = misspelt_variables()
@@ -133,8 +135,9 @@ class _Visit:
         if settings.compute == "serverless":
             return Note("serverless: there is no way to ask beforehand whether it is enabled; the first run shows it")
         if settings.compute == "job_cluster":
-            wanted = f"{settings.node_type}, {settings.spark_version}, {settings.workers} workers"
-            return Note(f"a job cluster ({wanted}): whether it may be started, the first run shows")
+            job.require_job_id(settings)
+            job.require_deployed(self._here, settings.job_id, git_commit())
+            return Note(f"the job {settings.job_id} is deployed: whether its cluster may start, the first run shows")
         return self._cluster(settings.cluster_id)
 
     def _cluster(self, cluster_id: str) -> str:

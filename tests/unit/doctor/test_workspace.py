@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from databricks.sdk import WorkspaceClient
 from databricks.sdk.clock import RealClock
 from databricks.sdk.service import compute, ml
 from typer.testing import CliRunner
@@ -242,13 +243,13 @@ def failing_service(there: Workspace, env: pytest.MonkeyPatch) -> None:
         (
             no_place_for_tables,
             "settings",
-            ["no location is configured", "WORKSHOP_DATABRICKS_HOME", "WORKSHOP_TABLES"],
+            ["No location is configured", "WORKSHOP_DATABRICKS_HOME", "WORKSHOP_TABLES"],
         ),
         (no_such_cluster, "compute", ["there is no cluster 0923-1", "WORKSHOP_DATABRICKS_CLUSTER_ID"]),
         (forbidden_cluster, "compute", ["workshop-cd may not use the cluster 0923-1", "for CAN RESTART"]),
         (broken_cluster, "compute", ["the cluster shared is in the state ERROR", "take another"]),
         (dirty_checkout, "code", ["Files differ from the commit", "git commit"]),
-        (commit_not_pushed, "code", ["on no branch of the remote repository", "git push"]),
+        (commit_not_pushed, "code", ["on no remote branch", "git push"]),
         (no_git_credential, "code", ["has no Git credential for azureDevOpsServices", "CODE=upload"]),
         (forbidden_folder, "workspace folder", ["may not write to /Workspace/Shared/theirs", "DATABRICKS_FOLDER to"]),
         (forbidden_experiments, "experiments", ["may not write to /Shared/theirs", "WORKSHOP_EXPERIMENTS to"]),
@@ -304,7 +305,7 @@ def test_what_is_broken_is_named_with_what_to_do(
     ("fault", "words"),
     [
         ({"status": 500}, "could not look at the rights on the catalog main, the service itself has failed"),
-        ({"status": 429}, "it asks again and again to come back later (429)"),
+        ({"status": 429}, "it defers each call (429)"),
         ({"status": 401}, "it does not accept the credentials"),
         ({"drop": True}, "does not answer: correct DATABRICKS_HOST"),
     ],
@@ -330,7 +331,7 @@ def test_an_answer_of_another_shape_fails_one_line(good: Workspace, monkeypatch:
     code, findings = doctor()
     assert (code, tuple(findings)) == (1, CHECKS)
     assert [name for name, finding in findings.items() if finding["mark"] != "holds"] == ["compute"]
-    assert "what answers is not what Databricks answers" in findings["compute"]["text"]
+    assert "the answer is not one of Databricks" in findings["compute"]["text"]
 
 
 @pytest.mark.parametrize("missing", ["sign-in", "settings"])
@@ -358,16 +359,30 @@ def test_what_is_worth_knowing_does_not_fail(good: Workspace, monkeypatch: pytes
     assert "Ada Lovelace is a person" in notes["service principal"]
 
 
-@pytest.mark.parametrize(
-    ("compute", "words"), [("serverless", "the first run shows it"), ("job_cluster", "Standard_D4")]
-)
-def test_compute_that_nobody_can_ask_about_is_a_note(
-    compute: str, words: str, good: Workspace, monkeypatch: pytest.MonkeyPatch
+def test_compute_that_cannot_be_checked_before_a_run_is_a_note(
+    good: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", compute)
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "serverless")
     code, findings = doctor()
     assert (code, findings["compute"]["mark"]) == (0, "note")
-    assert words in findings["compute"]["text"]
+    assert "the first run shows it" in findings["compute"]["text"]
+
+
+def test_the_deployed_job_must_exist_and_have_the_commit(good: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> dict[str, str]:
+        return doctor()[1]["compute"]
+
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "job_cluster")
+    assert (found()["mark"], "set WORKSHOP_DATABRICKS_JOB_ID" in found()["text"]) == ("fails", True)
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_JOB_ID", "17")
+    assert "Job 17 does not exist" in found()["text"]
+    for commit, mark in {COMMIT: "note", COMMIT[::-1]: "fails"}.items():
+        notebook = {"notebook_path": "/Workspace/x", "base_parameters": {"WORKSHOP_GIT_COMMIT": commit}}
+        task = {"task_key": "x", "notebook_task": notebook, "existing_cluster_id": "0923-1"}
+        settings = {"name": "workshop", "tasks": [task]}
+        created: Any = WorkspaceClient().api_client.do("POST", "/api/2.2/jobs/create", body=settings)
+        monkeypatch.setenv("WORKSHOP_DATABRICKS_JOB_ID", str(created["job_id"]))
+        assert found()["mark"] == mark
 
 
 def test_code_from_git_holds_where_the_commit_is_pushed_and_a_credential_there(
@@ -424,10 +439,10 @@ def test_a_setting_that_is_none_is_noticed(good: Workspace, monkeypatch: pytest.
     code, findings = doctor()
     assert (code, findings["settings"]["mark"]) == (0, "note")
     assert (
-        "WORKSHOP_DATABRICKS_COMPUT is no setting, did you mean WORKSHOP_DATABRICKS_COMPUTE?"
+        "WORKSHOP_DATABRICKS_COMPUT is not a setting, did you mean WORKSHOP_DATABRICKS_COMPUTE?"
         in (findings["settings"]["text"])
     )
-    assert "WORKSHOP_DATABRICKS_QQQ is no setting" in findings["settings"]["text"]
+    assert "WORKSHOP_DATABRICKS_QQQ is not a setting" in findings["settings"]["text"]
 
 
 def test_a_model_that_is_there_may_be_managed(good: Workspace) -> None:
