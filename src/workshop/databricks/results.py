@@ -17,10 +17,9 @@ from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver, received
 from workshop.databricks.errors import explained, harmless
 from workshop.databricks.retries import in_a_hurry, patiently
-from workshop.runner.report import DECISION_PICTURE, EVALUATION
+from workshop.runner.report import DECISION_PICTURE
 from workshop.runner.summary import Failure, NotebookResult
 
-DECIDES = EVALUATION
 _LONGEST_TEXT = 100_000
 """Characters of an error or a traceback that are read; a notebook can make both as long as it likes."""
 _LONGEST_SENTENCE = 1_000
@@ -48,23 +47,17 @@ class TaskResult:
 
     notebook: NotebookResult
     state: str
-    """The workspace's own word, as in `SUCCESS`."""
+    """In the workspace's words, as in `SUCCESS`."""
     handed_over: HandedOver | None
 
 
 def of_task(
     client: WorkspaceClient, task: jobs.RunTask, folder: Path, check: Callable[[str, HandedOver | None], None]
 ) -> TaskResult:
-    """Fetch the result of a task that has ended, and write its page and its picture into the folder.
+    """Fetch the result of a task that has ended, and write its page and its picture into the run's folder.
 
     A result that can't be fetched is a failure of this task and is not raised, so that the run is followed further. A
-    page or a picture that can't be fetched is left out.
-
-    Args:
-        client: of the workspace.
-        task: the task.
-        folder: the run's, on this machine.
-        check: raises a WorkshopError where the notebook of that name has not returned what it owes.
+    page or a picture that can't be fetched is left out. `check` raises a WorkshopError if a result is missing or wrong.
     """
     status, problem, place = _status(task), "", ""
     handed_over: HandedOver | None = None
@@ -81,6 +74,7 @@ def of_task(
             status, problem = "failed" if status == "succeeded" else status, str(error)
     if handed_over is not None and handed_over.picture:
         _keep(folder / DECISION_PICTURE, base64.b64decode(handed_over.picture))
+    state = (task.state.result_state or task.state.life_cycle_state) if task.state is not None else None
     failure = Failure(notebook=task.task_key, cell=0, source=place, message=problem) if status == "failed" else None
     return TaskResult(
         NotebookResult(
@@ -90,7 +84,7 @@ def of_task(
             output=_page(client, task, folder) if status != "not run" else None,
             error=failure,
         ),
-        _state_of(task),
+        state.value if state is not None else "unknown",
         handed_over,
     )
 
@@ -99,16 +93,16 @@ def in_one_sentence(error: str) -> str:
     """Return the message of a WorkshopError that a notebook raised, or any other error's name and first line."""
     lines = [line.strip() for line in harmless(error[:_LONGEST_TEXT]).splitlines() if line.strip()]
     if not lines:
-        return "it does not say why"
+        return "it gives no reason"
     first = lines[0]
     if alone := _NAME_ALONE.fullmatch(first):
         if len(lines) == 1:
-            return f"it was ended by {alone[1]}, which says nothing more: see its page"
+            return f"it was ended by {alone[1]}, without a message: see its page"
         first = f"{alone[1]}: {lines[1]}"
     if found := _NO_SUCH_WIDGET.search(first[:_LONGEST_SENTENCE]):
         return (
-            f"it asks for the widget {found[1]}, which nobody passes: declare {found[1]} in its parameters cell, and "
-            "read it with read_parameters"
+            f"it reads the widget {found[1]}, which is not passed: declare {found[1]} in its parameters cell, and read "
+            "it with read_parameters"
         )
     ours = _OURS.match(first)
     return shortened(first[ours.end() :], _LONGEST_SENTENCE) if ours else shortened(first)
@@ -125,30 +119,13 @@ def where(trace: str | None) -> str:
     return f"Raised in {shortened(function + ' of ' if function else '')}{shortened(path)}, line {line}."
 
 
-def has_ended(task: jobs.RunTask) -> bool:
-    """Return whether the task is no longer active."""
-    return task.state is not None and task.state.life_cycle_state in (
-        jobs.RunLifeCycleState.TERMINATED,
-        jobs.RunLifeCycleState.SKIPPED,
-        jobs.RunLifeCycleState.INTERNAL_ERROR,
-    )
-
-
-def _state_of(task: jobs.RunTask) -> str:
-    state = task.state
-    if state is None:
-        return "unknown"
-    said = state.result_state or state.life_cycle_state
-    return said.value if said is not None else "unknown"
-
-
 def _status(task: jobs.RunTask) -> str:
     """Return the notebook's status; only SUCCESS is `succeeded`, and an unknown state is `failed`."""
-    state = task.state
-    result = state.result_state if state is not None else None
+    state = task.state or jobs.RunState()
+    result = state.result_state
     if result == _RESULT.SUCCESS:
         return "succeeded"
-    if result in _NOT_RUN or (state is not None and state.life_cycle_state == jobs.RunLifeCycleState.SKIPPED):
+    if result in _NOT_RUN or state.life_cycle_state == jobs.RunLifeCycleState.SKIPPED:
         return "not run"
     if result == _RESULT.CANCELED and not task.execution_duration:
         return "not run"
@@ -170,16 +147,16 @@ def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | Non
 
 
 def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
-    """Return what a notebook has handed over that has succeeded, as the workspace says; None for nothing.
+    """Return what a succeeded notebook has handed over; None for nothing.
 
     Raises:
-        WorkshopError: it is of another shape, or too long.
+        WorkshopError: it has another shape, or is too long.
     """
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:
         raise WorkshopError(
-            "it ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write what is "
-            "large into a table or a file."
+            "it ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write large "
+            "results into a table or a file."
         )
     return received(result.result, harmless) if result is not None and result.result else None
 
@@ -187,13 +164,13 @@ def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
 def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:
     if output is not None and output.error:
         return in_one_sentence(output.error)
-    state = task.state
-    known = _WHY.get(state.result_state if state is not None else None, "")
-    message = (state.state_message if state is not None else None) or ""
+    state = task.state or jobs.RunState()
+    if known := _WHY.get(state.result_state):
+        return known
     details = task.status.termination_details if task.status is not None else None
-    said = harmless((message or (details.message if details is not None else None) or "")[:_LONGEST_TEXT]).strip()
-    first_line = shortened(said.splitlines()[0]).rstrip(" .") if said else ""
-    return known or f"{first_line or 'the workspace does not say why'}: see its page"
+    message = state.state_message or (details.message if details is not None else None) or ""
+    lines = harmless(message[:_LONGEST_TEXT]).strip().splitlines() or ["the workspace gives no reason"]
+    return f"{shortened(lines[0]).rstrip(' .')}: see its page"
 
 
 def _seconds(task: jobs.RunTask) -> float | None:

@@ -7,7 +7,8 @@ from kit_common.sanitize import shortened
 from workshop.core.promotion.outcome import RunStatus
 from workshop.databricks import results
 from workshop.databricks.errors import harmless
-from workshop.databricks.job import RUN_ID, page_of, parameters_of
+from workshop.databricks.job import RUN_ID, has_ended, page_of, parameters_of
+from workshop.runner.notebooks import SCORING
 from workshop.runner.obligations import Obligations
 from workshop.runner.plan import Executed, Plan, Progress
 from workshop.runner.summary import NotebookResult
@@ -32,26 +33,25 @@ class Tasks:
     def look_at(self, run: jobs.Run) -> None:
         """Print what has changed since the last look, and fetch the results of the tasks that have ended."""
         self._print_waiting(run)
+        # A run that an earlier call started has the id that this call gave it.
+        run_id = parameters_of(run).get(RUN_ID, "")
         for task in self._in_order(run):
             if task.state is not None and task.state.life_cycle_state == jobs.RunLifeCycleState.RUNNING:
                 self._start(task.task_key)
-            if results.has_ended(task) and task.task_key not in self._ended:
-                ended = self._ended[task.task_key] = self._result_of(run, task)
+            if has_ended(task) and task.task_key not in self._ended:
+                ended = self._ended[task.task_key] = results.of_task(
+                    self._client,
+                    task,
+                    self._folder,
+                    lambda name, returned: self._obligations.check(name, returned, run_id),
+                )
                 if ended.notebook.status == "not run":
                     continue
                 self._start(task.task_key)
                 self._progress.notebook_ended(ended.notebook)
-                lines = ended.handed_over.said if ended.handed_over is not None else {}
-                self._progress.said(
-                    "  " + ", ".join([ended.state, *(f"{name} {each}" for name, each in lines.items())])
-                )
-
-    def _result_of(self, run: jobs.Run, task: jobs.RunTask) -> results.TaskResult:
-        # A run that an earlier call started has the id that this call gave it.
-        run_id = parameters_of(run).get(RUN_ID, "")
-        return results.of_task(
-            self._client, task, self._folder, lambda name, returned: self._obligations.check(name, returned, run_id)
-        )
+                self._progress.said(_in_one_line(ended))
+                if task.task_key == SCORING and self._obligations.scored:
+                    self._progress.said(self._obligations.scored)
 
     def results_so_far(self) -> list[NotebookResult]:
         """Return the results of the notebooks, as they are when the run is stopped now."""
@@ -65,21 +65,19 @@ class Tasks:
     def executed(self, run: jobs.Run) -> Executed:
         """Return the result of the run, which has ended."""
         every = [self._ended[task.task_key] for task in self._in_order(run) if task.task_key in self._ended]
-        handed_over = [each.handed_over for each in every if each.handed_over is not None]
+        returned = [each.handed_over for each in every if each.handed_over is not None]
         status, sentence = status_and_sentence(run, every, self._names)
         return Executed(
             results=[each.notebook for each in every],
             status=status,
             sentence=sentence,
-            outcome=next((each.handed_over.outcome for each in every if _decides(each) and each.handed_over), None),
-            data_version=handed_over[-1].data_version if handed_over else {},
+            outcome=self._obligations.outcome,
+            data_version=returned[-1].data_version if returned else {},
         )
 
     def _in_order(self, run: jobs.Run) -> list[jobs.RunTask]:
-        return sorted((task for task in run.tasks or [] if task.task_key in self._names), key=self._place_of)
-
-    def _place_of(self, task: jobs.RunTask) -> int:
-        return self._names.index(task.task_key)
+        by_name = {task.task_key: task for task in run.tasks or []}
+        return [by_name[name] for name in self._names if name in by_name]
 
     def _start(self, name: str) -> None:
         if name not in self._started:
@@ -97,8 +95,12 @@ class Tasks:
             self._progress.said(waits)
 
 
-def _decides(each: results.TaskResult) -> bool:
-    return each.notebook.name == results.DECIDES
+def _in_one_line(ended: results.TaskResult) -> str:
+    returned = ended.handed_over
+    values = dict(returned.said) if returned is not None else {}
+    if returned is not None and returned.outcome is not None:
+        values["decision"] = returned.outcome.status
+    return "  " + ", ".join([ended.state, *(f"{name} {value}" for name, value in values.items())])
 
 
 def status_and_sentence(run: jobs.Run, every: list[results.TaskResult], names: list[str]) -> tuple[RunStatus, str]:

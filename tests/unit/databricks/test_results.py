@@ -1,4 +1,4 @@
-"""What is made of a task that has ended: what a notebook says can be anything, and the service can be out of order."""
+"""The result of a task: texts of any shape from a notebook, and a service that is out of order."""
 
 import base64
 import json
@@ -19,8 +19,8 @@ from workshop.core.errors import WorkshopError
 from workshop.core.notebook_result import HandedOver
 from workshop.databricks import results
 from workshop.databricks.errors import explained
-from workshop.databricks.results import DECIDES, TaskResult, in_one_sentence, of_task, where
-from workshop.runner.report import DECISION_PICTURE
+from workshop.databricks.results import TaskResult, in_one_sentence, of_task, where
+from workshop.runner.report import DECISION_PICTURE, EVALUATION
 
 PREPARES = "part_1_1_data_prep"
 Check = Callable[[str, HandedOver | None], None]
@@ -36,16 +36,15 @@ Check = Callable[[str, HandedOver | None], None]
         ("workshop.core.errors.WorkshopError: Add wines.", "Add wines."),
         ("ValueError: n_estimators must be positive\n  at line 3", "ValueError: n_estimators must be positive"),
         ("\x1b[0;31mZeroDivisionError\x1b[0m: division by zero", "ZeroDivisionError: division by zero"),
-        ("", "it does not say why"),
-        ("\x1b[0m\n \x00\n", "it does not say why"),
-        ("KeyboardInterrupt: ", "it was ended by KeyboardInterrupt, which says nothing more: see its page"),
-        ("KeyboardInterrupt", "it was ended by KeyboardInterrupt, which says nothing more: see its page"),
-        ("WorkshopError: ", "it was ended by WorkshopError, which says nothing more: see its page"),
+        ("", "it gives no reason"),
+        ("\x1b[0m\n \x00\n", "it gives no reason"),
+        ("KeyboardInterrupt", "it was ended by KeyboardInterrupt, without a message: see its page"),
+        ("WorkshopError: ", "it was ended by WorkshopError, without a message: see its page"),
         ("WorkshopError: \n\n  There is no table x: write it first.\nmore", "There is no table x: write it first."),
         ("ValueError:\nno number", "ValueError: no number"),
         (
             "InputWidgetNotDefined: No input widget named temperature is defined",
-            "it asks for the widget temperature, which nobody passes: declare temperature in its parameters cell, and "
+            "it reads the widget temperature, which is not passed: declare temperature in its parameters cell, and "
             "read it with read_parameters",
         ),
     ],
@@ -78,23 +77,20 @@ HARMFUL = "ValueError: \x1b]0;t\x07bad ##vso[task.complete result=Succeeded] dap
 
 
 @pytest.mark.parametrize("line", [HARMFUL, HARMFUL.replace("dapi0", "dapi\x1b[0m0")])
-def test_nothing_of_an_error_does_anything_where_it_is_shown(line: str) -> None:
+def test_an_error_has_no_effect_where_it_is_shown(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert in_one_sentence(line) == "ValueError: bad # #vso[task.complete result=Succeeded] *** \ufffd"
-
-
-def test_a_secret_of_this_process_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "hush-##[hush")
     assert in_one_sentence("ValueError: {'A': 'hush-##[hush'}") == "ValueError: {'A': '***'}"
 
 
-def test_an_error_is_cut_where_it_is_long_and_a_sentence_of_ours_later() -> None:
+def test_a_long_error_is_shortened_and_one_of_the_kits_later() -> None:
     assert in_one_sentence("RuntimeError: " + "[bold]x" * 900_000) == ("RuntimeError: " + "[bold]x" * 60)[:300] + " …"
     ours = "There is no table x: " + "write it first, " * 30
     assert in_one_sentence(f"WorkshopError: {ours}") == ours.strip()
     assert len(in_one_sentence("WorkshopError: " + "x" * 5000)) == 1002
 
 
-def test_a_trace_is_shown_without_what_it_hides() -> None:
+def test_a_trace_is_shortened_and_has_no_effect_where_it_is_shown() -> None:
     trace = f'File "/x/site-packages/workshop/{"a" * 900}\x1b[0m.py", line 3, in {"f" * 900}'
     place = where("x\n" * 100_000 + trace)
     assert place.startswith("Raised in fff") and place.endswith(" …, line 3.")
@@ -102,7 +98,7 @@ def test_a_trace_is_shown_without_what_it_hides() -> None:
 
 
 class Tasks:
-    """Tasks that end as a test wants, in runs of their own, and what is made of each."""
+    """Tasks that end as a test sets, in runs of their own, and the result of each."""
 
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self.workspace = workspace
@@ -127,7 +123,7 @@ class Tasks:
     def problem(
         self, name: str, text: str | None = None, error: str | None = None, check: Check = lambda *_: None
     ) -> str:
-        """Why it has failed."""
+        """Return why it has failed."""
         result = self.result(name, text, error, check)
         assert (result.notebook.status, result.handed_over) == ("failed", None)
         assert result.notebook.error is not None
@@ -145,9 +141,9 @@ SAID = HandedOver(outcome=None, said={"candidate": "3"}, data_version={"producti
 DECIDED = SAID.model_copy(update={"outcome": outcome()})
 
 
-def test_what_a_notebook_hands_over_is_its_result(tasks: Tasks) -> None:
+def test_the_exit_value_of_a_notebook_is_its_result(tasks: Tasks) -> None:
     assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
-    decided = tasks.result(DECIDES, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json())
+    decided = tasks.result(EVALUATION, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json())
     assert (decided.notebook.status, decided.state) == ("succeeded", "SUCCESS")
     assert decided.handed_over is not None and decided.handed_over.outcome == outcome()
     assert (tasks.folder / DECISION_PICTURE).read_bytes() == base64.b64decode(PIXEL)
@@ -155,11 +151,11 @@ def test_what_a_notebook_hands_over_is_its_result(tasks: Tasks) -> None:
 
 def test_a_task_that_has_not_returned_what_it_owes_has_failed_and_leaves_no_picture(tasks: Tasks) -> None:
     def refuse(name: str, returned: HandedOver | None) -> None:
-        assert (name, returned is not None and returned.said) == (DECIDES, SAID.said)
+        assert (name, returned is not None and returned.said) == (EVALUATION, SAID.said)
         raise WorkshopError("it decided about version 2, and this run's candidate is version 3.")
 
     drawn = DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json()
-    assert "decided about version 2" in tasks.problem(DECIDES, drawn, check=refuse)
+    assert "decided about version 2" in tasks.problem(EVALUATION, drawn, check=refuse)
     assert not (tasks.folder / DECISION_PICTURE).exists()
 
 
@@ -170,7 +166,7 @@ def test_a_task_that_ends_without_a_result_has_returned_nothing(text: str | None
     assert returned == [(PREPARES, None)]
 
 
-def test_what_is_handed_over_is_shown_without_what_it_hides(tasks: Tasks) -> None:
+def test_a_result_has_no_effect_where_it_is_shown(tasks: Tasks) -> None:
     text = json.dumps({**SAID.model_dump(), "said": {"of": HARMFUL, "##vso[x]": tasks.workspace.token}})
     got = tasks.result(PREPARES, text).handed_over
     assert got is not None
@@ -180,7 +176,7 @@ def test_what_is_handed_over_is_shown_without_what_it_hides(tasks: Tasks) -> Non
     }
 
 
-def test_a_message_of_the_service_is_shown_without_what_it_hides() -> None:
+def test_a_message_of_the_service_has_no_effect_where_it_is_shown() -> None:
     state = jobs.RunState(
         life_cycle_state=jobs.RunLifeCycleState.INTERNAL_ERROR,
         result_state=jobs.RunResultState.FAILED,
@@ -191,33 +187,25 @@ def test_a_message_of_the_service_is_shown_without_what_it_hides() -> None:
     )
 
 
-@pytest.mark.parametrize("status", [403, 404, 500])
-def test_a_page_that_can_not_be_had_is_no_failure(status: int, tasks: Tasks) -> None:
-    tasks.workspace.fail_next("runs/export", status=status, times=10_000)
+def test_a_page_that_cannot_be_fetched_is_no_failure(tasks: Tasks) -> None:
+    tasks.workspace.fail_next("runs/export", status=500, times=10_000)
     result = tasks.result(PREPARES, SAID.model_dump_json()).notebook
     assert (result.status, result.output) == ("succeeded", None)
 
 
-def page(content: str) -> Callable[..., jobs.ExportRunOutput]:
-    return lambda *_, **__: jobs.ExportRunOutput(views=[jobs.ViewItem(content=content)])
-
-
-def test_a_page_is_written_beside_the_report(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.JobsAPI, "export_run", page("half \ud800"))
+def test_a_page_is_written_into_the_folder_of_the_report(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = jobs.ExportRunOutput(views=[jobs.ViewItem(content="half \ud800")])
+    monkeypatch.setattr(jobs.JobsAPI, "export_run", lambda *_, **__: page)
     written = tasks.result(PREPARES, SAID.model_dump_json()).notebook.output
     assert written == str(tasks.folder / f"{PREPARES}.html")
     assert Path(written).read_text(encoding="utf-8") == "half ?"
-
-
-def test_a_page_that_can_not_be_written_is_no_failure(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.JobsAPI, "export_run", page("<p>"))
-    tasks.folder /= "removed"
-    result = tasks.result(DECIDES, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json()).notebook
+    tasks.folder /= "removed"  # neither the page nor the picture can be written
+    result = tasks.result(EVALUATION, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json()).notebook
     assert (result.status, result.output) == ("succeeded", None)
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503}, {"status": 429}, {"drop": True}])
-def test_a_result_is_asked_for_again(fault: dict[str, Any], tasks: Tasks) -> None:
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"drop": True}])
+def test_fetching_a_result_is_repeated(fault: dict[str, Any], tasks: Tasks) -> None:
     tasks.workspace.fail_next("runs/get-output", **fault)
     assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
 
@@ -230,7 +218,7 @@ def test_a_result_is_asked_for_again(fault: dict[str, Any], tasks: Tasks) -> Non
         ({"drop": True}, "does not answer"),
     ],
 )
-def test_a_result_that_can_not_be_had_is_a_failure_of_that_task(
+def test_a_result_that_cannot_be_fetched_is_a_failure_of_that_task(
     fault: dict[str, Any], words: str, tasks: Tasks
 ) -> None:
     tasks.workspace.fail_next("runs/get-output", times=10_000, **fault)
@@ -239,17 +227,18 @@ def test_a_result_that_can_not_be_had_is_a_failure_of_that_task(
 
 def test_an_answer_of_another_shape_is_a_failure_of_that_task(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs.RunOutput, "from_dict", classmethod(lambda cls, answer: answer["none"]))
-    assert "what answers is not what Databricks answers: correct DATABRICKS_HOST" in tasks.problem(PREPARES)
+    assert "the answer is not one of Databricks: correct DATABRICKS_HOST" in tasks.problem(PREPARES)
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        *(KeyError("run_id"), IndexError("0"), TypeError("list indices"), AttributeError("no get")),
+        KeyError("run_id"),
+        AttributeError("no get"),
         json.JSONDecodeError("Expecting value", "<html>", 0),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
     ],
 )
-def test_what_the_sdk_stumbles_over_is_one_sentence(error: Exception) -> None:
-    with pytest.raises(WorkshopError, match=r"^Databricks could not look, what answers is not what"), explained("look"):
+def test_an_answer_that_the_sdk_cannot_read_is_one_sentence(error: Exception) -> None:
+    with pytest.raises(WorkshopError, match=r"^Databricks could not look, the answer is not one"), explained("look"):
         raise error

@@ -53,7 +53,7 @@ def test_a_run_is_green_only_if_each_task_has_succeeded(workspace: Workspace, en
     nothing_is_left(workspace)
 
 
-def test_what_had_not_begun_when_a_run_was_cancelled_has_not_run(workspace: Workspace, home: Path) -> None:
+def test_tasks_that_had_not_begun_when_a_run_was_cancelled_are_not_run(workspace: Workspace, home: Path) -> None:
     workspace.hold(FIRST)
 
     def cancel() -> None:
@@ -99,7 +99,7 @@ def test_a_submission_that_is_refused_is_one_sentence(
     nothing_is_left(workspace)
 
 
-def test_a_service_that_asks_to_come_back_later_is_asked_later(workspace: Workspace) -> None:
+def test_a_deferred_submission_is_repeated(workspace: Workspace) -> None:
     workspace.fail_next(
         "POST /api/2.2/jobs/runs/submit", status=429, error_code="RESOURCE_EXHAUSTED", headers={"Retry-After": "0"}
     )
@@ -108,7 +108,7 @@ def test_a_service_that_asks_to_come_back_later_is_asked_later(workspace: Worksp
     assert (submissions(workspace), len(workspace.runs)) == (2, 1)
 
 
-def test_an_answer_that_gets_lost_starts_no_second_run(workspace: Workspace) -> None:
+def test_a_lost_answer_starts_no_second_run(workspace: Workspace) -> None:
     workspace.fail_next("POST /api/2.2/jobs/runs/submit", drop=True, processed=True)
     workspace.outcomes[FIRST] = "FAILED"
     assert run().code == 1
@@ -116,7 +116,7 @@ def test_an_answer_that_gets_lost_starts_no_second_run(workspace: Workspace) -> 
     nothing_is_left(workspace)
 
 
-def test_a_connection_that_is_lost_is_found_again_and_the_same_run_is_followed(
+def test_the_same_run_is_followed_after_a_lost_connection(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKSHOP_DATABRICKS_RETRY_SECONDS", "1")
@@ -134,7 +134,7 @@ def test_a_connection_that_is_lost_is_found_again_and_the_same_run_is_followed(
     nothing_is_left(workspace)
 
 
-def test_a_run_that_waits_says_for_what(workspace: Workspace) -> None:
+def test_what_a_run_waits_for_is_printed(workspace: Workspace) -> None:
     workspace.hold(FIRST)
     workspace.outcomes[FIRST] = "FAILED"
     with when(lambda: looks(workspace) > 2, workspace.release, FIRST):
@@ -171,11 +171,22 @@ def test_the_decision_that_comes_back_is_the_exit_code(
     (summary,) = summaries(home)
     assert (summary["status"], summary["sentence"]) == (status, f"So it is: {status}.")
     assert summary["outcome"] == outcome(status, f"So it is: {status}.").as_dict()
-    assert "SUCCESS, candidate 3" in ended.out
+    assert "SUCCESS, candidate 3\n" in ended.out
+    assert f", decision {status}\n" in ended.out
+
+
+def test_a_scoring_run_prints_how_many_wines_it_scored(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    every_task_succeeds(workspace, "promoted", monkeypatch)
+    scored = HandedOver(outcome=None, said={"batch": "batch@1", "rows": "852"}, data_version={})
+    scored.parameters = {"run_name": "no_name", "slot": "production"}
+    workspace.outcomes["part_1_4_scoring"] = "SUCCESS"
+    workspace.results["part_1_4_scoring"] = scored.model_dump_json()
+    ended = run("--action", "deployment", "--scoring")
+    assert "\nScored 852 wines into the table predictions/no_name.\n" in ended.out, ended.out + ended.err
 
 
 @pytest.mark.parametrize("way", ["secret", "the pipeline's own identity"])
-def test_who_signs_in_by_something_else_than_a_token_leaves_no_secret(
+def test_no_secret_is_left_by_a_sign_in_without_a_token(
     workspace: Workspace, way: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABRICKS_TOKEN")

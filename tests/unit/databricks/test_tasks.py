@@ -1,4 +1,4 @@
-"""What came of a run as a whole, which is not only what came of our tasks."""
+"""The status of a run as a whole, which depends on more than its tasks."""
 
 import pytest
 from databricks.sdk.service import jobs
