@@ -24,6 +24,18 @@ _SETTINGS_OF_THE_SDK = re.compile(r"\.? ?\b(Config: |Env: [A-Z]).*", re.DOTALL)
 _REQUEST_LOG_OF_THE_SDK = re.compile(r"\.? ?This is likely a bug in the Databricks SDK.*", re.DOTALL)
 _OF_ANOTHER_SHAPE = (KeyError, IndexError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError)
 """Errors of the SDK for an answer that is not JSON, not an object, or without a field."""
+_SENTENCES = {
+    (platform.Unauthenticated,): "Databricks could not {doing}, it does not accept the credentials (any more): "
+    "{message}; sign in again, `workshop doctor` prints how.",
+    (platform.PermissionDenied,): "Databricks does not let you {doing}: {message}; ask an administrator of the "
+    "workspace for the right, `workshop doctor` lists which are missing.",
+    (platform.NotFound,): "Databricks could not {doing}, it does not find this: {message}; correct the name, or ask "
+    "for access.",
+    (platform.TooManyRequests,): "Databricks could not {doing}, too many requests reach it (429): {message}; run it "
+    "again later.",
+    (platform.InternalError, platform.TemporarilyUnavailable, platform.DeadlineExceeded): "Databricks could not "
+    "{doing}, the service itself has failed: {message}; run it again in some minutes.",
+}
 _SHORTEST_SECRET = 6
 _known_secrets: set[str] = set()
 
@@ -53,7 +65,7 @@ def explained(doing: str) -> Iterator[None]:
         raise explain_os_error(error) from error
     except _OF_ANOTHER_SHAPE as error:
         raise WorkshopError(
-            f"Databricks could not {doing}, what answers is not what Databricks answers: correct DATABRICKS_HOST, or "
+            f"Databricks could not {doing}, the answer is not one of Databricks: correct DATABRICKS_HOST, or "
             "run it again."
         ) from error
     except (ValueError, NotImplementedError) as error:
@@ -93,13 +105,13 @@ def of_the_network(error: requests.RequestException, doing: str) -> str:
     place = urlsplit(request.url).netloc if request is not None and request.url else "the workspace"
     if isinstance(error, requests.exceptions.SSLError):
         return (
-            f"The certificate of {place} is not one that this machine trusts: where a company's proxy shows its own, "
-            "set REQUESTS_CA_BUNDLE to the file with that company's certificates."
+            f"This machine does not trust the certificate of {place}: if it is a company proxy's, set "
+            "REQUESTS_CA_BUNDLE to the file with the company's certificates."
         )
     if isinstance(error, requests.exceptions.ProxyError):
-        return f"The proxy that HTTPS_PROXY names does not let through to {place}: correct HTTPS_PROXY or NO_PROXY."
+        return f"The proxy in HTTPS_PROXY does not let requests through to {place}: correct HTTPS_PROXY or NO_PROXY."
     if isinstance(error, requests.exceptions.InvalidJSONError):
-        return f"Databricks could not {doing}: what answers is no Databricks workspace; correct DATABRICKS_HOST."
+        return f"Databricks could not {doing}: the answer is not from a Databricks workspace; correct DATABRICKS_HOST."
     return (
         f"Databricks could not {doing}, {place} does not answer: correct DATABRICKS_HOST, "
         "or look whether this machine's network lets it through."
@@ -113,37 +125,21 @@ def _given_up(error: TimeoutError, doing: str) -> str:
         last = last.__cause__
     if isinstance(last, platform.TooManyRequests):
         return (
-            f"Databricks could not {doing}, it asks again and again to come back later (429): too many requests reach "
-            "this workspace at the moment, so run it again later."
+            f"Databricks could not {doing}, it defers each call (429): too many requests reach this workspace; run it "
+            "again later."
         )
     if isinstance(last, DatabricksError):
         return _of_the_service(last, doing)
     if isinstance(last, requests.RequestException):
         return of_the_network(last, doing)
-    return f"Databricks could not {doing}, it took longer than this waits for: run it again."
+    return f"Databricks could not {doing}, it took too long: run it again."
 
 
 def _of_the_service(error: DatabricksError, doing: str) -> str:
-    said = quoted(error)
-    match error:
-        case platform.Unauthenticated():
-            return (
-                f"Databricks could not {doing}, it does not accept the credentials (any more): {said}; sign in again, "
-                "and `workshop doctor` says how."
-            )
-        case platform.PermissionDenied():
-            return (
-                f"Databricks does not let you {doing}: {said}; ask whoever administers the workspace for the right, "
-                "`workshop doctor` lists which are missing."
-            )
-        case platform.NotFound():
-            return f"Databricks could not {doing}, it finds no such thing: {said}; correct the name, or ask for access."
-        case platform.TooManyRequests():
-            return f"Databricks could not {doing}, too many requests reach it (429): {said}; run it again later."
-        case platform.InternalError() | platform.TemporarilyUnavailable() | platform.DeadlineExceeded():
-            return f"Databricks could not {doing}, the service itself has failed: {said}; run it again in some minutes."
-        case _:
-            return _refused(error, doing)
+    for kinds, sentence in _SENTENCES.items():
+        if isinstance(error, kinds):
+            return sentence.format(doing=doing, message=quoted(error))
+    return _refused(error, doing)
 
 
 def _refused(error: Exception, doing: str) -> str:

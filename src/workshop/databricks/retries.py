@@ -32,8 +32,8 @@ T = TypeVar("T")
 class PatientClock(RealClock):
     """The clock of the SDK's retries: limits each wait, whatever the service asks for."""
 
-    def __init__(self) -> None:
-        self.longest = 300.0
+    def __init__(self, longest: float = 300) -> None:
+        self.longest = longest
         """Longest single wait, in seconds."""
         self.until: float | None = None
         """End of all waits, on this clock; None for no end."""

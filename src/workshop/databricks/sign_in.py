@@ -13,13 +13,12 @@ import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.config import Config
 from databricks.sdk.credentials_provider import CredentialsStrategy, DefaultCredentials
-from databricks.sdk.errors import platform
 from databricks.sdk.errors.base import DatabricksError
 
 from workshop.core.errors import WorkshopError
 from workshop.databricks import credentials
 from workshop.databricks.errors import explained, keep_secret, of_the_network, quoted
-from workshop.databricks.retries import PatientClock
+from workshop.databricks.retries import LOST, PatientClock
 
 _SECONDS_TO_ANSWER = 20
 _SECONDS_PER_CALL = 60  # the SDK's own choice
@@ -62,10 +61,10 @@ def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = Non
     if say is not None:
         say(f"Signing in to {host or 'Databricks'}.")
     chain = _Chain()
+    clock = PatientClock(min(retry_seconds, _SECONDS_TO_ANSWER))
     try:
         with explained("sign in"):
-            clock = PatientClock()
-            config = _config(chain, clock, min(retry_seconds, _SECONDS_TO_ANSWER))
+            config = _config(chain, clock)
             # The workspace has answered, so longer retries are worth it from here on.
             config.retry_timeout_seconds = retry_seconds
             clock.longest = retry_seconds
@@ -85,10 +84,12 @@ def who(client: WorkspaceClient) -> Identity:
     Raises:
         WorkshopError: the workspace does not return it.
     """
-    with explained("say who is signed in"):
+    with explained("look up the signed-in user"):
         me = client.current_user.me()
     if not me.user_name:
-        raise WorkshopError("The workspace does not say who is signed in: correct DATABRICKS_HOST, or sign in again.")
+        raise WorkshopError(
+            "The workspace does not return the signed-in user: correct DATABRICKS_HOST, or sign in again."
+        )
     user_name = me.user_name
     application_id = user_name if _is_application_id(user_name) else ""
     return Identity(
@@ -113,7 +114,7 @@ def require_service_principal(identity: Identity) -> str:
         return ""
     if os.environ.get("TF_BUILD"):
         raise WorkshopError(
-            f"{identity.name} is a person, and a pipeline signs in as a service principal: make one, add it to the "
+            f"{identity.name} is a person, and a pipeline signs in as a service principal: create one, add it to the "
             f"workspace, and let the pipeline sign in as it; {credentials.ASK_THE_DOCTOR}."
         )
     return f"{identity.name} is a person: that is fine at a terminal, and a pipeline needs a service principal"
@@ -153,13 +154,12 @@ class _Chain(DefaultCredentials, CredentialsStrategy):
         return super().__call__(cfg)
 
 
-def _config(chain: _Chain, clock: PatientClock, seconds: int) -> Config:
-    clock.longest = seconds
+def _config(chain: _Chain, clock: PatientClock) -> Config:
     try:
         return Config(
             credentials_strategy=chain,
             clock=clock,
-            retry_timeout_seconds=seconds,
+            retry_timeout_seconds=int(clock.longest),
             http_timeout_seconds=_SECONDS_TO_ANSWER,
             product="workshop",
             product_version=version("workshop"),
@@ -172,9 +172,7 @@ def _try(client: WorkspaceClient, chain: _Chain) -> None:
     """Make the first call, which fetches the token and has the workspace check it."""
     try:
         client.current_user.me()
-    except requests.RequestException:
-        raise
-    except (platform.TooManyRequests, platform.InternalError, platform.TemporarilyUnavailable):
+    except (requests.RequestException, *LOST):
         raise
     except DatabricksError as error:
         raise WorkshopError(credentials.not_accepted(error, client.config)) from error
@@ -187,7 +185,7 @@ def _require_answer(host: str) -> None:
         answer = requests.get(f"{host}/.well-known/databricks-config", timeout=_SECONDS_TO_ANSWER)
     except requests.exceptions.InvalidURL as error:
         raise WorkshopError(
-            f"DATABRICKS_HOST is {host}, which is no address: set the workspace's https://…."
+            f"DATABRICKS_HOST is {host}, which is not an address: set it to the workspace's https://…."
         ) from error
     except requests.RequestException as error:
         raise WorkshopError(of_the_network(error, "sign in")) from error

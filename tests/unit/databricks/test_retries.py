@@ -1,4 +1,4 @@
-"""Trying again, and no longer than somebody has time for."""
+"""Retries, and their limits."""
 
 import signal
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from workshop.runner import interruption
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each wait took, on a clock that only they move."""
+    """The length of each wait, on a clock that only the waits move."""
     taken: list[float] = []
     monkeypatch.setattr(RealClock, "time", lambda self: 1_000_000.0 + sum(taken))
     monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: taken.append(seconds))
@@ -23,13 +23,13 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def client() -> Any:
-    """What of a client matters here: how long it may try."""
+    """A client, as far as its limits."""
     clock = PatientClock()
     clock.longest = 60
     return SimpleNamespace(config=SimpleNamespace(clock=clock, retry_timeout_seconds=60))
 
 
-def test_what_fails_for_a_while_is_called_again(waits: list[float], client: Any) -> None:
+def test_a_call_that_fails_for_a_while_is_repeated(waits: list[float], client: Any) -> None:
     answers = [InternalError("no"), InternalError("no"), "yes"]
 
     def call() -> str:
@@ -42,7 +42,7 @@ def test_what_fails_for_a_while_is_called_again(waits: list[float], client: Any)
     assert len(waits) == 2
 
 
-def test_nobody_waits_for_an_hour_because_a_service_asks_for_it(waits: list[float], client: Any) -> None:
+def test_a_wait_is_limited_whatever_the_service_asks_for(waits: list[float], client: Any) -> None:
     def call() -> None:
         raise TooManyRequests("later", retry_after_secs=3600)
 
@@ -66,7 +66,7 @@ def test_in_a_hurry_all_calls_together_have_half_a_minute(waits: list[float], cl
     assert sum(waits) > SECONDS_IN_A_HURRY
 
 
-def test_while_it_waits_to_try_again_somebody_who_wants_to_stop_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = []
 
     def stopped(clock: RealClock, seconds: float) -> None:
@@ -77,7 +77,7 @@ def test_while_it_waits_to_try_again_somebody_who_wants_to_stop_is_heard(monkeyp
     with pytest.raises(KeyboardInterrupt), interruption.held():
         PatientClock().sleep(60)
     assert (waited, interruption.something_was_cut_short()) == ([60], False)
-    with pytest.raises(KeyboardInterrupt), interruption.held():  # who has asked already is not kept waiting
+    with pytest.raises(KeyboardInterrupt), interruption.held():  # stopped already
         PatientClock().sleep(60)
     interruption.acknowledge()
     assert waited == [60]

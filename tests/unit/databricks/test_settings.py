@@ -4,7 +4,7 @@ from workshop.core.errors import WorkshopError
 from workshop.databricks.settings import databricks_settings
 
 
-def test_nothing_has_to_be_set() -> None:
+def test_every_setting_has_a_default() -> None:
     settings = databricks_settings()
     assert (settings.compute, settings.code, settings.timeout_minutes) == ("serverless", "upload", 60)
 
@@ -30,18 +30,9 @@ def test_a_folder_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> No
         ({"WORKERS": "many"}, "WORKSHOP_DATABRICKS_WORKERS is 'many'"),
     ],
 )
-def test_a_value_that_can_not_be_is_one_sentence(
-    values: dict[str, str], complaint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_value_is_one_sentence(values: dict[str, str], complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in values.items():
         monkeypatch.setenv(f"WORKSHOP_DATABRICKS_{name}", value)
-    with pytest.raises(WorkshopError, match=complaint):
+    with pytest.raises(WorkshopError, match=complaint) as raised:
         databricks_settings()
-
-
-def test_no_message_shows_a_password_in_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_CODE", "git")
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_GIT_URL", "https://ana:geheim@x/y")
-    with pytest.raises(WorkshopError) as raised:
-        databricks_settings()
-    assert "geheim" not in str(raised.value)
+    assert ":pat@" not in str(raised.value)

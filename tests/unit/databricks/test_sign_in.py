@@ -1,4 +1,4 @@
-"""Signing in over real HTTP, in each way that there is; and each refusal, with a sentence and without a secret."""
+"""Each way to sign in, over real HTTP; and each refusal, in one sentence without a secret."""
 
 import logging
 import os
@@ -43,8 +43,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing in the environment, nothing in the person's home, and no `az`."""
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing in the environment or the home folder, and no `az`."""
     for name in [name for name in os.environ if name.startswith(("DATABRICKS_", "ARM_", "SYSTEM_", "TF_BUILD"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -53,7 +53,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def workspace(shared: Workspace, nobody: None, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(shared: Workspace, no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("DATABRICKS_HOST", shared.host)
     return shared
 
@@ -138,61 +138,35 @@ def test_each_way_to_sign_in_leads_to_the_service_principal_and_logs_no_secret(
     assert [secret for secret in workspace.secrets if secret in caplog.text] == []
 
 
-def no_host(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.delenv("DATABRICKS_HOST")
+def set_variables(sign_in_by: SetUp | None = None, **variables: str | None) -> SetUp:
+    """Return a set-up that signs in by one way, and then sets these variables or, for None, removes them."""
+
+    def set_up(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
+        if sign_in_by is not None:
+            sign_in_by(workspace, env, folder)
+        for name, value in variables.items():
+            if value is None:
+                env.delenv(name)
+            else:
+                env.setenv(name, value.format(workspace=workspace, free_port=free_port()))
+
+    return set_up
 
 
-def clear_text(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_HOST", "http://adb-1.2.azuredatabricks.net")
-    by_token(workspace, env, folder)
+def by_a_profile_of(text: str) -> SetUp:
+    def set_up(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
+        by_profile(workspace, env, folder)
+        write_profile(folder, text.format(workspace=workspace))
+
+    return set_up
 
 
-def address_of_the_browser(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_HOST", "https://adb-1.2.azuredatabricks.net/?o=1#job/list")
+def by_an_az_that(script: str) -> SetUp:
+    def set_up(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
+        by_azure_cli(workspace, env, folder)
+        install_az(folder, script)
 
-
-def password_in_the_host(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_HOST", f"https://token:{workspace.token}@adb-1.2.azuredatabricks.net")
-
-
-def clear_text_in_a_profile(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_profile(workspace, env, folder)
-    write_profile(folder, f"[wine]\nhost = http://wine.invalid\ntoken = {workspace.token}\n")
-
-
-def nobody_there(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_HOST", f"http://127.0.0.1:{free_port()}")
-    by_token(workspace, env, folder)
-
-
-def expired(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_TOKEN", workspace.expired_token)
-
-
-def foreign(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_TOKEN", "dapi0123456789abcdef0123456789abcdef")
-
-
-def no_credential(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    pass
-
-
-def no_credential_in_a_pipeline(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("TF_BUILD", "True")
-
-
-def no_az(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_AUTH_TYPE", "azure-cli")
-
-
-def az_without_login(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_azure_cli(workspace, env, folder)
-    install_az(folder, "echo 'ERROR: Please run az login to setup account.' >&2; exit 1")
-
-
-def az_that_stammers(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_azure_cli(workspace, env, folder)
-    install_az(folder, "echo no JSON")
+    return set_up
 
 
 def az_for_another_cloud(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
@@ -200,18 +174,9 @@ def az_for_another_cloud(workspace: Workspace, env: pytest.MonkeyPatch, folder: 
     env.setenv("DATABRICKS_AUTH_TYPE", "azure-cli")
 
 
-def wrong_secret(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_secret(workspace, env, folder)
-    env.setenv("DATABRICKS_CLIENT_SECRET", "dose0123456789abcdef0123456789abcdef")
-
-
-def no_secret(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_AUTH_TYPE", "oauth-m2m")
-
-
-def other_pipeline(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
+def another_pipeline(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
     by_federation(workspace, env, folder)
-    env.setattr(workspace.identity.pipeline, "name", "somebody-else's")
+    env.setattr(workspace.identity.pipeline, "name", "another")
 
 
 def no_policy(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
@@ -219,87 +184,89 @@ def no_policy(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> No
     env.setattr(workspace.identity, "federation_policy", None)
 
 
-def no_access_token(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_federation(workspace, env, folder)
-    env.delenv("SYSTEM_ACCESSTOKEN")
+AZURE = "adb-1.2.azuredatabricks.net"
+REFUSALS: dict[str, tuple[SetUp, list[str]]] = {
+    "no host": (set_variables(DATABRICKS_HOST=None), ["No workspace is configured", "set DATABRICKS_HOST"]),
+    "clear text": (set_variables(by_token, DATABRICKS_HOST=f"http://{AZURE}"), ["clear text", f"set https://{AZURE}"]),
+    "the browser's address": (
+        set_variables(DATABRICKS_HOST=f"https://{AZURE}/?o=1#job/list"),
+        ["more than the host", f"set https://{AZURE}."],
+    ),
+    "password in the host": (
+        set_variables(DATABRICKS_HOST=f"https://token:{{workspace.token}}@{AZURE}"),
+        ["a user name or a password in it"],
+    ),
+    "clear text in a profile": (
+        by_a_profile_of("[wine]\nhost = http://wine.invalid\ntoken = {workspace.token}\n"),
+        ["clear text", "set https://wine.invalid"],
+    ),
+    "no answer": (
+        set_variables(by_token, DATABRICKS_HOST="http://127.0.0.1:{free_port}"),
+        ["127.0.0.1", "does not answer", "correct DATABRICKS_HOST"],
+    ),
+    "expired token": (
+        set_variables(DATABRICKS_TOKEN="{workspace.expired_token}"),
+        ["have expired", "make a new token"],
+    ),
+    "unknown token": (
+        set_variables(DATABRICKS_TOKEN="dapi0123456789abcdef0123456789abcdef"),
+        ["does not accept these credentials", "another workspace's", "make a new token"],
+    ),
+    "no credential": (set_variables(), ["There are no credentials for http://127.0.0.1", "run `az login`"]),
+    "no credential in a pipeline": (
+        set_variables(TF_BUILD="True"),
+        ["There are no credentials", "AzureCLI@2", "SYSTEM_ACCESSTOKEN"],
+    ),
+    "no az": (set_variables(DATABRICKS_AUTH_TYPE="azure-cli"), ["there is no `az` here", "install the Azure CLI"]),
+    "az without login": (by_an_az_that("echo ERROR >&2; exit 1"), ["`az` gives no token", "run `az login`"]),
+    "az without JSON": (by_an_az_that("echo no JSON"), ["could not sign in with azure-cli: Expecting value"]),
+    "az for another cloud": (az_for_another_cloud, ["is no Azure address", "correct DATABRICKS_HOST"]),
+    "wrong secret": (
+        set_variables(by_secret, DATABRICKS_CLIENT_SECRET="dose0123456789abcdef0123456789abcdef"),
+        ["does not accept the client secret", "6c9f047b", "DATABRICKS_CLIENT_SECRET"],
+    ),
+    "no secret": (
+        set_variables(DATABRICKS_AUTH_TYPE="oauth-m2m"),
+        ["oauth-m2m", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"],
+    ),
+    "another pipeline": (another_pipeline, ["does not accept this pipeline", "workshop doctor --federation"]),
+    "no policy": (no_policy, ["does not accept this pipeline", "No federation policy"]),
+    "no access token": (
+        set_variables(by_federation, SYSTEM_ACCESSTOKEN=None),
+        ["SYSTEM_ACCESSTOKEN: $(System.AccessToken)"],
+    ),
+    "no job": (set_variables(by_federation, SYSTEM_PLANID=None), ["SYSTEM_PLANID is not set"]),
+    "another job's access token": (
+        set_variables(by_federation, SYSTEM_ACCESSTOKEN="of-another-job-altogether"),
+        ["no identity token", "$(System.AccessToken) of this very job"],
+    ),
+    "no client id": (set_variables(by_federation, DATABRICKS_CLIENT_ID=None), ["set DATABRICKS_CLIENT_ID"]),
+    "no such profile": (
+        set_variables(by_profile, DATABRICKS_CONFIG_PROFILE="beer"),
+        ["There is no profile beer in", "DATABRICKS_CONFIG_PROFILE"],
+    ),
+    "no file of profiles": (
+        set_variables(DATABRICKS_HOST=None, DATABRICKS_CONFIG_PROFILE="wine"),
+        ["DATABRICKS_CONFIG_PROFILE is wine, and there is no ~/.databrickscfg"],
+    ),
+    "damaged profile": (
+        by_a_profile_of("[wine]\ntoken {workspace.token}\n"),
+        ["The profiles in ~/.databrickscfg can't be read"],
+    ),
+    "two kinds": (
+        set_variables(by_secret, DATABRICKS_TOKEN="{workspace.token}"),
+        ["more than one kind (oauth and pat)", "DATABRICKS_AUTH_TYPE"],
+    ),
+    "unknown kind": (
+        set_variables(by_token, DATABRICKS_AUTH_TYPE="telepathy"),
+        ["DATABRICKS_AUTH_TYPE is telepathy"],
+    ),
+}
 
 
-def no_job(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_federation(workspace, env, folder)
-    env.delenv("SYSTEM_PLANID")
-
-
-def anothers_access_token(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_federation(workspace, env, folder)
-    env.setenv("SYSTEM_ACCESSTOKEN", "of-another-job-altogether")
-
-
-def no_client_id(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_federation(workspace, env, folder)
-    env.delenv("DATABRICKS_CLIENT_ID")
-
-
-def no_such_profile(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_profile(workspace, env, folder)
-    env.setenv("DATABRICKS_CONFIG_PROFILE", "beer")
-
-
-def no_profile_file(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.delenv("DATABRICKS_HOST")
-    env.setenv("DATABRICKS_CONFIG_PROFILE", "wine")
-
-
-def damaged_profile(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_profile(workspace, env, folder)
-    write_profile(folder, f"[wine]\ntoken {workspace.token}\n")
-
-
-def two_kinds(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_token(workspace, env, folder)
-    by_secret(workspace, env, folder)
-
-
-def unknown_kind(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    by_token(workspace, env, folder)
-    env.setenv("DATABRICKS_AUTH_TYPE", "telepathy")
-
-
-@pytest.mark.parametrize(
-    ("set_up", "words"),
-    [
-        (no_host, ["Nothing says which workspace is meant", "set DATABRICKS_HOST"]),
-        (clear_text, ["clear text", "set https://adb-1.2.azuredatabricks.net"]),
-        (address_of_the_browser, ["more than the host", "set https://adb-1.2.azuredatabricks.net."]),
-        (password_in_the_host, ["a user name or a password in it"]),
-        (clear_text_in_a_profile, ["clear text", "set https://wine.invalid"]),
-        (nobody_there, ["127.0.0.1", "does not answer", "correct DATABRICKS_HOST"]),
-        (expired, ["have expired", "make a new token"]),
-        (foreign, ["does not know these credentials", "another workspace's", "make a new token"]),
-        (no_credential, ["There are no credentials for http://127.0.0.1", "run `az login`"]),
-        (no_credential_in_a_pipeline, ["There are no credentials", "AzureCLI@2", "SYSTEM_ACCESSTOKEN"]),
-        (no_az, ["there is no `az` here", "install the Azure CLI"]),
-        (az_without_login, ["`az` gives no token", "run `az login`"]),
-        (az_that_stammers, ["could not sign in with azure-cli: Expecting value"]),
-        (az_for_another_cloud, ["is no Azure address", "correct DATABRICKS_HOST"]),
-        (wrong_secret, ["does not accept the client secret", "6c9f047b", "DATABRICKS_CLIENT_SECRET"]),
-        (no_secret, ["oauth-m2m", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"]),
-        (other_pipeline, ["does not accept this pipeline", "workshop doctor --federation"]),
-        (no_policy, ["does not accept this pipeline", "No federation policy", "workshop doctor --federation"]),
-        (no_access_token, ["SYSTEM_ACCESSTOKEN: $(System.AccessToken)"]),
-        (no_job, ["SYSTEM_PLANID is not set"]),
-        (anothers_access_token, ["no identity token", "$(System.AccessToken) of this very job"]),
-        (no_client_id, ["set DATABRICKS_CLIENT_ID"]),
-        (no_such_profile, ["There is no profile beer in", "DATABRICKS_CONFIG_PROFILE"]),
-        (no_profile_file, ["DATABRICKS_CONFIG_PROFILE is wine, and there is no ~/.databrickscfg"]),
-        (damaged_profile, ["The profiles in ~/.databrickscfg can't be read"]),
-        (two_kinds, ["more than one kind (oauth and pat)", "DATABRICKS_AUTH_TYPE"]),
-        (unknown_kind, ["DATABRICKS_AUTH_TYPE is telepathy"]),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_what_stands_in_the_way_is_said_in_one_sentence_without_a_secret(
-    set_up: SetUp,
-    words: list[str],
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refused_sign_in_is_one_sentence_without_a_secret(
+    refusal: str,
     workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -307,14 +274,15 @@ def test_what_stands_in_the_way_is_said_in_one_sentence_without_a_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="databricks.sdk")
+    set_up, words = REFUSALS[refusal]
     set_up(workspace, monkeypatch, tmp_path)
     started = time.monotonic()
     with pytest.raises(WorkshopError) as refused:
         sign_in(retry_seconds=1)
-    said = str(refused.value)
-    assert [word for word in words if word not in said] == [], said
-    assert "\n" not in said and said.endswith(".") and "Config:" not in said and "Traceback" not in said
-    shown = said + "".join(traceback.format_exception(refused.value)) + caplog.text
+    message = str(refused.value)
+    assert [word for word in words if word not in message] == [], message
+    assert "\n" not in message and message.endswith(".") and "Config:" not in message
+    shown = message + "".join(traceback.format_exception(refused.value)) + caplog.text
     given = [
         os.environ.get(name, "") for name in ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "SYSTEM_ACCESSTOKEN")
     ]
@@ -323,8 +291,8 @@ def test_what_stands_in_the_way_is_said_in_one_sentence_without_a_secret(
 
 
 @pytest.mark.parametrize("page", [404, 200, 503])
-def test_a_server_that_is_no_workspace_is_said_to_be_none(
-    page: int, nobody: None, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_is_not_a_workspace_is_refused(
+    page: int, no_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -343,12 +311,12 @@ def test_a_server_that_is_no_workspace_is_said_to_be_none(
         with pytest.raises(WorkshopError) as refused:
             sign_in(retry_seconds=1)
         server.shutdown()
-    expected = "answers with error 503" if page == 503 else "no Databricks workspace"
+    expected = "answers with error 503" if page == 503 else "Databricks workspace"
     assert expected in str(refused.value)
     assert "likely a bug" not in str(refused.value) and "dapi" not in str(refused.value)
 
 
-def test_a_service_that_is_busy_is_asked_again_and_then_reported(
+def test_a_call_to_a_busy_service_is_repeated_and_then_reported(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     by_token(workspace, monkeypatch, tmp_path)
@@ -359,13 +327,15 @@ def test_a_service_that_is_busy_is_asked_again_and_then_reported(
         sign_in(retry_seconds=1)
 
 
-def test_a_workspace_that_does_not_say_who_is_signed_in_is_one_sentence() -> None:
+def test_a_workspace_that_returns_no_user_is_one_sentence() -> None:
     client: Any = SimpleNamespace(current_user=SimpleNamespace(me=User))
-    with pytest.raises(WorkshopError, match="does not say who is signed in: correct DATABRICKS_HOST"):
+    with pytest.raises(WorkshopError, match="does not return the signed-in user: correct DATABRICKS_HOST"):
         who(client)
 
 
-def test_a_person_is_known_as_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_person_is_recognized_and_refused_in_a_pipeline(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABRICKS_TOKEN", workspace.person_token)
     identity = who(sign_in(retry_seconds=1))
     assert identity == Identity("Ada Lovelace", "", False, "ada@example.com")
@@ -373,10 +343,6 @@ def test_a_person_is_known_as_one(workspace: Workspace, monkeypatch: pytest.Monk
     monkeypatch.setenv("TF_BUILD", "True")
     with pytest.raises(WorkshopError, match="Ada Lovelace is a person, and a pipeline signs in as a service principal"):
         require_service_principal(identity)
-
-
-def test_a_service_principal_needs_no_note_in_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_BUILD", "True")
     assert require_service_principal(Identity("cd", "6c9f047b-87dc-4b15-99ce-2f5b0f1c9a11", True)) == ""
 
 
@@ -390,9 +356,9 @@ def raised_from(cause: BaseException) -> TimeoutError:
     ("error", "sentence"),
     [
         (Unauthenticated("no"), r"could not submit the run, it does not accept the credentials .*: no; sign in again"),
-        (PermissionDenied("no"), r"does not let you submit the run: no; ask whoever administers"),
-        (NotFound("no"), r"could not submit the run, it finds no such thing: no; correct the name"),
-        (raised_from(TooManyRequests("no")), r"could not submit the run, it asks again and again .* \(429\)"),
+        (PermissionDenied("no"), r"does not let you submit the run: no; ask an administrator"),
+        (NotFound("no"), r"could not submit the run, it does not find this: no; correct the name"),
+        (raised_from(TooManyRequests("no")), r"could not submit the run, it defers each call \(429\)"),
         (
             TooManyRequests("no"),
             r"could not submit the run, too many requests reach it \(429\): no; run it again later",
@@ -405,10 +371,10 @@ def raised_from(cause: BaseException) -> TimeoutError:
         ),
         (requests.ConnectionError("no"), r"could not submit the run, the workspace does not answer: correct"),
         (raised_from(requests.Timeout("no")), r"could not submit the run, the workspace does not answer: correct"),
-        (requests.exceptions.SSLError("no"), r"certificate of the workspace .* set REQUESTS_CA_BUNDLE"),
-        (requests.exceptions.ProxyError("no"), r"proxy that HTTPS_PROXY names does not let through"),
-        (requests.exceptions.JSONDecodeError("no", "", 0), r"what answers is no Databricks workspace"),
-        (TimeoutError("no"), r"could not submit the run, it took longer than this waits for: run it again"),
+        (requests.exceptions.SSLError("no"), r"not trust the certificate of the workspace: .* set REQUESTS_CA_BUNDLE"),
+        (requests.exceptions.ProxyError("no"), r"proxy in HTTPS_PROXY does not let requests through"),
+        (requests.exceptions.JSONDecodeError("no", "", 0), r"the answer is not from a Databricks workspace"),
+        (TimeoutError("no"), r"could not submit the run, it took too long: run it again"),
         (
             OSError("cannot get access token: no"),
             r"could not submit the run: cannot get access token: no; correct what it names",
@@ -424,11 +390,6 @@ def test_errors_by_kind(error: Exception, sentence: str) -> None:
     assert "\n" not in str(raised.value) and "Config" not in str(raised.value)
 
 
-def test_a_sentence_of_ours_stays_as_it_is() -> None:
-    with pytest.raises(WorkshopError, match=r"^Ours\.$"), explained("submit the run"):
-        raise WorkshopError("Ours.")
-
-
 @pytest.mark.parametrize(
     "secret",
     [
@@ -438,6 +399,6 @@ def test_a_sentence_of_ours_stays_as_it_is() -> None:
         "a-value-of-the-environment",
     ],
 )
-def test_secrets_are_taken_out_of_any_text(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_removed_from_any_text(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARM_CLIENT_SECRET", "a-value-of-the-environment")
-    assert without_secrets(f"it says {secret}, and more") == "it says ***, and more"
+    assert without_secrets(f"got {secret}, and more") == "got ***, and more"
