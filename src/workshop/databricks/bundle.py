@@ -5,6 +5,8 @@ targets.
 """
 
 import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,17 @@ FILE = "databricks.yml"
 MODEL = "main.workshop.wine_quality"
 """The default of `--model`."""
 _CHECKOUT = PACKAGE.parents[1]
-_HOME = "A folder in a volume, as in /Volumes/catalog/schema/volume."
 _HEADER = """\
 # Made by `workshop databricks bundle` from the job that `workshop run --target databricks` submits: change the settings
 # and make it anew, since a change that is made here is lost (docs/databricks.md). `databricks bundle deploy` takes it.
 # {settings}
 """
+_OF_THE_COMPUTE = {
+    "cluster_id": "The existing cluster.",
+    "node_type": "The job cluster's machines.",
+    "spark_version": "The job cluster's runtime.",
+    "environment_version": "The version of the serverless environment.",
+}
 _WHEEL = "dist/*.whl"
 _BUILD = "python -m hatchling build --target wheel --clean --directory dist"
 _ONLY_A_COMMIT = f"git diff --stat --exit-code HEAD && {_BUILD}"
@@ -52,11 +59,7 @@ def text(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: bool
 
 
 def write(content: str) -> Path:
-    """Write the file into the checkout.
-
-    Raises:
-        WorkshopError: this is not a checkout, or the file can't be written.
-    """
+    """Write the file into the checkout."""
     path = place()
     try:
         path.write_text(content, encoding="utf-8")
@@ -74,8 +77,8 @@ def check(content: str) -> Path:
     path = place()
     if not path.is_file() or path.read_bytes() != content.encode("utf-8"):
         raise WorkshopError(
-            f"{path} is not what these settings make: run `workshop databricks bundle` with the same options and "
-            "commit what it writes."
+            f"{path} is not what these settings make: run `workshop databricks bundle` with the same options, and "
+            "commit the file."
         )
     return path
 
@@ -87,19 +90,24 @@ def place() -> Path:
         WorkshopError: this is not a checkout.
     """
     if not (_CHECKOUT / "pyproject.toml").is_file():
-        raise WorkshopError("This is no checkout, and a bundle deploys one: clone the repository, and run it there.")
+        raise WorkshopError("A bundle deploys a checkout, and this is not one: clone the repository, and run it there.")
     return _CHECKOUT / FILE
 
 
 def document(settings: DatabricksSettings, model_name: str = MODEL, *, scoring: bool = False) -> dict[str, Any]:
     """Return the file's document; see `text`."""
-    made = job.job(_work(settings, model_name, scoring), _with_references(settings))
+    # A bundle contains its notebooks.
+    references = {"code": "upload", **{name: f"${{var.{name}}}" for name in _OF_THE_COMPUTE}}
+    made = _as_plain(job.job(_work(settings, model_name, scoring), settings.model_copy(update=references)))
+    for task in made["tasks"]:
+        task["notebook_task"]["notebook_path"] += ".ipynb"  # which only the workspace omits
+    used = {"service_principal", *re.findall(r"\$\{var\.(\w+)\}", json.dumps(made))}
     return {
         "bundle": {"name": "workshop"},
-        "variables": _variables(settings, model_name, scoring),
+        "variables": {name: each for name, each in _variables(settings, model_name).items() if name in used},
         "artifacts": {"workshop": {"type": "whl", "path": ".", "build": _BUILD, "dynamic_version": True}},
         "sync": {"paths": [upload.NOTEBOOKS]},
-        "resources": {"jobs": {"workshop": _with_files(_as_plain(made))}},
+        "resources": {"jobs": {"workshop": made}},
         "targets": {
             "dev": {
                 "default": True,
@@ -136,8 +144,15 @@ def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
         "slot": "${var.slot}",
     }
     chosen = notebooks.select(scoring=scoring)
+    variables = {"WORKSHOP_HOME": "home", "WORKSHOP_TABLES": "tables", "WORKSHOP_EXPERIMENTS": "experiments"}
+    given = job.environment(settings, model_name)
+    if not current_settings().tables:
+        given = {"WORKSHOP_HOME": "", **given}
     environment = {
-        **_environment(settings, model_name),
+        **{name: f"${{var.{variables[name]}}}" if name in variables else value for name, value in given.items()},
+        job.RUN_ID: "{{job.run_id}}",
+        job.COMMIT: "${bundle.git.commit}",
+        "WORKSHOP_REQUESTED_FOR": "${workspace.current_user.userName}",
         "WORKSHOP_RUN_NOTEBOOKS": ",".join(notebook.name for notebook in chosen),
     }
     return Work(
@@ -155,73 +170,23 @@ def _work(settings: DatabricksSettings, model_name: str, scoring: bool) -> Work:
     )
 
 
-def _needs_home(settings: DatabricksSettings) -> bool:
-    """Return whether the tables are in a volume."""
-    return bool(settings.home) or not current_settings().tables
-
-
-def _environment(settings: DatabricksSettings, model_name: str) -> dict[str, str]:
-    """Return the notebooks' environment variables; those that differ by deployment refer to variables of the bundle."""
-    variables = {"WORKSHOP_HOME": "home", "WORKSHOP_TABLES": "tables", "WORKSHOP_EXPERIMENTS": "experiments"}
-    given = job.environment(settings, model_name)
-    if _needs_home(settings):
-        given = {"WORKSHOP_HOME": "", **given}
-    return {
-        **{name: f"${{var.{variables[name]}}}" if name in variables else value for name, value in given.items()},
-        "WORKSHOP_RUN_ID": "{{job.run_id}}",
-        "WORKSHOP_GIT_COMMIT": "${bundle.git.commit}",
-        "WORKSHOP_REQUESTED_FOR": "${workspace.current_user.userName}",
-    }
-
-
-def _variables(settings: DatabricksSettings, model_name: str, scoring: bool) -> dict[str, Any]:
-    tables = current_settings().tables
-    compute: dict[str, tuple[str, Any]] = {
-        "cluster_id": ("The existing cluster.", settings.cluster_id or None),
-        "node_type": ("The job cluster's machines.", settings.node_type),
-        "spark_version": ("The job cluster's runtime.", settings.spark_version),
-        "environment_version": ("The version of the serverless environment.", settings.environment_version),
-    }
-    wanted = {
-        "serverless": ["environment_version"],
-        "cluster": ["cluster_id"],
-        "job_cluster": ["node_type", "spark_version"],
-    }[settings.compute]
-    every: dict[str, tuple[str, Any]] = {
+def _variables(settings: DatabricksSettings, model_name: str) -> dict[str, Any]:
+    """Return all variables; a bundle declares those that it uses."""
+    defaults: dict[str, tuple[str, str | None]] = {
         "action": ("What a run is for: Integration or Deployment.", None),
         "run_name": ("Keeps one person's files, experiment and candidates apart from another's.", None),
         "model_name": ("The registered model; make the file anew for one in the other registry.", model_name),
-        **({"home": (_HOME, None)} if _needs_home(settings) else {}),
-        **({"tables": ("The catalog and schema of the tables.", tables)} if tables else {}),
-        **({"slot": ("The slot that 1_4 scores with; empty for whichever there is.", None)} if scoring else {}),
+        "home": ("A folder in a volume, as in /Volumes/catalog/schema/volume.", None),
+        "tables": ("The catalog and schema of the tables.", current_settings().tables),
+        "slot": ("The slot that 1_4 scores with; empty for whichever there is.", None),
         "experiments": ("The workspace folder of MLflow's experiments.", current_settings().experiments),
         "service_principal": ("The application id of the service principal that prod runs as.", None),
-        **{name: compute[name] for name in wanted},
+        **{name: (text, getattr(settings, name) or None) for name, text in _OF_THE_COMPUTE.items()},
     }
     return {
         name: {"description": description, **({} if default is None else {"default": default})}
-        for name, (description, default) in every.items()
+        for name, (description, default) in defaults.items()
     }
-
-
-def _with_references(settings: DatabricksSettings) -> DatabricksSettings:
-    """Return the settings with references to variables; a bundle contains its notebooks."""
-    return settings.model_copy(
-        update={
-            "code": "upload",
-            "cluster_id": "${var.cluster_id}",
-            "node_type": "${var.node_type}",
-            "spark_version": "${var.spark_version}",
-            "environment_version": "${var.environment_version}",
-        }
-    )
-
-
-def _with_files(job: dict[str, Any]) -> dict[str, Any]:
-    """Add the ending to each notebook, which only the workspace omits."""
-    for task in job["tasks"]:
-        task["notebook_task"]["notebook_path"] += ".ipynb"
-    return job
 
 
 def _as_plain(value: Any) -> Any:

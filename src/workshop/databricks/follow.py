@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 
 from databricks.sdk.errors import NotFound
-from databricks.sdk.service import jobs
 from typing_extensions import override
 
 from workshop.core.errors import WorkshopError
@@ -52,7 +52,8 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         compare_only=given.get("compare_only") == "true",
         target="databricks",
     )
-    chosen = notebooks.select(_in_order(run.tasks or []))
+    needed = {task.task_key: [each.task_key for each in task.depends_on or []] for task in run.tasks or []}
+    chosen = notebooks.select(TopologicalSorter(needed).static_order())
     commit, commit_problem = checked_commit(
         given.get(job.COMMIT, ""), f"the parameter {job.COMMIT} of the run {run_id}"
     )
@@ -68,15 +69,6 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         progress,
         commit_problem,
     )
-
-
-def _in_order(tasks: list[jobs.RunTask]) -> list[str]:
-    """Return the names of the tasks, each behind those that it waits for."""
-    ordered: list[str] = []
-    while left := [task for task in tasks if task.task_key not in ordered]:
-        ready = [task for task in left if all(each.task_key in ordered for each in task.depends_on or [])]
-        ordered += [task.task_key for task in ready or left]
-    return ordered
 
 
 class _Followed(Target):

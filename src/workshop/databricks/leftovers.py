@@ -1,8 +1,8 @@
 """What killed runs left behind: the marker file in a run's folder, and `workshop databricks cancel`.
 
 The marker is written before a run creates anything in the workspace and removed once everything is cleaned up. A
-cancelled pipeline can kill `workshop run` before it ends its run, since AzureCLI@2 passes no signal on to its script;
-a later step of the same job then ends the run by its marker.
+cancelled pipeline can kill `workshop run` before it cancels its run, since AzureCLI@2 does not signal its script; a
+later step of the same job then cancels the run by its marker.
 """
 
 import os
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from kit_common.files import write_whole
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import current_settings
+from workshop.databricks.errors import explained
 from workshop.databricks.remote_run import RemoteRun, RunMarker, pipelines_run
 from workshop.databricks.settings import databricks_settings
 from workshop.databricks.sign_in import sign_in
@@ -32,11 +33,7 @@ _SECONDS_TO_LOOK = 5
 
 @contextmanager
 def marked(folder: Path, marker: RunMarker) -> Iterator[None]:
-    """Write the marker, and hold its lock while this process follows the run; `forget` removes the marker.
-
-    Raises:
-        WorkshopError: it can't be written.
-    """
+    """Write the marker, and hold its lock while this process follows the run; `forget` removes the marker."""
     with FileLock(_lock(folder)):
         _write(folder, marker)
         yield
@@ -51,22 +48,16 @@ def forget(folder: Path, progress: Progress) -> None:
 
 
 def folders() -> list[Path]:
-    """Return the folders of this home's runs that have a marker, oldest first.
-
-    Raises:
-        WorkshopError: they can't be listed.
-    """
-    try:
+    """Return the folders of this home's runs that have a marker, oldest first."""
+    with explained("find the runs of this home"):
         return sorted(path.parent for path in current_settings().runs.glob(f"*/{_FILE}"))
-    except OSError as error:
-        raise explain_os_error(error) from error
 
 
 def read(folder: Path) -> RunMarker | None:
-    """Return the marker in a run's folder, or None if there is none.
+    """Return the marker in a run's folder, or None without one.
 
     Raises:
-        WorkshopError: it can't be read.
+        WorkshopError: it is damaged or can't be read.
     """
     path = folder / _FILE
     try:
@@ -81,14 +72,9 @@ def read(folder: Path) -> RunMarker | None:
 
 @contextmanager
 def claimed(folder: Path, seconds: float = 0) -> Iterator[RunMarker | None]:
-    """Take over the marker of a run that no process follows; None if one does, or if there is no marker.
+    """Take over the marker of a run that no process follows; None if one does, or without a marker.
 
-    Args:
-        folder: the run's.
-        seconds: how long to wait for the process that follows the run.
-
-    Raises:
-        WorkshopError: the marker can't be read.
+    Waits that many seconds for the process that follows the run.
     """
     try:
         with FileLock(_lock(folder), timeout=seconds):
@@ -98,14 +84,14 @@ def claimed(folder: Path, seconds: float = 0) -> Iterator[RunMarker | None]:
 
 
 def mention(token: str, progress: Progress) -> None:
-    """Print which runs were killed here and may still be active, except those with this token."""
+    """Print which runs of killed processes may still be active, except those with this token."""
     for folder in folders():
         try:
             with claimed(folder) as marker:
                 if marker is not None and marker.token != token:
                     progress.said(
-                        f"{folder.name} was stopped before it could end its run on Databricks, which may go on beside "
-                        "this one: `workshop databricks cancel` ends it."
+                        f"{folder.name} was stopped before it could cancel its run on Databricks, which may go on "
+                        "beside this one: `workshop databricks cancel` cancels it."
                     )
         except WorkshopError as error:
             progress.said(str(error))
@@ -120,16 +106,15 @@ def cancel(progress: Progress) -> int:
     found = folders()
     if not found:
         return 0
-    settings = databricks_settings()
-    client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
-    count, problem = 0, None
+    client = sign_in(retry_seconds=databricks_settings().retry_seconds, say=progress.said)
+    count, problems = 0, []
     for folder in found:  # a failure must not keep the other runs active
         try:
             count += _cancel(client, folder, progress)
         except WorkshopError as error:
-            problem = problem or error
-    if problem is not None:
-        raise problem
+            problems.append(error)
+    if problems:
+        raise problems[0]
     return count
 
 
@@ -161,14 +146,14 @@ def _end(client: WorkspaceClient, folder: Path, marker: RunMarker, progress: Pro
         raise WorkshopError(
             f"{folder.name} was started on {marker.host}: set DATABRICKS_HOST to that, and run this again."
         )
-    # While this process holds the lock, it must not be taken for the pipeline's own process and stopped.
+    # A later step of the same pipeline must not take this process for the pipeline's own and stop it.
     _write(folder, marker.model_copy(update={"pid": os.getpid(), "pipelines_run": ""}))
     run = RemoteRun(client, progress.said, marker)
     run.state = "submitted"
     if run.end():
         forget(folder, progress)
         if run.run_id is None:
-            progress.said(f"Nothing of {folder.name} ran any more; its code is removed.")
+            progress.said(f"The run of {folder.name} was no longer active; its code is removed.")
 
 
 def _lock(folder: Path) -> Path:
@@ -176,7 +161,5 @@ def _lock(folder: Path) -> Path:
 
 
 def _write(folder: Path, marker: RunMarker) -> None:
-    try:
+    with explained("write the marker of a run"):
         write_whole(folder / _FILE, marker.model_dump_json() + "\n")
-    except OSError as error:
-        raise explain_os_error(error) from error

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,45 +53,41 @@ def require_clean(commit: str) -> None:
     """Check that the checkout has no changes, since a commit runs on Databricks.
 
     Raises:
-        WorkshopError: this is no checkout, or files differ from the commit.
+        WorkshopError: this is not a checkout, or files differ from the commit.
     """
     if commit.endswith("-dirty"):
         raise WorkshopError(
-            f"Files differ from the commit {commit[:12]}, and on Databricks a commit runs, not what lies here: "
-            "commit them (`git commit -a`), or put them away (`git stash`)."
+            f"Files differ from the commit {commit[:12]}, and only a commit runs on Databricks: commit them "
+            "(`git commit -a`), or stash them (`git stash`)."
         )
     if not _COMMIT.fullmatch(commit):
         raise WorkshopError(
-            "This is no Git checkout, so there is no commit to run on Databricks: clone the repository, and run it "
+            "This is not a Git checkout, so there is no commit to run on Databricks: clone the repository, and run it "
             "there."
         )
 
 
 def require_pushed(commit: str, git_url: str) -> None:
-    """Check that a branch of the remote repository contains the commit, so that Databricks finds it.
+    """Check that a remote branch contains the commit, so that Databricks finds it.
 
     Raises:
-        WorkshopError: no branch that this checkout knows contains it.
+        WorkshopError: none that this checkout has fetched contains it.
     """
-    if not _git("branch", "--remotes", "--contains", commit).strip():
+    if not _git("branch", "--remotes", "--contains", commit):
         raise WorkshopError(
-            f"The commit {commit[:12]} is on no branch of the remote repository that this checkout knows, so "
-            f"Databricks would not find it at {git_url}: push it (`git push`), or set {PREFIX}CODE=upload."
+            f"The commit {commit[:12]} is on no remote branch that this checkout has fetched, so Databricks would not "
+            f"find it at {git_url}: push it (`git push`), or set {PREFIX}CODE=upload."
         )
 
 
 def of_commit(commit: str, folder: Path) -> Code:
-    """Export the commit from Git and build the package's wheel from it, whatever is in the checkout.
-
-    Args:
-        commit: its full name.
-        folder: an empty one, for the files.
+    """Export the commit from Git into an empty folder, and build the package's wheel from it.
 
     Raises:
         WorkshopError: it can't be exported or built.
     """
     source, built = folder / "source", folder / "wheel"
-    with tarfile.open(fileobj=io.BytesIO(_git_bytes("archive", "--format=tar", commit))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", commit))) as archive:
         archive.extractall(source, filter="data")
     _add_commit_to_version(source / "pyproject.toml", commit)
     if importlib.util.find_spec("hatchling") is None:
@@ -99,7 +96,7 @@ def of_commit(commit: str, folder: Path) -> Code:
     done = subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
     wheels = sorted(built.glob("*.whl"))
     if done.returncode or not wheels:
-        message = (done.stderr.strip().splitlines() or ["no wheel came of it"])[-1]
+        message = (done.stderr.strip().splitlines() or ["there is no wheel"])[-1]
         raise WorkshopError(
             f"The package of the commit {commit[:12]} can't be built ({message}): run `make test` there."
         )
@@ -113,10 +110,10 @@ def place_of(settings: DatabricksSettings, commit: str, submission_id: str) -> s
 
 
 def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) -> str:
-    """Put the wheel, and the notebooks if asked for, into the workspace; return the wheel's path.
+    """Put the wheel, and on request the notebooks, into the workspace; return the wheel's path.
 
     Raises:
-        WorkshopError: the right to do so is missing, or something else is at that place.
+        WorkshopError: the right to do so is missing, or the place is occupied.
     """
     wheel = f"{place}/{code.wheel.name}"
     with explained(f"put the code into {place}"):
@@ -127,8 +124,7 @@ def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) 
             if "ALREADY_EXISTS" not in str(error.error_code):
                 raise
             raise OccupiedError(
-                f"Something that is no folder stands at {place} in the workspace: move it away, or set {PREFIX}FOLDER "
-                "to another folder."
+                f"{place} in the workspace is not a folder: move it away, or set {PREFIX}FOLDER to another folder."
             ) from error
         _put(client, wheel, code.wheel.read_bytes(), ImportFormat.AUTO)
         for name, content in code.notebooks.items() if notebooks else ():
@@ -143,12 +139,9 @@ def remove(client: WorkspaceClient, place: str) -> None:
         WorkshopError: the path is not a run's code folder, the right is missing, or the service does not answer.
     """
     if not _PLACE.fullmatch(place):
-        raise WorkshopError(f"{place} is no folder that a run's code is put into, so it is left alone.")
-    with explained(f"remove {place} from the workspace"):
-        try:
-            patiently(client, lambda: client.workspace.delete(place, recursive=True))
-        except NotFound:
-            return
+        raise WorkshopError(f"{place} is not a folder of a run's code, so it is left alone.")
+    with explained(f"remove {place} from the workspace"), suppress(NotFound):
+        patiently(client, lambda: client.workspace.delete(place, recursive=True))
 
 
 def _add_commit_to_version(project: Path, commit: str) -> None:
@@ -175,15 +168,11 @@ def pins(source: Path) -> tuple[str, ...]:
     return tuple(f"{name}=={versions[name]}" for name in wanted if name in versions)
 
 
-def _git(*arguments: str) -> str:
-    return _git_bytes(*arguments).decode("utf-8", "replace")
-
-
-def _git_bytes(*arguments: str) -> bytes:
+def _git(*arguments: str) -> bytes:
     try:
         done = git.run(_CHECKOUT, *arguments, timeout=120)
     except UserError as error:
         raise WorkshopError(str(error)) from error
     if done.returncode:
-        raise WorkshopError(f"Git can't give the commit that is to run: {git.reason(done)}.")
+        raise WorkshopError(f"Git can't export the commit: {git.reason(done)}.")
     return done.stdout

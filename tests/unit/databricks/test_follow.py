@@ -1,4 +1,4 @@
-"""`workshop run --follow RUN_ID`: a run of the workspace that was started from here, or from elsewhere."""
+"""`workshop run --follow RUN_ID`: a run that was started here or elsewhere."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from workshop.databricks.remote_run import RemoteRun
 pytestmark = pytest.mark.integration
 
 
-def test_a_run_that_is_followed_afterwards_is_as_old_and_as_long_as_it_was(workspace: Workspace, home: Path) -> None:
+def test_the_times_of_a_followed_run_are_its_own(workspace: Workspace, home: Path) -> None:
     workspace.outcomes[FIRST] = "FAILED"
     run()
     (made,) = workspace.runs.values()
@@ -29,14 +29,15 @@ def test_a_run_that_is_followed_afterwards_is_as_old_and_as_long_as_it_was(works
     ("options", "named"),
     [(["--action", "deployment"], "--action"), (["-p", "seed=1"], "--parameter"), (["--scoring"], "--scoring")],
 )
-def test_a_run_that_is_followed_can_be_told_nothing(options: list[str], named: str) -> None:
+def test_options_of_a_new_run_are_refused_with_follow(options: list[str], named: str) -> None:
     refused = workshop_here("run", "--follow", "1", *options)
     assert refused.code == 2
     assert f"leave {named} out" in " ".join((refused.out + refused.err).replace("│", " ").split())
 
 
-def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
-    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stopped", [True, False])
+def test_another_users_run_is_not_cancelled_by_a_stop_or_the_time_out(
+    workspace: Workspace, home: Path, stopped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
     killed_while_it_follows(monkeypatch)
@@ -47,10 +48,18 @@ def test_somebody_elses_run_goes_on_when_it_is_followed_no_longer(
 
     with monkeypatch.context() as patch:
         patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
-        patch.setattr(RemoteRun, "follow", stop)
+        if stopped:
+            patch.setattr(RemoteRun, "follow", stop)
+        else:
+            patch.setenv("WORKSHOP_DATABRICKS_TIMEOUT_MINUTES", "1")
+            patch.setattr(remote_run, "_GRACE", -60)
         ended = run("--follow", str(made.run_id))
     assert ended.code == 1
-    assert "Followed no longer; the run is somebody else's and goes on: http" in ended.out
+    assert (
+        "No longer followed; the run is another user's and goes on: http"
+        if stopped
+        else f"The run {made.run_id} has not ended within the 1 minutes that it may take, and is another user's"
+    ) in ended.out + ended.err
     assert workspace.active_runs() == [made]
 
 
@@ -68,23 +77,7 @@ def test_a_followed_run_without_a_commit_records_why(given: str, workspace: Work
     assert summary["commit_problem"] in followed.out
 
 
-def test_a_run_that_is_not_there_cannot_be_followed(workspace: Workspace) -> None:
+def test_a_run_that_does_not_exist_cannot_be_followed(workspace: Workspace) -> None:
     refused = run("--follow", "12345")
     assert refused.code == 1
     assert "There is no run 12345 in this workspace: take the number after /run/" in refused.err
-
-
-def test_somebody_elses_run_goes_on_when_it_takes_longer_than_ours_may(
-    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace.hold(FIRST)
-    killed_while_it_follows(monkeypatch)
-    (made,) = workspace.active_runs()
-    with monkeypatch.context() as patch:
-        patch.setenv("DATABRICKS_TOKEN", workspace.person_token)
-        patch.setenv("WORKSHOP_DATABRICKS_TIMEOUT_MINUTES", "1")
-        patch.setattr(remote_run, "_GRACE", -60)
-        ended = run("--follow", str(made.run_id))
-    assert ended.code == 1
-    assert f"The run {made.run_id} has not ended within the 1 minutes that it may take, and is somebody" in ended.err
-    assert workspace.active_runs() == [made]

@@ -39,15 +39,18 @@ def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def cancelled() -> tuple[int, str]:
-    """How many runs were seen to, and what was said."""
+    """Cancel, and return how many runs there were and the printed lines."""
     out = io.StringIO()
     return leftovers.cancel(PlainProgress(Console(file=out, width=200))), out.getvalue()
 
 
-def test_the_run_of_a_killed_client_is_ended_and_its_code_removed(killed: Workspace) -> None:
-    count, said = cancelled()
+def test_the_run_of_a_killed_client_is_cancelled_and_its_code_removed(
+    killed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_FOLDER", "/Workspace/Shared/elsewhere")  # its code is in the marker's
+    count, printed = cancelled()
     assert count == 1
-    assert f"Signing in to {killed.host}.\nCancelled on Databricks: {killed.host}" in said
+    assert f"Signing in to {killed.host}.\nCancelled on Databricks: {killed.host}" in printed
     assert (killed.active_runs(), left_in(killed)) == ([], [])
     assert cancelled() == (0, "")
 
@@ -58,30 +61,30 @@ def test_the_code_of_a_run_that_has_ended_meanwhile_is_removed(killed: Workspace
     killed.release(FIRST)
     killed.wait_for(made.run_id)
     (folder,) = leftovers.folders()
-    said = f"Signing in to {killed.host}.\nNothing of {folder.name} ran any more; its code is removed.\n"
-    assert cancelled() == (1, said)
+    printed = f"Signing in to {killed.host}.\nThe run of {folder.name} was no longer active; its code is removed.\n"
+    assert cancelled() == (1, printed)
     assert left_in(killed) == []
 
 
-def test_another_home_ends_nothing(killed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_another_home_go_on(killed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path / "another"))
     before = len(killed.requests)
     assert cancelled() == (0, "")
     assert (len(killed.active_runs()), len(killed.requests)) == (1, before)
 
 
-def test_the_next_run_says_that_one_may_go_on_beside_it(killed: Workspace) -> None:
+def test_the_next_run_mentions_one_that_may_go_on(killed: Workspace) -> None:
     (folder,) = leftovers.folders()
     out = io.StringIO()
     leftovers.mention("another", PlainProgress(Console(file=out, width=200)))
-    assert f"{folder.name} was stopped before it could end its run on Databricks, which may go on" in out.getvalue()
+    assert f"{folder.name} was stopped before it could cancel its run on Databricks, which may go on" in out.getvalue()
     left = leftovers.read(folder)
     assert left is not None
     leftovers.mention(left.token, PlainProgress(Console(file=out, width=200)))
     assert out.getvalue().count(folder.name) == 1
 
 
-def test_a_marker_that_is_damaged_keeps_no_other_run_going(killed: Workspace, home: Path) -> None:
+def test_a_damaged_marker_does_not_keep_other_runs_active(killed: Workspace, home: Path) -> None:
     damaged = home / "runs" / "20200101T000000Z-x"
     damaged.mkdir()
     (damaged / "on-databricks.json").write_text("{", encoding="utf-8")
@@ -116,7 +119,7 @@ def test_a_pipelines_job_that_is_cancelled_stops_its_own_process(
     assert (workspace.active_runs(), left_in(workspace), leftovers.folders()) == ([], [], [])
 
 
-def test_reading_a_marker_keeps_no_process_from_ending_its_run(killed: Workspace) -> None:
+def test_a_process_that_reads_a_marker_is_waited_for(killed: Workspace) -> None:
     (folder,) = leftovers.folders()
     looks_at_it = FileLock(current_settings().lock_file(f"databricks-{folder.name}"), thread_local=False)
     looks_at_it.acquire()
@@ -127,7 +130,7 @@ def test_reading_a_marker_keeps_no_process_from_ending_its_run(killed: Workspace
     assert (killed.active_runs(), leftovers.folders()) == ([], [])
 
 
-def test_who_ends_a_run_is_the_one_who_has_to_do_with_it(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cancels_a_run_takes_its_marker(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder,) = leftovers.folders()
     left = leftovers.read(folder)
     assert left is not None
@@ -139,27 +142,21 @@ def test_who_ends_a_run_is_the_one_who_has_to_do_with_it(killed: Workspace, monk
     assert leftovers.read(folder) == left.model_copy(update={"pid": os.getpid(), "pipelines_run": ""})
 
 
-def test_the_code_is_removed_wherever_it_was_put(killed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKSHOP_DATABRICKS_FOLDER", "/Workspace/Shared/elsewhere")
-    assert cancelled()[0] == 1
-    assert (left_in(killed), leftovers.folders()) == ([], [])
-
-
 def test_a_run_that_is_followed_is_left_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leftovers, "_SECONDS_TO_LOOK", 0)
     workspace.hold(FIRST)
     workspace.outcomes[FIRST] = "FAILED"
-    said: list[tuple[int, str]] = []
+    results: list[tuple[int, str]] = []
 
     def try_to_cancel() -> None:
-        said.append(cancelled())
+        results.append(cancelled())
         workspace.release(FIRST)
 
     with when(lambda: looks(workspace) > 2, try_to_cancel):
         assert run().code == 1
-    ((count, sentences),) = said
+    ((count, printed),) = results
     assert count == 0
-    assert f"is followed by the process {os.getpid()}, and left alone." in sentences
+    assert f"is followed by the process {os.getpid()}, and left alone." in printed
     assert next(iter(workspace.runs.values())).result_state == "FAILED"
 
 
@@ -179,30 +176,13 @@ def test_a_run_that_could_not_be_cancelled_can_be_later(workspace: Workspace, mo
     assert (workspace.active_runs(), left_in(workspace)) == ([], [])
 
 
-@pytest.fixture
-def folder(home: Path) -> Path:
-    """A run's."""
+def test_a_marker_stays_until_it_is_removed_and_is_not_claimed_from_a_live_process(home: Path) -> None:
     folder = home / "runs" / "20261125T120000Z-main"
     folder.mkdir(parents=True)
-    return folder
-
-
-def test_a_marker_stays_until_it_is_removed(folder: Path) -> None:
-    with leftovers.marked(folder, FRESH):
-        pass
+    with leftovers.marked(folder, FRESH), leftovers.claimed(folder) as found:
+        assert found is None
     assert leftovers.folders() == [folder]
     with leftovers.claimed(folder) as found:
         assert found == FRESH
         leftovers.forget(folder, PlainProgress(Console(file=io.StringIO())))
     assert leftovers.folders() == []
-
-
-def test_the_marker_of_a_live_process_is_not_claimed(folder: Path) -> None:
-    with leftovers.marked(folder, FRESH), leftovers.claimed(folder) as found:
-        assert found is None
-
-
-def test_a_damaged_marker_is_one_sentence(folder: Path) -> None:
-    (folder / "on-databricks.json").write_text("{", encoding="utf-8")
-    with pytest.raises(WorkshopError, match="is damaged"), leftovers.claimed(folder):
-        pytest.fail("it can't be read")

@@ -25,7 +25,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_wheel_is_the_commits_package_with_a_version_of_its_own(commit: str, tmp_path: Path) -> None:
+def test_the_code_is_that_of_the_commit_with_a_version_of_its_own(commit: str, tmp_path: Path) -> None:
     made = upload.of_commit(commit, tmp_path)
     assert made.wheel.name == f"workshop-{version('workshop')}+g{commit[:12]}-py3-none-any.whl"
     with zipfile.ZipFile(made.wheel) as wheel:
@@ -33,16 +33,9 @@ def test_the_wheel_is_the_commits_package_with_a_version_of_its_own(commit: str,
         packed = wheel.read("workshop/core/promotion/gate.py").decode()
     assert packed == (PACKAGE / "core" / "promotion" / "gate.py").read_text(encoding="utf-8")
     assert "workshop/originals/winequality-red.csv" in names
-
-
-def test_the_notebooks_are_the_commits(commit: str, tmp_path: Path) -> None:
-    notebooks = upload.of_commit(commit, tmp_path).notebooks
-    assert set(notebooks) == {path.stem for path in (PACKAGE / "notebooks").glob("*.ipynb")}
-    assert b"hand_over" in notebooks["part_1_3_evaluating"]
-
-
-def test_what_the_notebooks_import_is_pinned_as_it_was_tested(commit: str, tmp_path: Path) -> None:
-    pins = dict(pin.split("==") for pin in upload.of_commit(commit, tmp_path).pins)
+    assert set(made.notebooks) == {path.stem for path in (PACKAGE / "notebooks").glob("*.ipynb")}
+    assert b"hand_over" in made.notebooks["part_1_3_evaluating"]
+    pins = dict(pin.split("==") for pin in made.pins)
     for package in ("mlflow", "scikit-learn", "deltalake", "pandera", "skops"):
         assert pins[package] == version(package)
     assert "pytest" not in pins
@@ -56,26 +49,24 @@ def test_what_the_notebooks_import_is_pinned_as_it_was_tested(commit: str, tmp_p
         ("main", "clone the repository"),
     ],
 )
-def test_what_is_no_commit_is_refused(commit: str, advice: str) -> None:
+def test_code_that_is_not_a_commit_is_refused(commit: str, advice: str) -> None:
     with pytest.raises(WorkshopError, match=advice):
         upload.require_clean(commit)
 
 
-def test_a_commit_that_was_not_pushed_is_refused(elsewhere: Path) -> None:
+def test_only_a_pushed_commit_can_be_fetched(elsewhere: Path) -> None:
+    commit = git(elsewhere, "rev-parse", "HEAD")
     with pytest.raises(WorkshopError, match=r"push it \(`git push`\), or set WORKSHOP_DATABRICKS_CODE=upload"):
-        upload.require_pushed(git(elsewhere, "rev-parse", "HEAD"), "https://example.com/repo")
-
-
-def test_a_commit_that_was_pushed_is_not(elsewhere: Path) -> None:
+        upload.require_pushed(commit, "https://example.com/repo")
     remote = elsewhere / "remote.git"
     git(elsewhere, "init", "-q", "--bare", str(remote))
     git(elsewhere, "remote", "add", "origin", str(remote))
     git(elsewhere, "push", "-q", "origin", "HEAD:main")
-    upload.require_pushed(git(elsewhere, "rev-parse", "HEAD"), "https://example.com/repo")
+    upload.require_pushed(commit, "https://example.com/repo")
 
 
-def test_a_commit_that_is_not_there_is_one_sentence(elsewhere: Path, tmp_path: Path) -> None:
-    with pytest.raises(WorkshopError, match="Git can't give the commit that is to run"):
+def test_a_commit_that_does_not_exist_is_one_sentence(elsewhere: Path, tmp_path: Path) -> None:
+    with pytest.raises(WorkshopError, match="Git can't export the commit"):
         upload.of_commit("0" * 40, tmp_path)
 
 
