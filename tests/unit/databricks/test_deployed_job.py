@@ -1,4 +1,4 @@
-"""Compute of the kind `job_cluster`: a run starts the job that the bundle has deployed, and makes none."""
+"""Compute of the kind `job_cluster`: a run starts the job that the bundle has deployed, and creates none."""
 
 from pathlib import Path
 from typing import Any

@@ -32,7 +32,7 @@ def started(workspace: Workspace, **environment: str) -> "subprocess.Popen[str]"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
-def test_whoever_stops_the_client_stops_the_run(workspace: Workspace, signum: signal.Signals, home: Path) -> None:
+def test_a_signal_to_the_client_cancels_the_run(workspace: Workspace, signum: signal.Signals, home: Path) -> None:
     client = started(workspace)
     client.send_signal(signum)
     out, _ = client.communicate(timeout=60)
@@ -57,6 +57,6 @@ def test_a_killed_clients_retry_follows_the_first_run(
     seen = looks(workspace)
     with when(lambda: looks(workspace) > seen + 2, workspace.release, FIRST):
         again = run()
-    assert "This run has been started before: it is followed, and no second one is started." in again.out
+    assert "This run was started before: it is followed, and no second one is started." in again.out
     assert (submissions(workspace), list(workspace.runs)) == (2, [first.run_id])
     assert left_in(workspace) == []

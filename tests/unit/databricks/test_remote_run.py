@@ -1,4 +1,4 @@
-"""One run for one token, and nothing left of it in the workspace, whoever does what at whichever moment."""
+"""One run for each token, and nothing left of it in the workspace, whenever it is stopped or fails."""
 
 import errno
 import os
@@ -42,7 +42,7 @@ def in_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYSTEM_JOBNAME", "deliver")
 
 
-def test_two_things_that_one_job_of_a_pipeline_runs_are_two_runs(workspace: Workspace, in_a_pipeline: None) -> None:
+def test_different_work_in_one_pipeline_job_starts_different_runs(workspace: Workspace, in_a_pipeline: None) -> None:
     workspace.outcomes[FIRST] = "FAILED"
     for more in (["-p", "seed=1"], ["-p", "seed=2"], ["--run-name", "another"], ["--notebooks", "1_1"]):
         assert "started before" not in run(*more).out
@@ -70,7 +70,7 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("where", ["submit", "Tasks"])
-def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
+def test_a_stop_between_two_steps_cancels_the_run(
     workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
@@ -89,7 +89,7 @@ def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
             raise KeyboardInterrupt
 
         monkeypatch.setattr(RemoteRun, "submit", submitted_and_stopped)
-    monkeypatch.setattr(headless_run, "_holders_or", lambda *_: pytest.fail("nobody waits for a registry then"))
+    monkeypatch.setattr(headless_run, "_holders_or", lambda *_: pytest.fail("the registry is not read after a stop"))
     assert run().code == 1
     (summary,) = summaries(home)
     (made,) = workspace.runs.values()
@@ -100,22 +100,22 @@ def test_somebody_who_stops_it_at_an_odd_moment_stops_the_run(
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
+def test_a_stop_while_the_run_is_submitted_cancels_the_run(
     workspace: Workspace, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.hold(FIRST)
-    really = workspace.jobs._submit
+    really = workspace.jobs.submit
     looked_for, started = threading.Event(), threading.Event()
 
     def stopped_on_its_way(request: Any) -> dict[str, Any]:
         for _ in range(times):
             os.kill(os.getpid(), signal.SIGINT)
-            looked_for.wait(0.5)  # as long as it takes who does not wait for the answer to look for the run in vain
+            looked_for.wait(0.5)  # time for a client that does not wait for the answer to search for the run in vain
         answer = really(request)
         started.set()
         return answer
 
-    monkeypatch.setattr(workspace.jobs, "_submit", stopped_on_its_way)
+    monkeypatch.setattr(workspace.jobs, "submit", stopped_on_its_way)
     monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_REQUEST", 0)
     with when(lambda: "GET /api/2.2/jobs/runs/list" in workspace.requests, looked_for.set):
         ended = run()
@@ -132,7 +132,7 @@ def test_who_stops_it_while_the_run_is_being_started_stops_the_run(
 
 
 @pytest.mark.parametrize("where", ["follow", "submit"])
-def test_what_has_ended_before_it_was_stopped_has_done_what_it_has_done(
+def test_a_run_that_ended_before_the_stop_keeps_its_result(
     workspace: Workspace, where: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every_task_succeeds(workspace, "promoted", monkeypatch)
@@ -168,26 +168,26 @@ def test_a_run_that_may_yet_start_is_not_forgotten(
     with when(lambda: stopped and submissions(workspace) > 0, os.kill, os.getpid(), signal.SIGINT):
         ended = run()
     assert ended.code == 1
-    said = (
+    expected = (
         "Stopped while a run was being started on Databricks, which may go on: `workshop databricks cancel`"
         if stopped
-        else "Whether it starts yet is not known: `workshop databricks cancel` looks for it and ends it."
+        else "Whether it will start is not known: `workshop databricks cancel` finds and cancels it."
     )
-    assert said in ended.out + ended.err
+    assert expected in ended.out + ended.err
     assert len(leftovers.folders()) == 1
     assert workshop_here("databricks", "cancel").code == 0
     assert leftovers.folders() == []
 
 
-def test_who_is_stopped_while_nothing_answers_says_that_a_run_may_go_on(
+def test_a_stop_without_an_answer_reports_that_a_run_may_go_on(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "start", interrupt)
     workspace.fail_next("GET /api/2.2/jobs/runs/list", status=403, error_code="PERMISSION_DENIED", message="no")
-    assert "`workshop databricks cancel` looks for it and ends it" in run().out
+    assert "`workshop databricks cancel` finds and cancels it" in run().out
 
 
-def test_an_error_of_our_own_leaves_nothing_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_leaves_nothing_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.hold(FIRST)
 
     def broken(*_: object) -> None:
@@ -198,7 +198,7 @@ def test_an_error_of_our_own_leaves_nothing_running(workspace: Workspace, monkey
     nothing_is_left(workspace)
 
 
-def test_what_the_service_could_not_do_at_once_is_asked_again(workspace: Workspace) -> None:
+def test_calls_that_fail_for_a_moment_are_repeated(workspace: Workspace) -> None:
     workspace.outcomes[FIRST] = "FAILED"
     workspace.fail_next("POST /api/2.0/workspace/import", status=503, error_code="TEMPORARILY_UNAVAILABLE")
     workspace.fail_next("POST /api/2.2/jobs/runs/submit", status=500, error_code="INTERNAL_ERROR")
@@ -208,18 +208,16 @@ def test_what_the_service_could_not_do_at_once_is_asked_again(workspace: Workspa
     nothing_is_left(workspace)
 
 
-def test_following_a_run_removes_no_folder_that_is_none_of_a_runs_code(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_folder_of_a_runs_code_is_removed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.outcomes[FIRST] = "FAILED"
     monkeypatch.setattr(upload, "place_of", lambda *_: "/Workspace/Shared/precious")
-    assert "is no folder that a run's code is put into, so it is left alone" in run().out
+    assert "is not a folder of a run's code, so it is left alone" in run().out
     (made,) = workspace.runs
-    assert "is no folder that a run's code is put into, so it is left alone" in run("--follow", str(made)).out
+    assert "is not a folder of a run's code, so it is left alone" in run("--follow", str(made)).out
     assert (workspace.root / "Workspace" / "Shared" / "precious").is_dir()
 
 
-def test_what_came_of_a_run_is_said_even_where_nothing_can_be_kept(
+def test_the_result_is_printed_even_if_it_cannot_be_written(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
@@ -237,7 +235,7 @@ def test_what_came_of_a_run_is_said_even_where_nothing_can_be_kept(
     nothing_is_left(workspace)
 
 
-def test_what_a_run_has_done_stands_where_its_marker_can_not_be_removed(
+def test_a_marker_that_cannot_be_removed_changes_no_result(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
@@ -258,7 +256,7 @@ def test_what_a_run_has_done_stands_where_its_marker_can_not_be_removed(
     assert ended.err == ""
 
 
-def test_what_was_started_and_can_not_be_ended_is_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_be_cancelled_is_reported(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.hold(FIRST)
     monkeypatch.setattr(RemoteRun, "look", no_more)
     workspace.fail_next("GET /api/2.2/jobs/runs/list", status=403, error_code="PERMISSION_DENIED", message="no")
@@ -272,7 +270,7 @@ def no_more(*_: object) -> None:
     raise WorkshopError("No more.")
 
 
-def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
+def test_a_stop_during_the_clean_up_does_not_prevent_the_report(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
@@ -287,7 +285,7 @@ def test_a_report_is_written_however_much_of_a_hurry_somebody_is_in(
     assert summaries(home)[0]["status"] == "failed"
 
 
-def test_who_is_killed_while_tidying_up_has_written_down_what_came_of_the_run(
+def test_the_report_is_written_before_the_clean_up(
     workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.outcomes[FIRST] = "FAILED"
@@ -297,3 +295,50 @@ def test_who_is_killed_while_tidying_up_has_written_down_what_came_of_the_run(
     (summary,) = summaries(home)
     assert (summary["status"], Path(summary["report"]).is_file()) == ("failed", True)
     assert leftovers.folders() == [Path(summary["report"]).parent]
+
+
+def test_a_second_call_that_is_refused_leaves_the_run_that_it_follows(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_DATABRICKS_IDEMPOTENCY_TOKEN", "build 17")
+    workspace.hold(FIRST)
+    killed_while_it_follows(monkeypatch)
+    (made,) = workspace.active_runs()
+    there = left_in(workspace)
+    monkeypatch.setattr(RemoteRun, "look", no_more)
+    ended = run()
+    assert f"No more. Whether the run goes on is on its page, {made.page}; `workshop run --follow" in ended.err
+    assert workspace.active_runs() == [made]
+    assert left_in(workspace) == there
+
+
+def test_an_error_while_a_run_is_followed_cancels_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.hold(FIRST)
+    real = RemoteRun.look
+
+    def fails_once(remote: RemoteRun) -> None:
+        monkeypatch.setattr(RemoteRun, "look", real)
+        no_more()
+
+    monkeypatch.setattr(RemoteRun, "look", fails_once)
+    ended = run()
+    assert "Cancelled on Databricks: http" in ended.out
+    assert ended.err == "✗ No more.\n"
+    nothing_is_left(workspace)
+
+
+def test_a_failed_run_is_reported_again_and_another_attempt_of_the_job_starts_anew(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILD_BUILDID", "17")
+    monkeypatch.setenv("SYSTEM_JOBATTEMPT", "1")
+    workspace.outcomes[FIRST] = "FAILED"
+    assert "started before" not in run().out
+    again = run()
+    assert again.code == 1
+    assert "This run was started before: it is followed, and no second one is started." in again.out
+    assert len(workspace.runs) == 1
+    monkeypatch.setenv("SYSTEM_JOBATTEMPT", "2")
+    assert "started before" not in run().out
+    assert len(workspace.runs) == 2
+    nothing_is_left(workspace)
