@@ -4,7 +4,7 @@ Paths, fields and that privileges are inherited from the catalog and the schema:
 `CatalogsAPI`, `SchemasAPI`, `VolumesAPI`, `TablesAPI`, `FilesAPI`, `RegisteredModelsAPI` and `GrantsAPI`. The error
 codes … _DOES_NOT_EXIST with 404, that what gives no privilege is 403, and that a table of no schema is 404: our
 reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for a principal with READ_VOLUME and WRITE_VOLUME, and does not
-exist for any other (our reading of Databricks' documentation on volumes).
+exist for any other (assumed from Databricks' documentation on volumes).
 """
 
 import json
@@ -82,7 +82,7 @@ class Catalog:
         """Refuse a call about a model in Unity Catalog that the caller has no right to.
 
         Making one takes CREATE_MODEL on the schema; for any other call those to use the catalog and the schema are
-        enough (our reading, and only of what a set-up gets wrong: the creator of a model owns it).
+        enough (assumed, and only of what a set-up gets wrong: the creator of a model owns it).
         """
         if (call := request.path.partition("/mlflow/unity-catalog/")[2]) == "":
             return

@@ -1,6 +1,6 @@
 """The execution of a run's tasks, one after another, each in a process of its own.
 
-The codes RUN_EXECUTION_ERROR and DRIVER_ERROR, and their meanings: the SDK, `TerminationCodeCode`. Our reading: a
+The codes RUN_EXECUTION_ERROR and DRIVER_ERROR, and their meanings: the SDK, `TerminationCodeCode`. Assumed: a
 job's own token dies with its run. Tasks that could run side by side run one after another here.
 """
 

@@ -4,7 +4,7 @@ Where the rules are from: RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, DIRE
 MAX_NOTEBOOK_SIZE_EXCEEDED (more than 10 MB), that paths are absolute, that mkdirs makes the parents too, and that
 AUTO takes a notebook's extension away: the SDK's docstrings of `WorkspaceAPI`. The multipart form of an import: the
 SDK, `mixins/workspace.py`. That a path with and without /Workspace is the same: Databricks' documentation on
-workspace files. Our reading: the limit holds for a posted file as well; a missing parent folder is 404; a folder
+workspace files. Assumed: the limit holds for a posted file as well; a missing parent folder is 404; a folder
 without rights is 403; AUTO and JUPYTER both make a notebook without an extension of any .ipynb; a path is answered in
 the form it was asked for.
 """

@@ -6,10 +6,10 @@ Where the rules are from:
   answer as quoted in public threads).
 - An unknown token: 403 "Invalid access token."; an expired one: 403 "JWT has expired"; both with the number 403 as
   error_code (source: answers quoted in databricks-sdk-go issues 917 and 1061). That an expired personal access token
-  is answered as an unknown one is our reading; the `expired_token` here is an OAuth one.
+  is answered as an unknown one is assumed; the `expired_token` here is an OAuth one.
 - `/.well-known/databricks-config`, `/oidc/.well-known/oauth-authorization-server`, `/oidc/v1/token` and their fields
   (source: the SDK, `oauth.py` and `config.py`). The token endpoint's errors are `error` and `error_description`
-  (source: the SDK, `oauth.retrieve_token`, and RFC 6749); their words are our reading.
+  (source: the SDK, `oauth.retrieve_token`, and RFC 6749); their words are assumed.
 - A federation policy has issuer, audiences and subject, and all three must match; for Azure DevOps they are
   https://vstoken.dev.azure.com/ORGANIZATION_ID, api://AzureADTokenExchange and p://ORGANIZATION/PROJECT/PIPELINE
   (source: Databricks' documentation, "Enable workload identity federation for Azure DevOps Pipelines").

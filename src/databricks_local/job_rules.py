@@ -9,7 +9,7 @@ Where the rules are from:
 - A submitted run has no job_clusters and no job_cluster_key: the SDK, `JobsAPI.submit` and `SubmitTask`.
 - Task keys are 1 to 100 letters, digits, - and _: the REST reference (jobs/create).
 - is_single_node goes with kind = CLASSIC_PREVIEW: the SDK's docstring of `ClusterSpec`.
-- Our reading: libraries are refused on serverless compute, and an environment on a cluster; a notebook's path in a
+- Assumed: libraries are refused on serverless compute, and an environment on a cluster; a notebook's path in a
   repository has no file extension; the words of the refusals.
 """
 

@@ -1,7 +1,7 @@
 """Files of model versions: those of Unity Catalog's models, by the Files API below /Models.
 
 Where the rules are from: the paths and fields, the SDK's docstrings of `FilesAPI` and MLflow's
-`DatabricksSDKModelsArtifactRepository`; only a version that is not finalized can be changed, our reading.
+`DatabricksSDKModelsArtifactRepository`; only a version that is not finalized can be changed (assumed).
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 widgets.get, widgets.getAll, widgets.text and notebook.exit: Databricks' reference of its utilities. That getAll
 includes what the task passes without the notebook declaring it, and that exit raises an exception that `except
-Exception` catches, are our reading. A value below /Volumes arrives as the path of the folder on this machine:
+Exception` catches, are assumed. A value below /Volumes arrives as the path of the folder on this machine:
 the service mounts volumes at /Volumes.
 """
 

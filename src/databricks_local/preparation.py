@@ -9,7 +9,7 @@ Where the rules are from:
   example.
 - Job parameters go before a task's own of the same name; `{{job.parameters.NAME}}`, `{{job.run_id}}`,
   `{{task.run_id}}` and `{{task.name}}` in a parameter are replaced: Databricks' documentation on parameterized jobs.
-- Our reading: a repository of Azure DevOps is not read without a git credential of that provider; a wheel in
+- Assumed: a repository of Azure DevOps is not read without a git credential of that provider; a wheel in
   /Workspace or /Volumes is unpacked, and every other requirement has to be met by the environment that serves the
   workspace; a task's environment variables are those of its cluster and no others.
 """

@@ -10,10 +10,10 @@ The states of each outcome:
   answer of the service in azure-databricks-client's tests). Its old life_cycle_state has been seen as TERMINATED and
   as INTERNAL_ERROR (sources: dbt-databricks pull request 1477; an answer in a Kubernetes operator's manual):
   TERMINATED is the default here, because it is the one that looks like success; `failed_runs_end_as` chooses.
-- A task that was excluded leaves its run a success (our reading of `RunResultState.EXCLUDED`).
+- A task that was excluded leaves its run a success (assumed from `RunResultState.EXCLUDED`).
 - A run over its time has the result TIMEDOUT and the code CANCELED (source: the SDK, `TerminationCodeCode`).
 - When a run is cancelled, every task that has not ended is CANCELED; when it is out of time, the tasks that had not
-  begun are UPSTREAM_CANCELED (our reading).
+  begun are UPSTREAM_CANCELED (assumed).
 """
 
 import time

@@ -7,7 +7,7 @@ Where the rules are from:
 - "Retrieving the output of runs with multiple tasks is not supported. …": the service's answer, quoted in
   databricks-sdk-py issue 997. It holds for a submitted run with one task as well: databricks-sdk-py issue 375.
 - A run that does not exist is 400 INVALID_PARAMETER_VALUE: the SDK, `errors/overrides.py`.
-- Our reading: cancelling a run that has ended does nothing; cancelling a task's run cancels the whole run; the words
+- Assumed: cancelling a run that has ended does nothing; cancelling a task's run cancels the whole run; the words
   of the refusals that are not quoted above.
 """
 

@@ -1,7 +1,7 @@
 """A Databricks workspace on this machine: an HTTP server that answers and refuses as the service does.
 
 Submitted notebooks run for real, in processes of their own, and each failure of the service can be set. Each module
-names the source of its rules: the SDK, the REST reference, an answer of the service quoted in public, or our reading.
+names the source of its rules: the SDK, the REST reference, an answer of the service quoted in public, or an assumption.
 """
 
 import subprocess
