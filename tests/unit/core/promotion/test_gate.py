@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.core.promotion.test_auc import KG, POPIND, PROTEIN, scored_rows
+from tests.unit.core.promotion.test_auc import KG, POPIND, PROTEIN, Rows, scored_rows
 from workshop.core.parameters import Terms
 from workshop.core.promotion.auc import compare_auc
 from workshop.core.promotion.gate import decide
@@ -18,12 +18,10 @@ FAILS = Guard("same inputs as Production", False, "Version 2 takes another colum
 # The simulated rows are few: they suffice to find a difference of 0.2, not one of 0.05.
 FEW_ROWS_DO = Terms(detectable_improvement=0.2)
 ROWS_FAIL = Terms(detectable_improvement=0.001)
-CERTAIN_IN_PRINT = 0.99999
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def simulated(random: np.random.Generator, gain: float) -> Rows:
-    """Two models of a noisy signal; the candidate's noise is smaller by `gain`."""
+    """Score 400 rows with two models of a noisy signal; the candidate's noise is smaller by `gain`."""
     target = (random.random(400) < 0.2).astype(int)
     signal = 2.0 * target + random.normal(0, 1, 400)
     candidate, champion = (1 / (1 + np.exp(-signal - random.normal(0, noise, 400))) for noise in (1.5 - gain, 1.5))
@@ -35,7 +33,7 @@ WORSE = (BETTER[0], BETTER[2], BETTER[1])
 
 
 def with_a_bad_slice(rows: Rows) -> tuple[Rows, dict[str, np.ndarray]]:
-    """The same, but 20 red wines the candidate ranks the wrong way round, and the champion the right way."""
+    """Make 20 rows red wines that the candidate ranks in the wrong order and the champion in the right one."""
     target, candidate, champion = rows
     odd = np.concatenate([np.flatnonzero(target == 1)[:10], np.flatnonzero(target == 0)[:10]])
     red = np.isin(np.arange(len(target)), odd)
@@ -53,11 +51,8 @@ def share_promoted(gain: float) -> float:
     return float(np.mean([decision.passed for decision in decisions]))
 
 
-def test_models_of_equal_making_are_seldom_told_to_be_better() -> None:
+def test_an_equal_model_is_seldom_promoted_and_a_clearly_better_one_nearly_always() -> None:
     assert 0 < share_promoted(gain=0) < 0.05
-
-
-def test_a_model_that_is_clearly_better_is_promoted() -> None:
     assert share_promoted(gain=1.4) > 0.9
 
 
@@ -68,7 +63,7 @@ def test_a_better_candidate_whose_guards_hold_is_better() -> None:
     assert [guard.name for guard in decision.guards] == named
 
 
-def test_a_better_candidate_that_loses_a_slice_is_vetoed() -> None:
+def test_a_better_candidate_that_loses_a_slice_or_has_too_few_rows_is_vetoed() -> None:
     rows, parts = with_a_bad_slice(BETTER)
     assert decide(*rows, FEW_ROWS_DO).verdict == "better"
     decision = decide(*rows, FEW_ROWS_DO, parts)
@@ -76,24 +71,12 @@ def test_a_better_candidate_that_loses_a_slice_is_vetoed() -> None:
     assert [guard.name for guard in decision.vetoes] == ["not worse on red wines"]
     assert decision.reason.startswith("The candidate is better overall")
     assert decision.vetoes[0].finding in decision.reason
-
-
-def test_a_slice_may_lose_what_is_tolerated_and_no_more() -> None:
-    everything = {"all wines": WORSE[0] >= 0}
-    lost = -compare_auc(*WORSE).upper_bound(0.975)
-    for tolerance, vetoes in ((0.0, 1), (lost - 1e-9, 1), (lost + 1e-9, 0)):
-        terms = FEW_ROWS_DO.model_copy(update={"slice_tolerance": tolerance})
-        assert len(decide(*WORSE, terms, everything).vetoes) == vetoes
-
-
-def test_a_better_candidate_on_too_few_rows_is_vetoed() -> None:
     decision = decide(*BETTER, ROWS_FAIL)
     assert (decision.verdict, decision.passed) == ("vetoed", False)
     assert [guard.name for guard in decision.vetoes] == ["enough rows"]
-    assert decision.lower_bound is not None and decision.lower_bound > 0
 
 
-def test_a_candidate_that_is_not_better_is_told_so_whatever_its_slices_say_which_is_mentioned() -> None:
+def test_a_candidate_that_is_not_better_stays_so_whatever_guard_fails_and_the_reason_contains_it() -> None:
     rows, parts = with_a_bad_slice(WORSE)
     decision = decide(*rows, ROWS_FAIL, parts)
     assert (decision.verdict, decision.passed) == ("not better", False)
@@ -104,7 +87,7 @@ def test_a_candidate_that_is_not_better_is_told_so_whatever_its_slices_say_which
 
 
 @given(scored_rows(), st.floats(0, 0.4))
-def test_on_a_few_rows_the_verdict_is_a_veto_exactly_where_the_bound_says_better(
+def test_on_a_few_rows_the_verdict_is_a_veto_exactly_where_the_bound_exceeds_the_limit(
     rows: Rows, min_improvement: float
 ) -> None:
     decision = decide(*rows, Terms(min_improvement=min_improvement))
@@ -124,20 +107,14 @@ def test_a_failed_guard_of_the_callers_beats_everything(
 
 
 @pytest.mark.parametrize("champion", [True, False])
-@pytest.mark.parametrize("positives", [0, 1, 9, 10])
-def test_rows_of_one_kind_are_refused(positives: int, champion: bool) -> None:
-    target = np.array([1] * positives + [0] * (10 - positives))
-    scores = np.linspace(0, 1, 10)
+@pytest.mark.parametrize(("rows", "positives"), [(10, 0), (10, 1), (10, 9), (10, 10), (0, 0)])
+def test_rows_of_one_kind_are_refused(rows: int, positives: int, champion: bool) -> None:
+    target = np.array([1] * positives + [0] * (rows - positives))
+    scores = np.linspace(0, 1, rows)
     decision = decide(target, scores, scores if champion else None, Terms())
-    assert (decision.verdict, decision.rows, decision.positives) == ("refused", 10, positives)
-    for words in ("10 wines", f"{positives} are of high quality", f"{10 - positives} are not", "both kinds"):
+    assert (decision.verdict, decision.rows, decision.positives) == ("refused", rows, positives)
+    for words in (f"{rows} wines", f"{positives} are of high quality", f"{rows - positives} are not", "both kinds"):
         assert words in decision.reason
-
-
-def test_no_rows_are_refused() -> None:
-    decision = decide(np.array([], dtype="int64"), np.array([]), None, Terms())
-    assert decision.verdict == "refused"
-    assert "0 wines" in decision.reason
 
 
 def test_the_first_model_becomes_the_baseline() -> None:
@@ -158,25 +135,14 @@ def test_the_same_model_again_is_not_better() -> None:
     assert "0.7258" in decision.reason
 
 
-def test_the_lower_bound_must_exceed_what_is_asked_for() -> None:
+def test_the_lower_bound_must_exceed_the_least_improvement() -> None:
     lower = compare_auc(*BETTER).lower_bound(0.975)
     assert lower > 0.01
-    for min_improvement, verdict in (
-        (0.0, "better"),
-        (lower - 1e-9, "better"),
-        (lower, "not better"),
-        (0.4, "not better"),
-    ):
+    for min_improvement, verdict in ((0.0, "better"), (lower - 1e-9, "better"), (lower, "not better")):
         decision = decide(*BETTER, FEW_ROWS_DO.model_copy(update={"min_improvement": min_improvement}))
         assert decision.verdict == verdict
         assert decision.passed == (verdict == "better")
         assert decision.lower_bound == lower
-
-
-def test_more_confidence_asks_for_more() -> None:
-    rows = simulated(np.random.default_rng(3), gain=0.5)
-    assert decide(*rows, FEW_ROWS_DO.model_copy(update={"confidence": 0.6})).passed
-    assert not decide(*rows, FEW_ROWS_DO.model_copy(update={"confidence": 0.999999})).passed
 
 
 def test_a_perfect_candidate_beats_a_perfectly_wrong_champion() -> None:
@@ -207,7 +173,7 @@ def test_neither_the_order_of_the_rows_nor_the_scale_of_the_scores_changes_the_d
     assert abs(one.lower_bound) < 1e-6 or one.verdict == scaled.verdict
 
 
-# What is said
+# The record
 
 
 def every_verdict() -> list[Decision]:
@@ -233,7 +199,7 @@ def test_a_decision_of_every_verdict_fits_into_json_and_comes_back_from_it() -> 
         assert restored(json.loads(json.dumps(decision.as_dict()))) == decision
 
 
-def test_the_decision_carries_every_figure() -> None:
+def test_the_decision_contains_every_figure() -> None:
     decision = decide(*BETTER, Terms(confidence=0.95, min_improvement=0.01, detectable_improvement=0.2))
     comparison = compare_auc(*BETTER)
     assert {name: value for name, value in decision.as_dict().items() if name not in ("guards", "looks")} == {
@@ -265,7 +231,7 @@ def test_the_reason_is_one_sentence_with_the_figures(rows: Rows, word: str) -> N
     assert decision.reason.endswith(".") and ". " not in decision.reason and "\n" not in decision.reason
 
 
-@pytest.mark.parametrize("confidence", [0.999, 0.9999, CERTAIN_IN_PRINT])
-def test_a_confidence_short_of_certainty_is_not_called_certain(confidence: float) -> None:
+@pytest.mark.parametrize("confidence", [0.999, 0.9999, 0.99999])
+def test_a_confidence_below_certainty_is_not_printed_as_certainty(confidence: float) -> None:
     rows, parts = with_a_bad_slice(WORSE)
     assert "100" not in decide(*rows, FEW_ROWS_DO.model_copy(update={"confidence": confidence}), parts).reason
