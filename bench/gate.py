@@ -13,6 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bench.measure import Result, Row, Spread, Target, Tell
 from workshop.core.data import datasets
+from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Terms
 from workshop.core.promotion import gate, slices
@@ -75,7 +76,7 @@ def _row(what: str, outcomes: list[Outcome], pair: str, target: Target) -> Row:
 
 
 def _one_split(seed: int) -> Outcome:
-    development, held_out = datasets.split_off_production(datasets.read_originals(), seed)
+    development, held_out = datasets.split_off_production(read_originals(), seed)
     train = datasets.split_prepared(datasets.prepare(development)).train
     production = datasets.prepare(held_out)
     few, many, first, second = (

@@ -14,6 +14,7 @@ from mlflow.pyfunc import scoring_server
 from sklearn.ensemble import RandomForestClassifier
 
 from workshop.core.data import datasets
+from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters
 from workshop.core.registry import mlflow_store
@@ -27,7 +28,7 @@ ROWS = 10
 
 def prepare(expected_file: str) -> None:
     """Register versions 1 and 2, let 1 hold Production, and write down what MLflow's own server answers with each."""
-    wines = datasets.prepare(datasets.without_duplicates(datasets.read_originals()))
+    wines = datasets.prepare(datasets.without_duplicates(read_originals()))
     client = mlflow_store.connect()
     mlflow_store.use_experiment(client, PARAMETERS.model_name, PARAMETERS.run_name)
     body = json.dumps({"dataframe_split": wines[FEATURES].head(ROWS).to_dict(orient="split")})

@@ -20,6 +20,7 @@ from databricks_local.registry import Registry
 from tests.conftest import isolated
 from tests.support.models import refusal
 from workshop.core.data import datasets
+from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters
 from workshop.core.promotion import lease, manual
@@ -94,7 +95,7 @@ def serving(registry: Registry) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def split() -> datasets.Split:
     """The prepared wines, split."""
-    development, _ = datasets.split_off_production(datasets.read_originals(), 42)
+    development, _ = datasets.split_off_production(read_originals(), 42)
     return datasets.split_prepared(datasets.prepare(development))
 
 

@@ -29,6 +29,7 @@ from tests.support.postgres import postgres
 from tests.support.servers import AuthenticatedServer, authenticated_mlflow_server
 from workshop.core.data import datasets
 from workshop.core.data.delta_table import Snapshot
+from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Parameters, Terms
@@ -104,7 +105,7 @@ def model_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def wines() -> pd.DataFrame:
     """Enough of either class for a verdict."""
-    return datasets.prepare(datasets.without_duplicates(datasets.read_originals()).head(400))
+    return datasets.prepare(datasets.without_duplicates(read_originals()).head(400))
 
 
 def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: int) -> str:

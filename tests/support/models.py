@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from kit_common.errors import UserError
-from workshop.core.data import datasets
+from workshop.core.data.originals import ORIGINALS
 from workshop.core.registry.model import LoadedModel
 from workshop.core.settings import PACKAGE
 
@@ -68,7 +68,7 @@ def originals_in(folder: Path, **edited: Callable[[bytes], bytes]) -> Path:
     """Copy the original files, edit `red` or `white`, and write the digests of the result."""
     folder.mkdir()
     lines = []
-    for name in datasets.ORIGINALS:
+    for name in ORIGINALS:
         colour = name.removeprefix("winequality-").removesuffix(".csv")
         content = edited.get(colour, bytes)((PACKAGE / "originals" / name).read_bytes())
         (folder / name).write_bytes(content)

@@ -15,6 +15,7 @@ from tests.conftest import isolated
 from tests.support.models import MODEL, Gallery
 from workshop.core.data import datasets
 from workshop.core.data import tables as delta
+from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters
 from workshop.core.promotion import evaluate
@@ -25,7 +26,7 @@ from workshop.core.registry.slots import Slot, Slots, open_slots
 @pytest.fixture(scope="session")
 def originals() -> pd.DataFrame:
     """All wines, duplicates and all."""
-    return datasets.read_originals()
+    return read_originals()
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +40,7 @@ def wine_tables(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Pa
 
 @pytest.fixture
 def tables(home: Path, wine_tables: Path) -> None:
-    """The development and the production table are in this test's home."""
+    """The development and the production table, in this test's home."""
     shutil.copytree(wine_tables, home / "data")
 
 
@@ -96,14 +97,14 @@ def gallery(
 
 @pytest.fixture
 def registry(home: Path, gallery: Gallery) -> MlflowClient:
-    """This test's home has the gallery's tables and registered models."""
+    """The store of this test's home, with the gallery's tables and registered models."""
     gallery.hang_in(home)
     return mlflow_store.connect()
 
 
 @pytest.fixture
 def empty_registry(home: Path, fresh_store: Path) -> MlflowClient:
-    """This test's home has a store without any content."""
+    """The empty store of this test's home."""
     home.mkdir()
     shutil.copy(fresh_store, home)
     return mlflow_store.connect()
@@ -111,20 +112,20 @@ def empty_registry(home: Path, fresh_store: Path) -> MlflowClient:
 
 @pytest.fixture(params=["alias", "stage"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How slots are kept; a test that asks for it runs once for each way."""
+    """The form of slots; a test that uses it runs once with each form."""
     monkeypatch.setenv("WORKSHOP_SLOTS", request.param)
     return str(request.param)
 
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_plots_in_mlflow covers it."""
+    """No drawing, which takes longer than the rest; test_plots_in_mlflow covers it."""
     monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
 
 
 @pytest.fixture
 def first_in_production(kind: str, registry: MlflowClient) -> Slots:
-    """Version 1 holds Production and nothing else is held; once with aliases, once with stages."""
+    """Slots of which only Production is held, by version 1; once with aliases, once with stages."""
     slots = open_slots(registry, MODEL)
     slots.assign(Slot.PRODUCTION, "1")
     return slots
@@ -132,7 +133,7 @@ def first_in_production(kind: str, registry: MlflowClient) -> Slots:
 
 @pytest.fixture
 def champion(registry: MlflowClient) -> Slots:
-    """The same with aliases only, for what does not depend on how slots are kept."""
+    """The same with aliases only, for tests that do not depend on the form of slots."""
     slots = open_slots(registry, MODEL)
     slots.assign(Slot.PRODUCTION, "1")
     return slots

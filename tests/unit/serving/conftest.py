@@ -19,6 +19,7 @@ from databricks_local.mlflow_server import free_port
 from tests.conftest import isolated
 from tests.support.models import MODEL
 from workshop.core.data import datasets
+from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters
 from workshop.core.registry import mlflow_store
@@ -46,7 +47,7 @@ class Held(AliasSlots):
 @pytest.fixture(scope="session")
 def wines() -> pd.DataFrame:
     """Wines with their label."""
-    return datasets.prepare(datasets.without_duplicates(datasets.read_originals()))
+    return datasets.prepare(datasets.without_duplicates(read_originals()))
 
 
 @pytest.fixture(scope="session")

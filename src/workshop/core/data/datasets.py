@@ -1,10 +1,9 @@
-"""The wines: the original files, and the tables made from them.
+"""The tables of wines and their rows.
 
 Every table is a Delta table, so each run records the versions of its data, and no run's rows are ever lost.
 """
 
 import hashlib
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,20 +14,17 @@ from sklearn.model_selection import train_test_split
 from kit_common.sanitize import first_sentence
 from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot, Table
-from workshop.core.data.digests import expected_digests
-from workshop.core.data.schemas import FEATURES, PHYSICOCHEMICAL, PREPARED, TARGET, WINE_ID, WINES, check
+from workshop.core.data.originals import read_originals
+from workshop.core.data.schemas import PREPARED, TARGET, WINE_ID, WINES, check
 from workshop.core.data.tables import development_table, prepared_table, production_table
-from workshop.core.errors import WorkshopError, explain_os_error
-from workshop.core.settings import PACKAGE, PREPARATION, current_settings
+from workshop.core.errors import WorkshopError
+from workshop.core.settings import PREPARATION, current_settings
 
 HIGH_QUALITY = 7
 PRODUCTION_SHARE = 0.2
 SPLIT_SEED = 20
 """Fixed, not a parameter: with different test wines per run, one model's test wines would be another one's training
 wines, and the model that had seen them would win the comparison."""
-
-ORIGINALS = {"winequality-red.csv": 1.0, "winequality-white.csv": 0.0}
-"""The original files, with the value of `is_red` for their wines."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +34,6 @@ class Split:
     train: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
-
-
-def read_originals(folder: Path | None = None) -> pd.DataFrame:
-    """Check the digests of both original files and read them, with their duplicates.
-
-    Args:
-        folder: with the two CSV files and their SHA256SUMS; None for the files of the kit.
-
-    Returns:
-        The columns of `FEATURES`, `wine_id` and `quality`; red wines first.
-
-    Raises:
-        WorkshopError: a file or a column is missing, or a file is altered or empty.
-    """
-    folder = folder or PACKAGE / "originals"
-    digests = expected_digests(folder / "SHA256SUMS")
-    frames = [_read_original(folder / name, digests, is_red) for name, is_red in ORIGINALS.items()]
-    wines = pd.concat(frames, ignore_index=True)
-    wines.insert(0, WINE_ID, wine_ids(wines))
-    return wines
-
-
-def wine_ids(wines: pd.DataFrame) -> pd.Series:
-    """Compute the id of each wine from its features: equal measurements and colour, equal id."""
-    hashes = pd.util.hash_pandas_object(wines[FEATURES], index=False)
-    return pd.Series(hashes.to_numpy().view("int64"), index=wines.index)
 
 
 def without_duplicates(wines: pd.DataFrame) -> pd.DataFrame:
@@ -235,48 +205,3 @@ def _stratified(wines: pd.DataFrame, target: pd.Series, share: float, seed: int)
 
 def _digest(wines: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(wines, index=False).to_numpy().tobytes()).hexdigest()
-
-
-def _read_original(path: Path, digests: dict[str, str], is_red: float) -> pd.DataFrame:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise WorkshopError(f"{path} is missing: put the original file there.") from error
-    except OSError as error:
-        raise explain_os_error(error) from error
-    if hashlib.sha256(content).hexdigest() != digests.get(path.name):
-        raise WorkshopError(
-            f"{path} is not the file whose sha256 is in SHA256SUMS beside it: restore the file "
-            "(`git checkout` for the kit's own), or write its new digest there if the change is intended."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas only warns about cells without a column
-            wines = pd.read_csv(path, sep=";", index_col=False)
-    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise WorkshopError(f"{path} is not a table of wines ({first_sentence(error)}): restore the file.") from error
-    wines.columns = [column.strip().lower().replace(" ", "_") for column in wines.columns]
-    expected = [*PHYSICOCHEMICAL, "quality"]
-    if missing := [column for column in expected if column not in wines.columns]:
-        raise WorkshopError(
-            f"{path}: the column {missing[0]!r} is missing among {', '.join(wines.columns)}: rename or restore it."
-        )
-    if wines.empty:
-        raise WorkshopError(f"{path} has a header but no wines: restore the rows.")
-    return pd.DataFrame({column: _numbers(wines[column], path) for column in expected}).assign(is_red=is_red)[
-        [*FEATURES, "quality"]
-    ]
-
-
-def _numbers(column: pd.Series, path: Path) -> pd.Series:
-    """Convert a column of the file to float64, or, for the quality, to int64."""
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    if numbers.isna().any():
-        where = int(numbers.isna().argmax())
-        problem = "is missing" if pd.isna(column.iloc[where]) else f"is {column.iloc[where]!r} and not a number"
-        raise WorkshopError(f"{path}: {column.name} {problem} in line {where + 2}: correct the line.")
-    if column.name != "quality":
-        return numbers
-    if not (numbers == numbers.round()).all():
-        raise WorkshopError(f"{path}: the quality has fractions: correct it, the panel's marks are whole numbers.")
-    return numbers.astype("int64")
