@@ -1,4 +1,4 @@
-"""Tables in Unity Catalog, against a stand-in for Spark that refuses every statement that we have no reference for.
+"""Tables in Unity Catalog, against a stand-in for Spark that refuses statements without a reference.
 
 The statements, options and calls are those of the Databricks reference: `DESCRIBE HISTORY`, `SELECT … VERSION AS OF`,
 the writer's option `userMetadata`, table properties as options that begin with `delta.`, and `catalog.tableExists`.
@@ -8,7 +8,6 @@ Rows come back from it in another order than they were written, as from Spark.
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,14 +24,14 @@ _TABLE = r"(`main`\.`wines`\.`[a-z0-9_]+`)"
 
 
 class AnalysisException(Exception):  # noqa: N818  # Spark's own name
-    """As Spark raises it."""
+    """The error that Spark raises."""
 
     __module__ = "pyspark.errors.exceptions.captured"
 
 
 @dataclass
 class Frame:
-    """A Spark frame, as far as it is needed."""
+    """The part of a Spark frame that the kit uses."""
 
     session: "Session"
     rows: pd.DataFrame
@@ -51,7 +50,7 @@ class Frame:
 
 @dataclass
 class History:
-    """What `DESCRIBE HISTORY` gives, with the columns that we read."""
+    """The result of `DESCRIBE HISTORY`, with the columns that the kit reads."""
 
     commits: list[dict[str, Any]]
 
@@ -61,7 +60,7 @@ class History:
 
 @dataclass
 class Writer:
-    """What `frame.write` gives, and what has been asked of it."""
+    """The writer `frame.write`, with its options."""
 
     frame: Frame
     asked: dict[str, Any] = field(default_factory=dict)
@@ -92,7 +91,7 @@ class Writer:
 
 
 class Session:
-    """A Spark session that knows Delta tables in `main.wines`, and nothing else."""
+    """A Spark session with Delta tables in `main.wines` and nothing else."""
 
     def __init__(self) -> None:
         self.tables: dict[str, list[tuple[pd.DataFrame, dict[str, Any]]]] = {}
@@ -116,7 +115,7 @@ class Session:
         selected = re.fullmatch(
             rf"SELECT \* FROM {_TABLE} VERSION AS OF (\d+)(?: ORDER BY (.+))?(?: LIMIT (\d+))?", statement
         )
-        assert selected, f"Nobody has looked up whether Databricks takes: {statement}"
+        assert selected, f"Look up in the reference whether Databricks accepts: {statement}"
         rows = self.tables[selected[1]][int(selected[2])][0].sample(frac=1, random_state=1)
         if selected[3]:
             keys = re.findall(r"`(\w+)` ASC NULLS LAST", selected[3])
@@ -127,20 +126,20 @@ class Session:
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    """The active session, where tables are kept in `main.wines`."""
+    """The active session, with tables in `main.wines`."""
     session = Session()
     monkeypatch.setenv("WORKSHOP_TABLES", "main.wines")
     monkeypatch.setattr(unity_catalog, "active_session", lambda: session)
     return session
 
 
-def test_tables_are_folders_unless_the_environment_says_otherwise(session: Session, monkeypatch: Any) -> None:
+def test_tables_are_in_folders_unless_workshop_tables_is_set(session: Session, monkeypatch: Any) -> None:
     assert tables.named_table("production") == CatalogTable("production", "main.wines")
     monkeypatch.setenv("WORKSHOP_TABLES", "")
     assert isinstance(tables.named_table("production"), DeltaFolder)
 
 
-def test_rows_come_back_in_the_order_in_which_they_were_written(session: Session) -> None:
+def test_rows_are_read_in_the_order_of_writing(session: Session) -> None:
     table = tables.named_table("cellar")
     assert not table.exists()
     table.write(ROWS.set_index(pd.Index([7, 8, 9])), {"source": "vineyard@4"})
@@ -148,16 +147,13 @@ def test_rows_come_back_in_the_order_in_which_they_were_written(session: Session
     snapshot = table.read()
     pd.testing.assert_frame_equal(snapshot.frame, ROWS)
     assert (snapshot.label, snapshot.source) == ("cellar@0", "vineyard@4")
+    ((_, options),) = session.tables["`main`.`wines`.`cellar`"]
+    for name in ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration"):
+        assert options[name] == "interval 36500 days"
+    assert json.loads(options["userMetadata"]) == {"workshop": {"source": "vineyard@4"}}
 
 
-def test_a_table_has_the_same_digest_wherever_it_is_kept(session: Session, home: Path) -> None:
-    folder, table = DeltaFolder("cellar", home / "cellar"), tables.named_table("cellar")
-    for each in (folder, table):
-        each.write(ROWS, {})
-    assert table.read().digest == folder.read().digest
-
-
-def test_each_version_stays_and_is_found_by_what_was_metadata_with(session: Session) -> None:
+def test_each_version_stays_and_is_found_by_its_metadata(session: Session) -> None:
     table = tables.named_table("cellar")
     for number, run_id in enumerate(("ann", "ben", "ann", "cid")):
         table.write(ROWS.assign(alcohol=float(number)), {"run_id": run_id, "source": f"vineyard@{number}"})
@@ -167,31 +163,24 @@ def test_each_version_stays_and_is_found_by_what_was_metadata_with(session: Sess
     assert [set(table.read(version).frame["alcohol"]) for version in range(4)] == [{0.0}, {1.0}, {2.0}, {3.0}]
 
 
-def test_versions_are_not_thrown_away_after_a_week(session: Session) -> None:
-    tables.named_table("cellar").write(ROWS, {})
-    ((_, asked),) = session.tables["`main`.`wines`.`cellar`"]
-    assert asked["delta.deletedFileRetentionDuration"] == asked["delta.logRetentionDuration"] == "interval 36500 days"
-    assert json.loads(asked["userMetadata"]) == {"workshop": {}}
-
-
-@pytest.mark.parametrize("said", [None, "", "nightly", "[1]", '{"workshop": 7}', '{"job": "nightly"}'])
-def test_what_others_say_of_their_commits_is_nothing_to_us(session: Session, said: str | None) -> None:
+@pytest.mark.parametrize("metadata", [None, "", "nightly", "[1]", '{"workshop": 7}', '{"job": "nightly"}'])
+def test_the_metadata_of_other_programs_is_ignored(session: Session, metadata: str | None) -> None:
     table = tables.named_table("cellar")
     table.write(ROWS, {"seed": "42"})
     versions = session.tables["`main`.`wines`.`cellar`"]
-    versions.append((versions[0][0], {"userMetadata": said}))
+    versions.append((versions[0][0], {"userMetadata": metadata}))
     assert table.metadata_with("seed") == {"seed": "42"}
     assert (table.read().version, table.read().source) == (1, "")
 
 
-def test_rows_of_another_shape_are_refused_in_one_sentence(session: Session) -> None:
+def test_rows_with_other_columns_are_refused_in_one_sentence(session: Session) -> None:
     table = tables.named_table("cellar")
     table.write(ROWS, {})
     with refusal("cellar", "main.wines", "schema mismatch"):
         table.write(ROWS.assign(price=9.5), {})
 
 
-def test_a_table_or_version_that_is_not_there_is_refused(session: Session) -> None:
+def test_a_missing_table_or_version_is_refused(session: Session) -> None:
     table = tables.named_table("cellar")
     with refusal("cellar", "write it first"):
         table.read()
@@ -200,14 +189,14 @@ def test_a_table_or_version_that_is_not_there_is_refused(session: Session) -> No
         table.read(7)
 
 
-def test_the_head_of_a_table_is_looked_at_as_that_of_a_folder(session: Session) -> None:
+def test_the_head_of_a_table_is_read_as_in_a_folder(session: Session) -> None:
     table = tables.named_table("predictions/dev-ann")
     table.write(ROWS, {})
     assert len(table.open().to_pyarrow_dataset().head(2).to_pandas()) == 2
     assert table.open().version() == 0
 
 
-def test_the_datasets_are_the_same_as_in_folders(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_datasets_have_the_same_digests_as_in_folders(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     in_catalog = datasets.create_datasets()
     again = datasets.create_datasets()
     prepared = datasets.save_prepared(datasets.prepare(in_catalog[0].frame), "dev-ann", in_catalog[0])
@@ -220,7 +209,7 @@ def test_the_datasets_are_the_same_as_in_folders(session: Session, monkeypatch: 
     assert datasets.split_prepared(prepared.frame).test.equals(datasets.split_prepared(of_a_folder.frame).test)
 
 
-def test_without_a_session_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_session_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSHOP_TABLES", "main.wines")
     monkeypatch.setattr(unity_catalog, "active_session", lambda: None)
     for use in (
@@ -231,15 +220,8 @@ def test_without_a_session_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch
             use()
 
 
-@pytest.mark.parametrize(
-    ("name", "legal"),
-    [("production", "production"), ("prepared/no_name", "prepared__no_name"), ("wines_2024", "wines_2024")],
-)
-def test_a_plain_name_stays_readable(name: str, legal: str) -> None:
-    assert catalog_name(name) == legal
-
-
-def test_no_two_names_become_one() -> None:
+def test_different_names_stay_different_and_plain_ones_readable() -> None:
+    assert [catalog_name(name) for name in ("production", "prepared/no_name")] == ["production", "prepared__no_name"]
     names = ["prepared/dev-ana", "prepared/dev_ana", "prepared/dev.ana", "prepared__dev_ana", "prepared/dev__ana"]
     names += ["prepared/-", "prepared/_", "prepared_/x", "prepared/_x", "prepared/x", "prepared__x", "prepared/x_"]
     legal = [catalog_name(name) for name in names]
