@@ -10,7 +10,7 @@ from workshop.core.settings import current_settings
 
 
 class Task:
-    """A Databricks notebook task in which this test runs."""
+    """A Databricks notebook task that runs this test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.values: dict[str, str] = {}
@@ -30,27 +30,27 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Task:
     return Task(monkeypatch)
 
 
-def test_a_widget_with_the_name_of_an_environment_variable_of_ours_becomes_one(task: Task) -> None:
+def test_a_widget_named_like_an_environment_variable_of_the_kit_sets_it(task: Task) -> None:
     task.values.update(WORKSHOP_HOME="/Volumes/main/wine/home", WORKSHOP_RUN_ID="x-main", run_name="main")
     assert read_parameters(run_name="").run_name == "main"
     assert str(current_settings().home) == "/Volumes/main/wine/home"
     assert current_settings().run_id == "x-main"
 
 
-def test_no_other_environment_variable_is_set_by_a_widget(task: Task) -> None:
+def test_a_widget_sets_no_other_environment_variable(task: Task) -> None:
     before = dict(os.environ)
     task.values.update(PATH="/tmp/elsewhere", PYTHONPATH="/tmp/elsewhere", LD_PRELOAD="/tmp/evil.so", MLFLOW_X="y")
     databricks_task.take_environment(databricks_task.widgets())
     assert dict(os.environ) == before
 
 
-def test_a_task_ends_with_what_it_is_given(task: Task) -> None:
+def test_a_task_ends_with_the_result(task: Task) -> None:
     databricks_task.end_with("a result")
     assert task.ended_with == ["a result"]
 
 
 @pytest.mark.parametrize("shell", [None, SimpleNamespace(user_ns={})])
-def test_where_there_is_no_task_nothing_happens(shell: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_task_there_are_no_widgets(shell: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
     assert databricks_task.widgets() == {}
     assert not databricks_task.is_running()

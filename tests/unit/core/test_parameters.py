@@ -1,6 +1,4 @@
-import builtins
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.support.models import refusal
+from tests.unit.core.test_databricks_task import Task
 from workshop.core.parameters import DevopsAction, Parameters, check_parameter, read_parameters, safe_run_name
 
 LONGEST = 60
@@ -17,7 +16,7 @@ branch_like = st.text(alphabet="abAB01._-/ $\u00e4\n", max_size=70)
 names = anything | branch_like
 
 
-# What a run name becomes
+# Safe run names
 
 
 @given(names)
@@ -30,18 +29,17 @@ names = anything | branch_like
 @example("con")
 @example("x" * 500)
 @example("\ud800")
+@example("lease")
+@example("history")
 def test_a_safe_run_name_is_safe_in_paths_urls_and_shells(name: str) -> None:
     safe = safe_run_name(name)
     assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*", safe)
     assert len(safe) <= LONGEST
     assert ".." not in safe
     assert not safe.endswith(".")
+    assert safe not in ("lease", "history")  # the names of experiments of the kit
     assert not re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", safe)
-
-
-@given(names)
-def test_a_safe_run_name_stays_as_it_is(name: str) -> None:
-    assert safe_run_name(safe_run_name(name)) == safe_run_name(name)
+    assert safe_run_name(safe) == safe
 
 
 @given(names.filter(lambda name: name.strip() != ""), names.filter(lambda name: name.strip() != ""))
@@ -52,29 +50,22 @@ def test_a_safe_run_name_stays_as_it_is(name: str) -> None:
 @example("a" * 100, "a" * 101)
 @example("é", "e\u0301")
 @example("酒", "葡")
-def test_two_names_never_become_one(one: str, other: str) -> None:
+def test_different_names_stay_different_even_if_case_does_not_count(one: str, other: str) -> None:
     assert (safe_run_name(one) == safe_run_name(other)) == (one == other)
-
-
-@given(names.filter(lambda name: name.swapcase() != name))
-def test_names_that_differ_only_in_case_stay_apart_where_case_does_not_count(name: str) -> None:
-    assert safe_run_name(name).lower() != safe_run_name(name.swapcase()).lower()
+    if one.swapcase() != one:
+        assert safe_run_name(one).lower() != safe_run_name(one.swapcase()).lower()
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,57}[a-z0-9])?", fullmatch=True).filter(lambda name: len(name) > 4))
 @example("a" * LONGEST)
 @example("dev-ann")
 @example("release-1.2.3")
-def test_a_name_that_is_safe_already_is_kept(name: str) -> None:
+def test_a_safe_name_is_kept(name: str) -> None:
     assert safe_run_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "   ", "\n"])
-def test_the_empty_name_is_no_name(name: str) -> None:
-    assert safe_run_name(name) == "no_name"
-
-
-def test_what_is_readable_of_a_name_stays_readable() -> None:
+def test_a_simplified_name_stays_readable() -> None:
+    assert [safe_run_name(name) for name in ("", "   ", "\n")] == ["no_name"] * 3
     assert re.fullmatch(r"feature-grune-walder-[0-9a-f]{8}", safe_run_name("Feature/Grüne Wälder"))
 
 
@@ -85,9 +76,6 @@ def test_what_is_readable_of_a_name_stays_readable() -> None:
     ("name", "value", "expected"),
     [
         ("confidence", "0.99", 0.99),
-        ("min_improvement", "0", 0.0),
-        ("detectable_improvement", "0.03", 0.03),
-        ("slice_tolerance", "0", 0.0),
         *[("correct_for_looks", value, True) for value in ("true", "True", "TRUE", "1", "yes", True, 1)],
         *[("correct_for_looks", value, False) for value in ("false", "False", "0", "no", False, 0)],
         ("seed", "7", 7),
@@ -101,7 +89,7 @@ def test_what_is_readable_of_a_name_stays_readable() -> None:
         ("input_table", "prepared/dev-ann", "prepared/dev-ann"),
     ],
 )
-def test_text_is_read_as_the_type_of_the_parameter(name: str, value: Any, expected: Any) -> None:
+def test_text_is_converted_to_the_type_of_the_parameter(name: str, value: Any, expected: Any) -> None:
     found = check_parameter(name, value, str)
     assert found == expected
     assert type(found) is type(expected)
@@ -114,20 +102,15 @@ def test_text_is_read_as_the_type_of_the_parameter(name: str, value: Any, expect
         ("confidence", 1, "less than 1"),
         ("confidence", "very", "valid number"),
         ("confidence", "nan", "less than 1"),
+        ("source_folder", 3, "string"),
         ("min_improvement", -0.01, "greater than or equal to 0"),
         ("min_improvement", "inf", "less than 0.5"),
         ("min_improvement", "nan", "less than 0.5"),
         ("detectable_improvement", 0, "greater than or equal to 0.001"),
         ("detectable_improvement", 0.5, "less than 0.5"),
-        ("detectable_improvement", "nan", "than"),
-        ("detectable_improvement", "a lot", "valid number"),
         ("slice_tolerance", -0.01, "greater than or equal to 0"),
-        ("slice_tolerance", "inf", "less than 0.5"),
-        ("slice_tolerance", "nan", "than"),
         ("slice_tolerance", "", "valid number"),
         ("correct_for_looks", "perhaps", "valid boolean"),
-        ("correct_for_looks", "", "valid boolean"),
-        ("correct_for_looks", 2, "valid boolean"),
         ("correct_for_looks", None, "valid boolean"),
         ("seed", -1, "greater than or equal to 0"),
         ("seed", 2**32, "less than 4294967296"),
@@ -135,7 +118,6 @@ def test_text_is_read_as_the_type_of_the_parameter(name: str, value: Any, expect
         ("seed", "4\n2", "valid integer"),
         ("devops_action", "Release", "Integration, Deployment, unknown"),
         ("model_name", "", "letters, digits"),
-        ("model_name", "wine quality", "letters, digits"),
         ("model_name", "a.b.c.d", "catalog.schema.name"),
         ("model_name", "../wine", "letters, digits"),
         ("input_table", "../production", "lower-case letters"),
@@ -150,15 +132,10 @@ def test_a_value_outside_the_limits_is_refused_with_the_limit(name: str, value: 
         check_parameter(name, value, str)
 
 
-def test_a_parameter_that_only_one_notebook_knows_has_the_type_of_its_default() -> None:
+def test_a_parameter_of_a_single_notebook_has_the_type_of_its_default() -> None:
     assert check_parameter("n_neighbours", "12", int) == 12
     with refusal("n_neighbours", "'a dozen'", "integer"):
         check_parameter("n_neighbours", "a dozen", int)
-
-
-def test_a_parameter_of_the_wrong_type_is_refused_whatever_its_limits_are() -> None:
-    with refusal("source_folder", "3", "string"):
-        check_parameter("source_folder", 3, str)
 
 
 def test_the_defaults_are_within_the_limits() -> None:
@@ -170,16 +147,13 @@ def test_the_defaults_are_within_the_limits() -> None:
 # Reading them in a notebook
 
 
-def test_the_values_of_the_cell_are_read_and_checked() -> None:
+def test_the_values_of_the_cell_are_checked() -> None:
     parameters = read_parameters(run_name="Dev/Ann", devops_action="deployment", confidence="0.9", n_neighbours=5)
     assert parameters.run_name == safe_run_name("Dev/Ann")
     assert parameters.devops_action is DevopsAction.DEPLOYMENT
     assert parameters.confidence == 0.9
     assert parameters.model_name == "wine_quality"
     assert parameters.model_dump()["n_neighbours"] == 5
-
-
-def test_a_bad_value_in_the_cell_is_refused() -> None:
     with refusal("confidence", "2", "less than 1"):
         read_parameters(confidence=2)
 
@@ -189,55 +163,16 @@ def test_parameters_do_not_change_once_read() -> None:
         read_parameters().confidence = 0.6  # type: ignore[misc]
 
 
-@pytest.fixture
-def widgets(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The widgets of a Databricks notebook job in which this test runs."""
-    values: dict[str, str] = {}
-    dbutils = SimpleNamespace(widgets=SimpleNamespace(getAll=lambda: values))
-    shell = SimpleNamespace(user_ns={"dbutils": dbutils})
-    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
-    return values
-
-
-def test_a_widget_overrides_the_cell_and_has_the_type_of_its_value(widgets: dict[str, str]) -> None:
-    widgets.update(confidence="0.9", n_neighbours="9", run_name="main")
-    parameters = read_parameters(confidence=0.975, n_neighbours=5, run_name="", seed=1)
+def test_a_widget_overrides_the_value_of_the_cell_and_is_converted_to_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    widgets = Task(monkeypatch).values
+    widgets.update(confidence="0.9", n_neighbours="9", run_name="main", correct_for_looks="true", environment="test")
+    parameters = read_parameters(confidence=0.975, n_neighbours=5, run_name="", seed=1, correct_for_looks=False)
+    assert parameters.correct_for_looks is True
+    assert "environment" not in parameters.model_dump()
     assert parameters.confidence == 0.9
     assert parameters.model_dump()["n_neighbours"] == 9
     assert parameters.run_name == "main"
     assert parameters.seed == 1
-
-
-@pytest.mark.parametrize(("text", "expected"), [("true", True), ("False", False)])
-def test_a_widget_that_says_yes_or_no_is_read_as_that(widgets: dict[str, str], text: str, expected: bool) -> None:
-    widgets.update(correct_for_looks=text, slice_tolerance="0.02", detectable_improvement="0.1")
-    parameters = read_parameters(correct_for_looks=not expected, slice_tolerance=0.01, detectable_improvement=0.05)
-    assert parameters.correct_for_looks is expected
-    assert (parameters.slice_tolerance, parameters.detectable_improvement) == (0.02, 0.1)
-
-
-def test_a_widget_that_says_neither_yes_nor_no_is_refused(widgets: dict[str, str]) -> None:
-    widgets.update(correct_for_looks="sometimes")
+    widgets["correct_for_looks"] = "sometimes"
     with refusal("correct_for_looks", "'sometimes'", "boolean"):
         read_parameters(correct_for_looks=False)
-
-
-def test_a_widget_that_the_cell_does_not_have_is_left_alone(widgets: dict[str, str]) -> None:
-    widgets.update(confidence="0.9", environment="test")
-    assert "environment" not in read_parameters(confidence=0.975).model_dump()
-
-
-def test_a_bad_widget_is_refused(widgets: dict[str, str]) -> None:
-    widgets.update(devops_action="Release")
-    with refusal("devops_action", "'Release'"):
-        read_parameters(devops_action="unknown")
-
-
-def test_jupyter_has_no_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtins, "get_ipython", lambda: SimpleNamespace(user_ns={}), raising=False)
-    assert read_parameters(confidence=0.9).confidence == 0.9
-
-
-@pytest.mark.parametrize("name", ["lease", "history"])
-def test_a_run_name_can_not_be_that_of_the_kits_own_experiments(name: str) -> None:
-    assert safe_run_name(name).startswith(f"{name}-")

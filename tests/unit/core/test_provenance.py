@@ -29,30 +29,20 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.integration
-def test_a_clean_checkout_is_its_commit(repository: Path) -> None:
-    assert git_commit() == git(repository, "rev-parse", "HEAD")
-
-
-@pytest.mark.integration
-def test_a_tag_does_not_replace_the_commit(repository: Path) -> None:
+def test_the_commit_is_that_of_the_code_with_a_mark_if_tracked_files_differ(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = git(repository, "rev-parse", "HEAD")
     git(repository, "tag", "--annotate", "--message=one", "v1")
-    assert git_commit() == git(repository, "rev-parse", "HEAD")
-
-
-@pytest.mark.integration
-def test_an_edited_checkout_is_marked_dirty(repository: Path) -> None:
+    (repository / "untracked.txt").write_text("buy wine\n")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    assert find_commit() == (commit, "")
     (repository / "code.py").write_text("answer = 43\n")
-    assert git_commit() == git(repository, "rev-parse", "HEAD") + "-dirty"
+    assert git_commit() == f"{commit}-dirty"
 
 
 @pytest.mark.integration
-def test_a_file_that_git_does_not_track_changes_nothing(repository: Path) -> None:
-    (repository / "notes.txt").write_text("buy wine\n")
-    assert git_commit() == git(repository, "rev-parse", "HEAD")
-
-
-@pytest.mark.integration
-def test_a_folder_without_a_repository_is_unknown(
+def test_the_commit_of_a_folder_without_a_repository_is_unknown(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
@@ -63,23 +53,14 @@ def test_a_folder_without_a_repository_is_unknown(
     assert "not a git repository" in problem
 
 
-def test_a_machine_without_git_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_commit_without_git_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     commit, problem = find_commit()
     assert (commit, "Git can't be started" in problem) == ("unknown", True)
 
 
 @pytest.mark.integration
-def test_the_commit_is_that_of_the_code_whatever_git_dir_names(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit = git(repository, "rev-parse", "HEAD")
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    assert find_commit() == (commit, "")
-
-
-@pytest.mark.integration
-def test_a_repository_around_the_code_that_does_not_track_it_is_not_its_own(
+def test_a_surrounding_repository_that_does_not_track_the_code_is_not_used(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = repository / ".venv" / "workshop"
@@ -91,7 +72,7 @@ def test_a_repository_around_the_code_that_does_not_track_it_is_not_its_own(
 
 
 @pytest.mark.integration
-def test_a_checkout_of_another_owner_is_unknown_with_git_s_advice(
+def test_a_checkout_of_another_owner_is_unknown_with_the_advice_of_git(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
@@ -101,17 +82,15 @@ def test_a_checkout_of_another_owner_is_unknown_with_git_s_advice(
 
 @pytest.fixture
 def at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pipeline runs this; Ana does, on a machine of a known name."""
+    """Ana runs this on a machine of a known name, without a pipeline."""
     monkeypatch.delenv("BUILD_REQUESTEDFOR", raising=False)
     monkeypatch.setattr(getpass, "getuser", lambda: "ana")
     monkeypatch.setattr(platform, "node", lambda: "desk")
 
 
-def test_a_person_is_the_user_and_the_machine(at_a_desk: None) -> None:
-    assert who() == "ana@desk"
-
-
-def test_a_pipeline_is_whoever_started_it(at_a_desk: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_author_is_the_requester_of_the_pipeline_or_else_the_user(
+    at_a_desk: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BUILD_REQUESTEDFOR", "Zoë Müller")
     assert who() == "Zoë Müller"
     monkeypatch.setenv("BUILD_REQUESTEDFOR", "")
@@ -119,7 +98,7 @@ def test_a_pipeline_is_whoever_started_it(at_a_desk: None, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("error", [OSError("no such user"), KeyError("getpwuid(): uid not found: 12345")])
-def test_a_user_without_a_name_on_a_machine_without_one_is_somebody(
+def test_an_author_without_user_and_machine_name(
     at_a_desk: None, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def nameless() -> str:
