@@ -15,6 +15,12 @@ from kit_common.files import write_whole
 
 Record = TypeVar("Record", bound=BaseModel)
 Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
+_REASONS = {
+    "manual": "manually",
+    "individualCI": "a push",
+    "batchedCI": "several pushes",
+    "pullRequest": "a pull request",
+}
 State = Literal["queued", "running", "waiting for approval", "completed"]
 
 
@@ -100,6 +106,11 @@ class Run(BaseModel):
         jobs = [job for stage in self.stages for job in stage.jobs]
         waiting = (at for at, job in enumerate(jobs) if job.asked and not job.approved_by and job.result is None)
         return next(waiting, None) if self.state == "waiting for approval" else None
+
+    @property
+    def started_by(self) -> str:
+        """The event that started the run, and the person."""
+        return ", ".join(filter(None, (_REASONS[self.reason], self.requested_for)))
 
     @property
     def title(self) -> str:

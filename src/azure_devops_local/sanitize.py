@@ -52,6 +52,11 @@ def log(folder: Path, name: str) -> Log | None:
     return Log([_line(line) for line in last if "##[endgroup]" not in line], count - len(last))
 
 
+def for_terminal(text: str) -> str:
+    """Return Markdown in which the description of each picture stands in its place."""
+    return re.sub(r"!\[([^\]]*)\]\([^)\s]*\)", r"(picture: \1)", visible(text))
+
+
 def markdown(text: str, folder: Path | None = None, where: str = "") -> Markup:
     """Markdown as HTML, without HTML of its own and with its pictures inside it.
 

@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,6 @@ from kit_common.errors import UserError
 from kit_common.sanitize import visible
 
 _MOST_FILES = 50
-_REASONS = {
-    "manual": "started by hand",
-    "individualCI": "a push",
-    "batchedCI": "pushes, taken together",
-    "pullRequest": "a pull request",
-}
 
 
 def write(run: Run, path: Path) -> None:
@@ -115,7 +109,6 @@ def _templates() -> Environment:
     templates.filters.update(
         status=status, duration=duration, visible=visible, markdown=sanitize.markdown, moment=_moment
     )
-    templates.globals.update(reasons=_REASONS)
     return templates
 
 
@@ -125,8 +118,8 @@ def _harmless(value: Any) -> Any:
 
 
 def _moment(time: datetime) -> Markup:
-    here = time.astimezone()
-    return Markup('<time datetime="{}">{}</time>').format(here.isoformat(), here.strftime("%d %b %Y, %H:%M:%S"))
+    utc = time.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), utc.strftime("%d %b %Y, %H:%M:%S UTC"))
 
 
 def _issues(job: Job) -> list[tuple[Job | Step, str, str]]:

@@ -2,8 +2,9 @@
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +15,9 @@ from azure_devops_local.server.policies import Policy
 from kit_common.sanitize import visible
 from workshop.core import provenance
 from workshop.core.settings import current_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 CHOICES: list[dict[str, str]] = [
     {},
@@ -85,8 +89,6 @@ def start(
 @app.command()
 def runs(as_json: AsJson = False) -> None:
     """List the runs, oldest first."""
-    from rich.table import Table
-
     from azure_devops_local.run_store import Runs
     from azure_devops_local.server import run_queue
 
@@ -97,11 +99,11 @@ def runs(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([run.model_dump(mode="json") for run in found], indent=2))
         return
-    table = Table("run", "pipeline", "branch", "for", "why", "state", "message")
-    for run in found:
-        state = run.result if run.result else run.state
-        row = (str(run.number), run.pipeline, run.branch, run.requested_for, run.reason, state, run.message)
-        table.add_row(*map(_shown, row))
+    rows = [
+        (str(run.number), run.pipeline, run.started_by, run.result or run.state, f"{run.branch}: {run.message}")
+        for run in found
+    ]
+    table = _table(("run", "pipeline", "started by", "state", "branch and message"), rows)
     out.print(table if found else "There are no runs yet: `git push workshop YOUR_BRANCH` starts some.")
 
 
@@ -235,8 +237,6 @@ def pr_complete(
 @pr.command("list")
 def pr_list(as_json: AsJson = False) -> None:
     """List the pull requests, oldest first."""
-    from rich.table import Table
-
     from azure_devops_local.server import pull_requests, run_queue
 
     run_queue.ensure_working()
@@ -246,10 +246,11 @@ def pr_list(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([request.model_dump(mode="json") for request in found], indent=2))
         return
-    table = Table("id", "from", "into", "author", "status", "title")
-    for request in found:
-        row = (str(request.id), request.source, request.target, request.author, request.status, request.title)
-        table.add_row(*map(_shown, row))
+    rows = [
+        (str(request.id), request.source, request.target, request.author, request.status, request.title)
+        for request in found
+    ]
+    table = _table(("id", "from", "into", "author", "status", "title"), rows)
     out.print(table if found else "There are no pull requests yet: `workshop devops pr create` opens one.")
 
 
@@ -258,6 +259,7 @@ def pr_show(number: Request) -> None:
     """Show one, with its description and how far its test is."""
     from rich.markdown import Markdown
 
+    from azure_devops_local import sanitize
     from azure_devops_local.server import pull_requests
 
     request = pull_requests.load(number)
@@ -267,7 +269,7 @@ def pr_show(number: Request) -> None:
         _say(f"Test of the merge: {test.state}" + (f" (run {test.run})" if test.run else ""))
     elif request.completed_by:
         _say(f"Completed by {request.completed_by} as {request.merge_commit[:8]}.")
-    out.print(Markdown(visible(request.description), hyperlinks=False))
+    out.print(Markdown(sanitize.for_terminal(request.description), hyperlinks=False))
 
 
 @pr.command("abandon")
@@ -291,6 +293,16 @@ def _say(sentence: str) -> None:
 def _complain(sentence: str) -> None:
     """On standard error, where it is in no program's way."""
     Console(stderr=True).print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
+    """Return a table that breaks long cells into lines instead of cutting them."""
+    from rich.table import Column, Table
+
+    table = Table(*(Column(name, overflow="fold") for name in columns))
+    for row in rows:
+        table.add_row(*map(_shown, row))
+    return table
 
 
 def _shown(cell: str) -> str:

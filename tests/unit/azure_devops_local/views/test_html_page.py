@@ -37,6 +37,7 @@ def test_a_run_that_went_well_is_told_from_its_summary_to_its_logs() -> None:
         "branch main",
         "2f6c1d8b",
         "a push, Ana",
+        "02 Mar 2026, 09:30:00 UTC",
         "took 1 min 18 s",
         "passed 41",
         "Version 4 holds Production",
@@ -217,6 +218,10 @@ def test_no_name_leads_out_of_a_folder(tmp_path_factory: pytest.TempPathFactory,
     (folder / "a.txt").touch()
     found = sanitize.inside(folder, name)
     assert found is None or found == (folder / "a.txt").resolve()
+
+
+def test_on_a_terminal_the_description_of_a_picture_stands_in_its_place() -> None:
+    assert sanitize.for_terminal("a ![both\u202e AUCs](a/b.png) [c](d)") == "a (picture: both AUCs) [c](d)"
 
 
 @chromium.needed
