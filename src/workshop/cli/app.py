@@ -4,10 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -38,13 +37,6 @@ out = Console()
 err = Console(stderr=True)
 _INTERRUPTED = 130
 """The exit code of typer, without a message, for an interrupted command."""
-
-
-class Served(StrEnum):
-    """The slots that a server may follow."""
-
-    PRODUCTION = "production"
-    STAGING = "staging"
 
 
 @app.command()
@@ -122,7 +114,9 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         str, typer.Option(help="The address to listen at; with the default, only this machine can connect.")
     ] = "127.0.0.1",
     model: Annotated[str, typer.Option(help="The registered model.")] = "wine_quality",
-    slot: Annotated[Served, typer.Option(help="The slot to follow.", case_sensitive=False)] = Served.PRODUCTION,
+    slot: Annotated[
+        Literal["production", "staging"], typer.Option(help="The slot to follow.", case_sensitive=False)
+    ] = "production",
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to read the slot.")] = 5.0,
     max_body: Annotated[int, typer.Option(min=1, metavar="MIB", help="The largest request.")] = 16,
 ) -> None:
@@ -138,7 +132,7 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     def announce(sentence: str) -> None:
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    serve_slot(model, Slot(slot.value), host, port, every, max_body * MEBIBYTE, announce)
+    serve_slot(model, Slot(slot), host, port, every, max_body * MEBIBYTE, announce)
 
 
 def main() -> NoReturn:

@@ -1,37 +1,26 @@
 """`workshop azure …`: what a job in Azure Pipelines does with the result of a run."""
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Inside a pipeline of Azure DevOps: report a run, open a pull request.")
 
 
-class NotBetter(StrEnum):
-    """The kind of issue that a new model that is not better becomes."""
-
-    WARNING = "warning"
-    ERROR = "error"
-
-
 @app.command()
 def announce(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of `workshop run --publish FOLDER`.")],
     not_better: Annotated[
-        NotBetter,
-        typer.Option(help="The issue for a new model that is not better: a warning ends with 0, an error with 3."),
-    ] = NotBetter.ERROR,
+        Literal["warning", "error"],
+        typer.Option(help="How to report a model that is not better: as a warning (exit code 0) or an error (3)."),
+    ] = "error",
 ) -> None:
-    """Report a run to Azure DevOps: its summary page, a tag, and a warning or an error.
-
-    Ends with the run's exit code: 0, 1 or 3.
-    """
+    """Report a run to Azure DevOps (summary page, tag, warning or error), and end with its exit code: 0, 1 or 3."""
     from workshop.azure import logging_commands
 
-    lines, code = logging_commands.announce(folder, not_better.value)
+    lines, code = logging_commands.announce(folder, not_better)
     for line in lines:
         print(line)
     raise typer.Exit(code)

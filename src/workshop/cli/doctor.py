@@ -3,8 +3,7 @@
 import json
 import os
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,17 +17,10 @@ out = Console()
 _COLOURS = {"holds": "green", "fails": "bold red", "note": "yellow", "not checked": "dim"}
 
 
-class Examined(StrEnum):
-    """The set-ups that can be checked."""
-
-    LOCAL = "local"
-    DATABRICKS = "databricks"
-
-
 @app.command()
 def doctor(
     target: Annotated[
-        Examined | None,
+        Literal["local", "databricks"] | None,
         typer.Option(
             help="Where notebooks will run; databricks if DATABRICKS_HOST or DATABRICKS_CONFIG_PROFILE is set.",
             case_sensitive=False,
@@ -61,9 +53,10 @@ def doctor(
         where = trust.place(federation, organization_id)
         print(json.dumps(trust.as_json(where), indent=2) if as_json else trust.explain(where))
         return
-    chosen = target or _where_it_runs()
+    in_workspace = os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    chosen = target or ("databricks" if in_workspace else "local")
     report = reports.Report()
-    if chosen is Examined.LOCAL:
+    if chosen == "local":
         from workshop.doctor import laptop
 
         laptop.examine(report)
@@ -72,14 +65,9 @@ def doctor(
 
         workspace.examine(report, model)
     if as_json:
-        print(json.dumps(report.as_json(chosen.value), indent=2))
+        print(json.dumps(report.as_json(chosen), indent=2))
     for finding in report.findings if not as_json else ():
         colour = _COLOURS[finding.mark]
         sign, rest = finding.line[0], finding.line[1:]
         out.print(f"[{colour}]{sign}[/]{escape(rest)}", soft_wrap=True, highlight=False, emoji=False)
     sys.exit(report.exit_code)
-
-
-def _where_it_runs() -> Examined:
-    named = os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE")
-    return Examined.DATABRICKS if named else Examined.LOCAL

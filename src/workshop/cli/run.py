@@ -1,8 +1,7 @@
 """`workshop run`: the command that trains, compares and delivers, for users and pipelines."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,36 +14,20 @@ app = typer.Typer()
 out = Console()
 
 
-class Action(StrEnum):
-    """The purposes of a run."""
-
-    INTEGRATION = "integration"
-    DEPLOYMENT = "deployment"
-
-
-class Target(StrEnum):
-    """The places where a run's notebooks can be executed."""
-
-    LOCAL = "local"
-    DATABRICKS = "databricks"
-
-
 @app.command()
 def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     context: typer.Context,
     action: Annotated[
-        Action,
+        Literal["integration", "deployment"],
         typer.Option(
             help="integration: compare on held-out test wines, a better candidate takes Staging. "
             "deployment: compare on production wines, a better candidate takes Production.",
             case_sensitive=False,
         ),
-    ] = Action.INTEGRATION,
+    ] = "integration",
     run_name: Annotated[
         str,
-        typer.Option(
-            help="Separates this run's files, experiment and candidate from others'; for example a branch name."
-        ),
+        typer.Option(help="Separates this run's files, experiment and candidate from others', as a branch name does."),
     ] = "",
     parameter: Annotated[
         list[str] | None,
@@ -68,14 +51,14 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         ),
     ] = None,
     target: Annotated[
-        Target,
+        Literal["local", "databricks"],
         typer.Option(
             help="Where the notebooks run; docs/databricks.md lists what databricks needs.", case_sensitive=False
         ),
-    ] = Target.LOCAL,
+    ] = "local",
     follow: Annotated[
         int | None,
-        typer.Option(metavar="RUN_ID", help="Start nothing: follow an earlier run on Databricks."),
+        typer.Option(metavar="RUN_ID", help="Follow an earlier run on Databricks instead of starting one."),
     ] = None,
     cell_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long one cell may run.")
@@ -85,21 +68,20 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
     Leaves the executed notebooks, a report and summary.json in a folder of its own below `.workshop/runs`.
 
-    Ends with 0 if the new model was better (or no model holds Production yet), 3 if everything ran but the new model is
-    not better or a guard of the verdict failed, 1 if something failed or callers could not use the new model, and 2 if
-    the command line was wrong. Only 1_3 can change Production, and the last lines report whether it did.
+    Exit codes: 0 if the new model is better, or the first one; 3 if it is not better, or a guard of the verdict failed;
+    1 if a notebook failed, or callers could not use the new model; 2 if the command line is wrong.
 
     For example: `workshop run --action deployment --scoring`, or `workshop run --run-name dev-ana -p seed=7`.
     """
     context.with_resource(output_may_fail())
     parameters = _named_values(parameter or [])
     if follow is not None:
-        _require_nothing_besides(context, "follow", "publish", *(["target"] if target is Target.DATABRICKS else []))
+        _require_no_option_besides(context, "follow", "publish", *(["target"] if target == "databricks" else []))
     from workshop.runner import interruption
 
     interruption.install()
     try:
-        if target is Target.LOCAL and follow is None:
+        if target == "local" and follow is None:
             # Another process imports what kernels need while this one does its own imports.
             from workshop.runner import kernels
 
@@ -113,20 +95,23 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     if publish is not None:
         publication.check_folder(publish)
     request = plan.Request(
-        action=DevopsAction(action.value),
+        action=DevopsAction(action),
         run_name=run_name,
         parameters=parameters,
         notebooks=tuple(name for each in notebooks or [] for name in each.replace(",", " ").split()),
         scoring=scoring,
         compare_only=compare_only,
-        target=target.value,
+        target=target,
         cell_timeout=cell_timeout,
     )
     try:
         with shown_on(out) as progress:
-            summary = (
-                _followed(follow, progress) if follow is not None else runner.run(_target(request), request, progress)
-            )
+            if follow is None:
+                summary = runner.run(_target(request), request, progress)
+            else:
+                from workshop.databricks.follow import follow_run
+
+                summary = follow_run(follow, progress)
     except KeyboardInterrupt:
         raise WorkshopError("Stopped before or after the notebooks, so there is no report: run it again.") from None
     if publish is not None:
@@ -136,7 +121,7 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
 
 def _target(request: Any) -> Any:
-    if request.target == Target.DATABRICKS:
+    if request.target == "databricks":
         from workshop.databricks.target import DatabricksTarget
 
         return DatabricksTarget(request)
@@ -145,20 +130,13 @@ def _target(request: Any) -> Any:
     return LocalTarget()
 
 
-def _followed(run_id: int, progress: Any) -> Any:
-    from workshop.databricks.follow import follow_run
-
-    return follow_run(run_id, progress)
-
-
-def _require_nothing_besides(context: typer.Context, *allowed: str) -> None:
+def _require_no_option_besides(context: typer.Context, *allowed: str) -> None:
     """Refuse options that can't be applied to a run that was started before."""
     for option in context.command.params:
         source = context.get_parameter_source(str(option.name))
         if option.name not in allowed and source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(
-                f"the options of a run are fixed at its start: leave {option.opts[-1]} out.",
-                param_hint="--follow",
+                f"the options of a run are fixed at its start: leave {option.opts[-1]} out.", param_hint="--follow"
             )
 
 
