@@ -6,15 +6,11 @@ import typer
 
 
 def checked_model(model: str) -> str:
-    """Return a valid name of a registered model.
-
-    Raises:
-        WorkshopError: no registry accepts the name.
-    """
+    """Return the name if it is valid for a registered model; raise a WorkshopError if not."""
     from workshop.core.parameters import check_parameter
 
     return str(check_parameter("model_name", model, str))
 
 
 Model = Annotated[str, typer.Option("--model", help="The registered model.", callback=checked_model)]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

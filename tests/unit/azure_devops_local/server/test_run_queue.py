@@ -258,7 +258,7 @@ def test_stop_cancels_what_runs_and_keeps_what_is_queued(team: Clone, tmp_path: 
     assert (state(1), state(2)) == ("canceled", "queued")
     assert is_gone(step)
     assert not run_queue._processes()
-    assert "no agent" in said("stop")
+    assert "No agent" in said("stop")
     assert "as run 3" in said("rerun", "2", "--as", "Bo")
     until(lambda: (state(2), state(3)) == ("succeeded", "succeeded"))
     listed = json.loads(said("runs", "--json"))
