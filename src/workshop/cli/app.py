@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from kit_common.sanitize import visible
 from workshop.cli import azure, databricks, devops, doctor, errors, history, pipelines, run, slots, status
+from workshop.cli.output import output_may_fail
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -74,7 +75,7 @@ def lab(context: typer.Context) -> None:
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 5000,
 ) -> None:
-    """Open MLflow's pages for the kit's store: experiments, runs, models."""
+    """Serve MLflow's pages of models, experiments and runs for the kit's store."""
     from kit_common import listening
     from workshop.core.registry import mlflow_store
     from workshop.core.registry.store_address import without_credentials
@@ -84,31 +85,26 @@ def ui(
         address = without_credentials(mlflow_store.tracking_uri())
         raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
     mlflow_store.connect()
-    # For a taken port, MLflow itself would log an error after the address was announced, and end with 0.
+    # If the port is taken, MLflow itself logs an error after the address was printed, and ends with 0.
     listening.listen("127.0.0.1", port).close()
     # MLflow's job runners, for the evaluation of generative models, take longer to start than the pages.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
+    os.environ |= {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    out.print(f"MLflow starts on http://127.0.0.1:{port}/#/models (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+    store = mlflow_store.embedded_uri(settings)
     _become(
         [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "ui",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--backend-store-uri",
-            mlflow_store.embedded_uri(settings),
-            "--default-artifact-root",
-            (settings.home / "artifacts").as_uri(),
+            *(sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", store, "--registry-store-uri", store),
+            *("--default-artifact-root", (settings.home / "artifacts").as_uri()),
+            *("--uvicorn-opts", "--no-access-log --log-level warning"),
         ]
     )
 
 
 @app.command()
 def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    context: typer.Context,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free port.")] = 8080,
     host: Annotated[
         str, typer.Option(help="The address to listen at; with the default, only this machine can connect.")
@@ -120,7 +116,7 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to read the slot.")] = 5.0,
     max_body: Annotated[int, typer.Option(min=1, metavar="MIB", help="The largest request.")] = 16,
 ) -> None:
-    """Serve the version in the slot over HTTP, and switch to each new version without a restart.
+    """Serve the version in the slot over HTTP, and switch to each new version without a restart; prints each switch.
 
     Uses the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
     /model describes the version, and /metrics has metrics for Prometheus.
@@ -129,10 +125,8 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     from workshop.serving.app import MEBIBYTE
     from workshop.serving.command import serve_slot
 
-    def announce(sentence: str) -> None:
-        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-    serve_slot(model, Slot(slot), host, port, every, max_body * MEBIBYTE, announce)
+    context.with_resource(output_may_fail())
+    serve_slot(model, Slot(slot), host, port, every, max_body * MEBIBYTE, lambda line: print(line, flush=True))
 
 
 def main() -> NoReturn:

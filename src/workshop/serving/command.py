@@ -8,19 +8,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from typing_extensions import override
 
 from kit_common.listening import in_url, listen
 from workshop.core.registry import mlflow_store
-from workshop.core.registry.follower import Follower
-from workshop.core.registry.slots import Slot, open_slots
+from workshop.core.registry.follower import Follower, Following
+from workshop.core.registry.slots import Slot, Slots, open_slots
 from workshop.serving.app import MAX_BODY_BYTES, build
 
-HOST = "127.0.0.1"
 _SECONDS_TO_FINISH = 30
 
 
+class ReportingFollower(Follower):
+    """A follower that reports each swap in one line."""
+
+    def __init__(self, slots: Slots, slot: Slot, every: float, report: Callable[[str], None]) -> None:
+        super().__init__(slots, slot, every)
+        self._report = report
+
+    @override
+    def look(self) -> Following:
+        before = self.model.version
+        state = super().look()
+        if state.model.version != before:
+            self._report(f"{self} answers now, in place of version {before}")
+        return state
+
+    def __str__(self) -> str:
+        return f"{self.slots.model_name} version {self.model.version} ({self.slot})"
+
+
 def serve_slot(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    model_name: str, slot: Slot, host: str, port: int, every: float, max_body_bytes: int, tell: Callable[[str], None]
+    model_name: str, slot: Slot, host: str, port: int, every: float, max_body_bytes: int, report: Callable[[str], None]
 ) -> None:
     """Connect to the registry, load the version in the slot, and serve and follow the slot until a signal arrives.
 
@@ -34,17 +53,13 @@ def serve_slot(  # noqa: PLR0913, PLR0917  # each is an option of the command li
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     slots = open_slots(mlflow_store.connect(), model_name)
-    with Follower(slots, slot, every) as follower:
-
-        def announce(url: str) -> None:
-            tell(f"{model_name} version {follower.model.version} ({slot}) answers on {url} (Ctrl-C ends it)")
-
-        serve(follower, host, port, max_body_bytes, announce)
+    with ReportingFollower(slots, slot, every, report) as follower:
+        serve(follower, host, port, max_body_bytes, lambda url: report(f"{follower} answers on {url} (Ctrl-C ends it)"))
 
 
 def serve(
     follower: Follower,
-    host: str = HOST,
+    host: str = "127.0.0.1",
     port: int = 8080,
     max_body_bytes: int = MAX_BODY_BYTES,
     announce: Callable[[str], None] = print,
@@ -54,7 +69,7 @@ def serve(
     Args:
         follower: provides the model that answers.
         host: the address to listen at; with the default, only this machine can connect.
-        port: the port; 0 for one that is free.
+        port: the port; 0 for any free port.
         max_body_bytes: the largest body of a request.
         announce: called with the server's URL once it accepts connections.
 

@@ -157,8 +157,7 @@ def test_reset_leaves_a_folder_alone_that_is_not_the_workshops(home: Path) -> No
 @pytest.mark.integration
 def test_ui_opens_mlflows_pages_on_the_kits_store() -> None:
     port = free_port()
-    # One process that answers; MLflow would start four, which import for three seconds each.
-    with started([*WORKSHOP, "ui", "--port", str(port)], "Application startup complete", MLFLOW_WORKERS="1"):
+    with started([*WORKSHOP, "ui", "--port", str(port)], f"http://127.0.0.1:{port}/#/models"):
         pages = patient_session()
         assert "<title>MLflow</title>" in pages.get(f"http://127.0.0.1:{port}/", timeout=20).text
         search = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search"
