@@ -34,19 +34,27 @@ def history(
         Path | None, typer.Option(help="The file of the picture; `history.png` in the kit's home if left out.")
     ] = None,
 ) -> None:
-    """Show what was promoted, rejected, rolled back and overridden, by whom and why, as a table and as a picture.
+    """Show all promotions, rejections, rollbacks and overrides, with user and reason, as a table and as a picture.
 
-    With `--replay N` the command ends with 0 when every figure of that decision comes out as recorded, else with 1.
+    With `--replay N` the command ends with 0 if every recomputed figure equals the recorded one, else with 1.
     """
+    from workshop.core.promotion.history import History
+    from workshop.core.registry import mlflow_store
+
+    client = mlflow_store.connect()
+    events = History(client, model).events()
     if replay is not None:
-        event, differences = replayed(model, replay)
-        if differences:
-            raise WorkshopError(f"The {event.title} does not come out as recorded: {'; '.join(differences)}.")
+        from workshop.core.promotion import replay as replays
+
+        if not 1 <= replay <= len(events):
+            raise WorkshopError(f"{model} has no event {replay}, only {len(events)}: `workshop history` lists them.")
+        event = events[replay - 1]
+        if differences := replays.replay(client, model, event):
+            raise WorkshopError(f"The {event.title} is not reproduced: {'; '.join(differences)}.")
         out.print(
-            f"The {escape(event.title)} comes out as recorded, in every figure: {escape(event.reason)}", soft_wrap=True
+            f"The {escape(event.title)} is reproduced, every figure as recorded: {escape(event.reason)}", soft_wrap=True
         )
         return
-    events = read(model)
     if as_json:
         print(json.dumps(for_programs(model, events), indent=2))
         return
@@ -59,18 +67,6 @@ def history(
     out.print(f"Picture: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
-def read(model_name: str) -> "list[Event]":
-    """Return all events, oldest first.
-
-    Raises:
-        WorkshopError: the store can't be reached.
-    """
-    from workshop.core.promotion.history import History
-    from workshop.core.registry import mlflow_store
-
-    return History(mlflow_store.connect(), model_name).events()
-
-
 def for_programs(model_name: str, events: "list[Event]") -> dict[str, Any]:
     """Return the JSON document of the events.
 
@@ -78,7 +74,13 @@ def for_programs(model_name: str, events: "list[Event]") -> dict[str, Any]:
         `{"model": …, "events": [{"number", "event", "state", "version", "champion", "reason", "at", "who", "run_name",
         "run_id", "git_commit", "compared_on", "terms", "decision", "problem", "mlflow_run"}, …]}`, oldest first.
     """
-    return {"model": model_name, "events": [_as_json(number, event) for number, event in enumerate(events, 1)]}
+    documents = []
+    for number, event in enumerate(events, 1):
+        record = asdict(event)
+        del record["token"]  # tells records apart, not events
+        renamed = {"event": record.pop("kind"), "compared_on": record.pop("rows"), "mlflow_run": record.pop("id")}
+        documents.append({"number": number, **renamed, **record})
+    return {"model": model_name, "events": documents}
 
 
 def as_table(model_name: str, events: "list[Event]") -> Table:
@@ -122,41 +124,9 @@ def draw(events: "list[Event]", path: Path) -> None:
         raise explain_os_error(error) from error
 
 
-def replayed(model_name: str, number: int) -> "tuple[Event, list[str]]":
-    """Compute the decision of an event again.
-
-    Args:
-        model_name: the registered model.
-        number: the event's number in the table, from 1.
-
-    Returns:
-        The event, and what differs from its record.
-
-    Raises:
-        WorkshopError: there is no such event, or its record contains no comparison.
-    """
-    from workshop.core.promotion.history import History
-    from workshop.core.promotion.replay import replay
-    from workshop.core.registry import mlflow_store
-
-    client = mlflow_store.connect()
-    events = History(client, model_name).events()
-    if not 1 <= number <= len(events):
-        raise WorkshopError(f"{model_name} has no event {number}, only {len(events)}: `workshop history` lists them.")
-    event = events[number - 1]
-    return event, replay(client, model_name, event)
-
-
-def _as_json(number: int, event: "Event") -> dict[str, Any]:
-    record = asdict(event)
-    del record["token"]  # tells records apart, not events
-    renamed = {"event": record.pop("kind"), "compared_on": record.pop("rows"), "mlflow_run": record.pop("id")}
-    return {"number": number, **renamed, **record}
-
-
 def _why(event: "Event") -> str:
-    """Return what the other columns do not contain."""
+    """Return the verdict and the failed guards, or else the reason."""
     if event.problem or event.decision is None:
         return event.problem or event.reason
-    failed = [guard["name"] for guard in event.decision["guards"] if not guard["passed"]]
-    return ", ".join([event.decision["verdict"], *(f"«{name}» says no" for name in failed)])
+    failed = [f"failed: {guard['name']}" for guard in event.decision["guards"] if not guard["passed"]]
+    return ", ".join([event.decision["verdict"], *failed])

@@ -1,12 +1,15 @@
-"""`workshop rollback` and `workshop promote`: moving a slot by hand."""
+"""`workshop rollback` and `workshop promote`: commands that move a slot without a comparison."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from workshop.cli.options import Model
 from workshop.cli.output import output_may_fail
+
+if TYPE_CHECKING:
+    from workshop.core.registry.slots import Slots
 
 app = typer.Typer()
 out = Console()
@@ -21,11 +24,8 @@ def rollback(
 ) -> None:
     """Give Production back to the version that held it before, in one step, after checking that it works."""
     from workshop.core.promotion import manual
-    from workshop.core.registry import mlflow_store
-    from workshop.core.registry.slots import open_slots
 
-    context.with_resource(output_may_fail())
-    event = manual.roll_back(open_slots(mlflow_store.connect(), model), to or None, reason)
+    event = manual.roll_back(_opened(context, model), to or None, reason)
     if event is None:
         out.print(f"Version {to} holds Production already; nothing was changed.")
     else:
@@ -36,7 +36,7 @@ def rollback(
 @app.command()
 def promote(
     context: typer.Context,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The new version in Production.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to promote.")],
     reason: Annotated[str, typer.Option(help="Why the gate is overridden, for the history.")],
     model: Model = "wine_quality",
 ) -> None:
@@ -45,14 +45,20 @@ def promote(
     A version that callers could not use (not loadable, other columns, answers that are not probabilities) is refused.
     """
     from workshop.core.promotion import manual
-    from workshop.core.registry import mlflow_store
-    from workshop.core.registry.slots import open_slots
 
-    context.with_resource(output_may_fail())
-    event = manual.override(open_slots(mlflow_store.connect(), model), version, reason)
+    event = manual.override(_opened(context, model), version, reason)
     if event is None:
         out.print(f"Version {version} holds Production already; nothing was changed.")
     elif event.champion is None:
         out.print(f"Version {version} holds Production, as an override of the gate.")
     else:
         out.print(f"Version {version} holds Production, as an override; version {event.champion} is archived.")
+
+
+def _opened(context: typer.Context, model: str) -> "Slots":
+    """Return the slots of a model, for a command that ends well even if its output can't be written."""
+    from workshop.core.registry import mlflow_store
+    from workshop.core.registry.slots import open_slots
+
+    context.with_resource(output_may_fail())
+    return open_slots(mlflow_store.connect(), model)

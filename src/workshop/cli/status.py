@@ -46,22 +46,17 @@ def read(model_name: str) -> dict[str, Any]:
 
 def as_table(found: dict[str, Any]) -> Table:
     """Return the table for a terminal."""
-    table = Table("slot", "version", "run name", "data", "commit", title=f"{found['model']}", title_justify="left")
+    table = Table("slot", "version", "run name", "data", "commit", title=found["model"], title_justify="left")
     for slot, holder in found["slots"].items():
         if holder is None:
-            table.add_row(slot, "-", "", "", "")
+            table.add_row(slot, "-")
         else:
+            commit, dash, dirty = holder["git_commit"].partition("-")
             table.add_row(
-                slot, holder["version"], holder["run_name"], holder["data_version"], _short(holder["git_commit"])
+                slot, holder["version"], holder["run_name"], holder["data_version"], f"{commit[:10]}{dash}{dirty}"
             )
     table.caption = f"archived: {', '.join(found['archived']) or 'none'}"
     return table
-
-
-def _short(commit: str) -> str:
-    """Return the first digits of a commit, and whether files differed from it."""
-    digits, dash, dirty = commit.partition("-")
-    return f"{digits[:10]}{dash}{dirty}"
 
 
 def _describe(entry: Any, uri: str) -> dict[str, str] | None:

@@ -151,7 +151,7 @@ def test_on_eighty_columns_the_figures_are_whole() -> None:
 
 def test_why_says_what_the_other_columns_do_not() -> None:
     lines = "\n".join(printed(EVENTS, 200))
-    assert "refused, «same inputs as Production» says no" in lines
+    assert "refused, failed: same inputs as Production" in lines
     assert "baseline" in lines and "not better" in lines
     assert "It did not answer." in lines
     assert "It was corked." in lines
