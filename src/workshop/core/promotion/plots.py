@@ -199,20 +199,22 @@ def _draw_roc_curves(axes: Axes, judgement: Judgement) -> None:
     decision = judgement.decision
     if judgement.candidate is None or decision.auc_candidate is None:
         return
-    _draw_roc_curve(
-        axes, judgement.target, judgement.candidate, f"candidate: AUC {decision.auc_candidate:.4f}", CANDIDATE
-    )
     if judgement.champion is not None and decision.auc_champion is not None:
         label = f"champion (version {judgement.champion_version}): AUC {decision.auc_champion:.4f}"
-        _draw_roc_curve(axes, judgement.target, judgement.champion, label, CHAMPION)
+        _draw_roc_curve(axes, judgement.target, judgement.champion, label, color=CHAMPION, linewidth=4)
+    label = f"candidate: AUC {decision.auc_candidate:.4f}"
+    # Dashed and on top, so that both curves are seen where they are equal.
+    _draw_roc_curve(
+        axes, judgement.target, judgement.candidate, label, color=CANDIDATE, linewidth=2, linestyle=(0, (4, 3))
+    )
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", linewidth=1)
     axes.set(title="ROC on the same wines", xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
     axes.legend(loc="lower right", fontsize=9)
 
 
-def _draw_roc_curve(axes: Axes, target: np.ndarray, scores: np.ndarray, label: str, colour: str) -> None:
+def _draw_roc_curve(axes: Axes, target: np.ndarray, scores: np.ndarray, label: str, **style: Any) -> None:
     false_positives, true_positives, _ = roc_curve(target, scores)
-    axes.plot(false_positives, true_positives, color=colour, linewidth=2, label=label)
+    axes.plot(false_positives, true_positives, label=label, **style)
 
 
 def _draw_difference(axes: Axes, decision: Decision) -> None:
@@ -224,10 +226,11 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
         _label(axes, 0, 0, "No model holds Production yet:\nnothing to compare with", NEUTRAL)
         return
     lower, upper, threshold = decision.lower_bound, decision.upper_bound, decision.min_improvement
-    margin = 0.02 + 0.1 * (upper - lower)
+    margin = 0.02 + 0.2 * (upper - lower)
     left, right = min(lower, threshold) - margin, max(upper, threshold) + margin
     colour = BETTER if decision.passed else CANDIDATE
     axes.set(xlim=(left, right))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.axvspan(threshold, right, color=BETTER, alpha=0.08)
     axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1.5)
     axes.plot([lower, upper], [0, 0], color=colour, linewidth=3, solid_capstyle="butt")
@@ -235,11 +238,14 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
     axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
     _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
     _label(axes, lower, -0.2, f"{percent(decision.confidence)} lower bound\n{lower:+.4f}", colour)
-    _label(axes, threshold, 0.53, f" must exceed {threshold:g}", NEUTRAL, ha="left")
+    side = "left" if threshold - left < right - threshold else "right"  # where there is more room
+    _label(axes, threshold, 0.53, f" must exceed {threshold:g} ", NEUTRAL, ha=side)
 
 
 def _label(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any) -> None:
-    axes.text(x, y, text, color=colour, **{"ha": "center", "va": "center", "fontsize": 9.5, **style})
+    # The box keeps the line of the threshold from crossing the text.
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
+    axes.text(x, y, text, color=colour, bbox=box, **{"ha": "center", "va": "center", "fontsize": 9.5, **style})
 
 
 def _figures(decision: Decision) -> dict[str, float]:
