@@ -23,7 +23,7 @@ _SECONDS_TO_ANSWER = 10
 def patient_session() -> requests.Session:
     """Return a client that repeats refused connections for up to two minutes, until the server listens."""
     session = requests.Session()
-    session.mount("http://", HTTPAdapter(max_retries=Retry(connect=600, backoff_factor=0.1, backoff_max=0.2)))
+    session.mount("http://", HTTPAdapter(max_retries=Retry(600, backoff_factor=0.1, backoff_max=0.2)))
     return session
 
 

@@ -1,1 +1,1 @@
-"""Serving over HTTP whatever holds a slot."""
+"""HTTP server for the model version that holds a slot."""

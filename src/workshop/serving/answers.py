@@ -1,18 +1,15 @@
 """Answers of one model version in MLflow's scoring protocol, and refusals in one sentence.
 
-MLflow's server, `scoring_server.init(model)`, is an app around one model, and reads the input schema when it starts. If
-the model changed, the app would use one version's schema with another version's trees. So this module calls the
-function that does the app's work, `scoring_server.invocations`, with all that an answer depends on: body, content type,
-model, schema. Model and schema of one call belong to one version. An update of MLflow can break this call only, and
-visibly: the tests compare its answers with those of `init`'s app.
-
-MLflow's own refusals are replaced: they quote the request at length, and the traceback.
+MLflow's server, `scoring_server.init(model)`, reads the input schema once, at its start: with a changing model it would
+use one version's schema with another version's trees. So this module calls the function behind that server,
+`scoring_server.invocations`, with model and schema of one version. The tests compare its answers with the server's, so
+that an update of MLflow can't change them unnoticed. MLflow's own refusals quote the request and the traceback at
+length, so they are replaced.
 """
 
 import json
 import logging
 import re
-from contextlib import suppress
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -32,7 +29,7 @@ _MLFLOW_PREAMBLE = re.compile(r"^(Invalid input\. |Data is not compatible with m
 
 
 class RefusedError(Exception):
-    """A request that gets no prediction: the HTTP status, a code for programs and one sentence for a person."""
+    """A refused request: the HTTP status, a code for programs and a sentence for users."""
 
     def __init__(self, status: int, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -91,7 +88,7 @@ def _normalized(content_type: str) -> str:
 
 
 class _ObservedModel:
-    """The model for MLflow's scoring function; stores how far one request has come."""
+    """The model for MLflow's scoring function; stores whether it was called, and its error."""
 
     def __init__(self, model: LoadedModel) -> None:
         self.metadata = model.pyfunc.metadata
@@ -125,12 +122,13 @@ class _ObservedModel:
 
     def _answers_its_example(self) -> bool:
         """Return whether the model works on its own example, so that its error is due to the request."""
-        answers = False
-        with suppress(Exception):
-            if self._pyfunc.input_example is not None:
-                self._pyfunc.predict(self._pyfunc.input_example)
-                answers = True
-        return answers
+        if self._pyfunc.input_example is None:
+            return False
+        try:
+            self._pyfunc.predict(self._pyfunc.input_example)
+        except Exception:  # noqa: BLE001  # a model may raise anything
+            return False
+        return True
 
     def _failed(self, error: Exception) -> RefusedError:
         _logger.error("Version %s failed: %s: %s", self._version, type(error).__name__, first_sentence(error))
@@ -157,9 +155,7 @@ def _unreadable(error: Exception) -> str:
             "The body must be a JSON object with exactly one of dataframe_split, dataframe_records, inputs and "
             "instances: put the rows under one of these names."
         )
-    if (
-        "Failed to convert column" not in message
-    ):  # the part after "Error: " would be the value, without the column's name
+    if "Failed to convert column" not in message:  # there, only the part before "Error: " names the column
         message = message.rpartition("Error: ")[2].strip("'")
     return f"The input can't be read: {_shortened(message)}; {_SEE}."
 

@@ -41,7 +41,7 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
 
     Args:
         follower: provides the model that answers.
-        max_body_bytes: the largest body of a request, as sent and once decompressed; a larger one is refused with 413.
+        max_body_bytes: the largest body of a request, both compressed and decompressed; a larger one gets 413.
     """
     metrics = Metrics(follower)
     timeout: Any = MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
@@ -55,14 +55,14 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
         threads.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(openapi_url=None, redirect_slashes=False, lifespan=lifespan)
-    app.add_exception_handler(RefusedError, _refuse)
-    app.add_exception_handler(HTTPException, _not_here)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(RefusedError, _refusal)
+    app.add_exception_handler(HTTPException, _wrong_address)
+    app.add_exception_handler(Exception, _failure)
 
     @app.post("/invocations")
     async def invocations(request: Request) -> Response:
         """Predict."""
-        model = _snapshot(request).model
+        model = request.scope[_SNAPSHOT].model
         content_type = request.headers.get("content-type", "")
         try:
             async with asyncio.timeout(seconds):
@@ -92,8 +92,8 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
 
     @app.api_route("/model", methods=_READ)
     async def model(request: Request) -> Response:
-        """Return which version answers, and how far it is in step with the registry."""
-        return JSONResponse(_described(follower, _snapshot(request)))
+        """Return the version that answers, its input columns, and the result of the last look at the registry."""
+        return JSONResponse(_description(follower, request.scope[_SNAPSHOT]))
 
     @app.api_route("/metrics", methods=_READ)
     async def figures() -> Response:
@@ -154,30 +154,25 @@ class _AnsweredBeforeTheEnd(JSONResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _snapshot(request: Request) -> Following:
-    snapshot: Following = request.scope[_SNAPSHOT]
-    return snapshot
-
-
 async def _read(request: Request, most: int) -> bytes:
     """Return the request's body; at most the allowed number of bytes is kept."""
+    request.scope[_UNREAD] = True
     if int(request.headers.get("content-length", 0)) > most:
-        request.scope[_UNREAD] = True
         raise bodies.too_long(most)
     body = bytearray()
     try:
         async for chunk in request.stream():
             if len(body) + len(chunk) > most:
-                request.scope[_UNREAD] = True
                 raise bodies.too_long(most)
             body += chunk
     except ClientDisconnect:
         raise bad_request("The connection ended before the body did: send all of it.") from None
+    request.scope[_UNREAD] = False
     return bytes(body)
 
 
-def _described(follower: Follower, state: Following) -> dict[str, Any]:
-    signature = state.model.signature
+def _description(follower: Follower, state: Following) -> dict[str, Any]:
+    inputs = state.model.inputs
     return {
         "model": follower.slots.model_name,
         "slot": follower.slot.value,
@@ -189,17 +184,17 @@ def _described(follower: Follower, state: Following) -> dict[str, Any]:
         "problem": state.problem,
         "swaps": state.swaps,
         "failed_loads": state.failed_loads,
-        "inputs": signature.inputs.to_dict() if signature is not None and signature.inputs is not None else None,
+        "inputs": None if inputs is None else inputs.to_dict(),
     }
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
     kind = _AnsweredBeforeTheEnd if request.scope.get(_UNREAD) else JSONResponse
     return kind({"error_code": error.code, "message": str(error)}, error.status)
 
 
-async def _not_here(_: Request, error: Exception) -> Response:
+async def _wrong_address(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = ", ".join(sorted(PATHS))
     code, sentence = {
@@ -212,6 +207,6 @@ async def _not_here(_: Request, error: Exception) -> Response:
     return JSONResponse({"error_code": code, "message": sentence}, error.status_code, error.headers)
 
 
-async def _broken(_: Request, error: Exception) -> Response:
+async def _failure(_: Request, error: Exception) -> Response:
     sentence = f"The server failed ({type(error).__name__}): report it to its administrator, whose log has the details."
     return JSONResponse({"error_code": "INTERNAL_ERROR", "message": sentence}, 500)

@@ -17,9 +17,9 @@ def encoding_of(headers: Iterable[str]) -> str:
     Raises:
         RefusedError: the encoding is not supported, or there are several (415).
     """
-    named = [name.strip().lower() for header in headers for name in header.split(",")]
-    applied = [name for name in named if name not in ("", "identity")]
-    if len(applied) > 1 or any(name not in _WINDOW_BITS for name in applied):
+    names = [name.strip().lower() for header in headers for name in header.split(",")]
+    applied = [name for name in names if name not in ("", "identity")]
+    if len(applied) > 1 or not _WINDOW_BITS.keys() >= {*applied}:
         raise RefusedError(
             415,
             "UNSUPPORTED_MEDIA_TYPE",
@@ -29,7 +29,7 @@ def encoding_of(headers: Iterable[str]) -> str:
 
 
 def too_long(most: int) -> RefusedError:
-    """Return the refusal of a body with too many bytes, as sent or once decompressed (413)."""
+    """Return the refusal of a body with too many bytes, compressed or decompressed (413)."""
     return RefusedError(413, "REQUEST_TOO_LARGE", f"The body is larger than {most:,} bytes: send fewer rows at a time.")
 
 
@@ -37,12 +37,13 @@ def decoded(body: bytes, encoding: str, most: int) -> bytes:
     """Return the decoded body; at most one byte more than allowed is decompressed.
 
     Raises:
-        RefusedError: the body is not in that encoding or not complete (400), or too large once decompressed (413).
+        RefusedError: the body is not in that encoding or not complete (400), or too large (413).
     """
     if not encoding:
         return body
     bits = _WINDOW_BITS[encoding]
-    if encoding == "deflate" and not _has_zlib_header(body):
+    has_zlib_header = len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
+    if encoding == "deflate" and not has_zlib_header:
         bits = -zlib.MAX_WBITS  # some clients omit the header of zlib
     whole, left = b"", body
     while left or not whole:
@@ -67,10 +68,6 @@ def _member(body: bytes, encoding: str, bits: int, most: int) -> tuple[bytes, by
     if not inflater.eof and len(whole) <= most:
         raise _not_encoded(encoding)
     return whole, inflater.unused_data
-
-
-def _has_zlib_header(body: bytes) -> bool:
-    return len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
 
 
 def _not_encoded(encoding: str) -> RefusedError:

@@ -12,22 +12,15 @@ from workshop.core.registry.follower import Follower
 
 
 class Metrics:
-    """The metrics of one server: its requests, and how far its model is in step with the registry."""
+    """The metrics of one server: its requests, and the state of its follower."""
 
     def __init__(self, follower: Follower) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "workshop_requests",
-            "Requests, by path and status code.",
-            ["path", "code"],
-            registry=self._registry,
+            "workshop_requests", "Requests, by path and status code.", ["path", "code"], registry=self._registry
         )
-        self._seconds = Histogram(
-            "workshop_request_seconds",
-            "Seconds from a request's headers to the end of its answer.",
-            ["path"],
-            registry=self._registry,
-        )
+        help_text = "Seconds from a request's headers to the end of its answer."
+        self._seconds = Histogram("workshop_request_seconds", help_text, ["path"], registry=self._registry)
         self._registry.register(_OfFollower(follower))
 
     def record(self, path: str, status: int, seconds: float) -> None:
@@ -49,20 +42,12 @@ class _OfFollower(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the follower's state as metrics."""
         state = self._follower.state
-        labels = {
-            "model": self._follower.slots.model_name,
-            "slot": self._follower.slot.value,
-            "version": state.model.version,
-        }
-        yield InfoMetricFamily("workshop_model", "The model version that answers.", value=labels)
-        yield CounterMetricFamily("workshop_swaps", "Versions that have taken over from another.", value=state.swaps)
-        yield CounterMetricFamily(
-            "workshop_failed_loads",
-            "Versions that could not be loaded, each attempt counted.",
-            value=state.failed_loads,
-        )
+        name, slot = self._follower.slots.model_name, self._follower.slot.value
+        labels = {"model": name, "slot": slot, "version": state.model.version}
+        age = (datetime.now(UTC) - state.in_step).total_seconds()
+        yield InfoMetricFamily("workshop_model", "The model version that answers.", labels)
+        yield CounterMetricFamily("workshop_swaps", "Swaps of the version that answers.", state.swaps)
+        yield CounterMetricFamily("workshop_failed_loads", "Failed attempts to load a version.", state.failed_loads)
         yield GaugeMetricFamily(
-            "workshop_seconds_since_in_step",
-            "Seconds since the version that answers was last found in the slot.",
-            value=(datetime.now(UTC) - state.in_step).total_seconds(),
+            "workshop_seconds_since_in_step", "Seconds since the version that answers was last found in the slot.", age
         )
