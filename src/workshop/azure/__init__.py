@@ -1,1 +1,1 @@
-"""The code that runs inside a real Azure pipeline."""
+"""Commands for jobs of a real Azure pipeline."""

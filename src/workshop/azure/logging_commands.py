@@ -1,9 +1,8 @@
-"""Logging commands of Azure DevOps, one a line, for the result of `workshop run`."""
+"""Logging commands of Azure DevOps, one per line, for the result of `workshop run`."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from workshop.core.errors import WorkshopError
 
@@ -14,20 +13,30 @@ _DATA = {"%": "%AZP25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {";": "%3B", "]": "%5D"}
 
 
-def announce(folder: Path, not_better: str = "error") -> tuple[list[str], int]:
+def announce(folder: Path, not_better: Literal["error", "warning"] = "error") -> tuple[list[str], int]:
     """Return the lines that report the run published to `folder`, and the exit code to end with.
 
     Args:
         folder: the folder of `workshop run --publish FOLDER`.
-        not_better: `error` or `warning`, for a new model that is not better; with `warning` the exit code is 0.
+        not_better: the issue for a new model that is not better; with `warning` the exit code is 0.
 
     Raises:
         WorkshopError: the folder contains no run.
     """
     summary = published(folder)
-    code = int(summary["exit_code"])
-    tolerated = code == NOT_BETTER and not_better == "warning"
-    return list(_lines(folder, summary, code, tolerated)), 0 if tolerated else code
+    code, sentence = int(summary["exit_code"]), str(summary.get("sentence", ""))
+    lines = [command("task.setvariable", "true", variable=PUBLISHED)]
+    if (folder / "summary.md").is_file():
+        lines.append(command("task.uploadsummary", str((folder / "summary.md").absolute())))
+    lines.append(command("build.addbuildtag", str(summary.get("status", ""))))
+    if code == NOT_BETTER:
+        reason = str(((summary.get("outcome") or {}).get("decision") or {}).get("reason", ""))
+        lines.append(command("task.logissue", f"{sentence} {reason}".strip(), type=not_better))
+        if not_better == "warning":
+            return [*lines, command("task.complete", sentence, result="SucceededWithIssues")], 0
+    elif code:
+        lines.append(command("task.logissue", sentence, type="error"))
+    return lines, code
 
 
 def for_pull_request(folder: Path, source: str, target: str) -> tuple[str, str]:
@@ -38,7 +47,9 @@ def for_pull_request(folder: Path, source: str, target: str) -> tuple[str, str]:
     """
     summary = published(folder)
     if not summary.get("outcome"):
-        raise WorkshopError(f"The run in {folder} has made no decision, so there is nothing to propose: run 1_3 in it.")
+        raise WorkshopError(
+            f"The run in {folder} has made no decision, so there is nothing to propose: include the notebook 1_3."
+        )
     markdown = folder / "decision.md"
     description = markdown.read_text(encoding="utf-8") if markdown.is_file() else str(summary.get("sentence", ""))
     return f"{source} into {target}: {summary.get('status', '')}", description
@@ -54,9 +65,7 @@ def published(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WorkshopError(
-            f"There is no run in {folder}: `workshop run --publish {folder}` puts one there."
-        ) from error
+        raise WorkshopError(f"{folder} contains no run: `workshop run --publish {folder}` writes one there.") from error
     except ValueError as error:
         raise WorkshopError(f"{path} can't be read: publish the run again.") from error
     if not isinstance(summary, dict) or not isinstance(summary.get("exit_code"), int):
@@ -67,28 +76,10 @@ def published(folder: Path) -> dict[str, Any]:
 def command(name: str, text: str, **properties: str) -> str:
     """Return a logging command whose values can neither end it nor begin another one.
 
-    The agent reads a command at the first `##vso[` of a line only, and the command is one line.
+    It is one line, of which the agent reads a command at the first `##vso[` only.
     """
     pairs = "".join(f"{key}={_escaped(value, _PROPERTY)};" for key, value in properties.items())
     return f"##vso[{name}{' ' if pairs else ''}{pairs}]{_escaped(text, _DATA)}"
-
-
-def _lines(folder: Path, summary: dict[str, Any], code: int, tolerated: bool) -> Iterator[str]:
-    sentence = str(summary.get("sentence", ""))
-    yield command("task.setvariable", "true", variable=PUBLISHED)
-    if (folder / "summary.md").is_file():
-        yield command("task.uploadsummary", str((folder / "summary.md").absolute()))
-    yield command("build.addbuildtag", str(summary.get("status", "")))
-    if code == 0:
-        return
-    if code == NOT_BETTER:
-        reason = str(((summary.get("outcome") or {}).get("decision") or {}).get("reason", ""))
-        kind = "warning" if tolerated else "error"
-        yield command("task.logissue", f"{sentence} {reason}".strip(), type=kind)
-    else:
-        yield command("task.logissue", sentence, type="error")
-    if tolerated:
-        yield command("task.complete", sentence, result="SucceededWithIssues")
 
 
 def _escaped(text: str, escapes: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from workshop.core.errors import WorkshopError
 
 LONGEST_DESCRIPTION = 4000
 LONGEST_TITLE = 400
-_CUT = "\n\n(cut: the whole of it is on the run's summary page)"
+_CUT = "\n\n(shortened: the run's summary page has the full text)"
 _SECONDS = (10, 60)
 _VERSION = {"api-version": "7.1"}
 _RETRIES = Retry(
@@ -36,7 +36,6 @@ class PullRequest:
 
     id: int
     url: str
-    """The address of its page."""
     created: bool
     """False if the pull request was open already."""
 
@@ -85,29 +84,33 @@ class _Repository:
 
     def open_or_find(self, source: str, target: str, title: str, description: str) -> PullRequest:
         branches = {"sourceRefName": f"refs/heads/{source}", "targetRefName": f"refs/heads/{target}"}
-        text = _cut(description)
+        text = description
+        if len(text) > LONGEST_DESCRIPTION:
+            text = description[: LONGEST_DESCRIPTION - len(_CUT)] + _CUT
         found = self._find(branches)
         if found is None:
             new = {**branches, "title": title[:LONGEST_TITLE], "description": text}
-            answer = self._ask("POST", self._api, json=new)
+            answer = self._request("POST", self._api, json=new)
             if answer.status_code != requests.codes.conflict:
                 return self._pull_request(_content(answer), created=True)
             found = self._find(branches)  # opened in the meantime by another run
             if found is None:
                 raise WorkshopError(f"Azure Repos refused the pull request: {_message(answer)}.")
-        _content(self._ask("PATCH", f"{self._api}/{found['pullRequestId']}", json={"description": text}))
+        _content(self._request("PATCH", f"{self._api}/{found['pullRequestId']}", json={"description": text}))
         return self._pull_request(found, created=False)
 
     def _find(self, branches: dict[str, str]) -> dict[str, Any] | None:
         criteria = {f"searchCriteria.{key}": value for key, value in (*branches.items(), ("status", "active"))}
-        found = _content(self._ask("GET", self._api, params=criteria)).get("value", [])
+        found = _content(self._request("GET", self._api, params=criteria)).get("value", [])
         return found[0] if found else None
 
     def _pull_request(self, found: dict[str, Any], created: bool) -> PullRequest:
         number = int(found["pullRequestId"])
         return PullRequest(number, f"{self._page}/{number}", created)
 
-    def _ask(self, method: str, url: str, params: Mapping[str, str] | None = None, **body: Any) -> requests.Response:
+    def _request(
+        self, method: str, url: str, params: Mapping[str, str] | None = None, **body: Any
+    ) -> requests.Response:
         try:
             # A redirect leads to the sign-in page: the token was not accepted.
             answer = self._session.request(
@@ -115,8 +118,8 @@ class _Repository:
             )
         except requests.RequestException as error:
             raise WorkshopError(
-                f"Azure Repos can't be reached ({type(error).__name__}): run the pipeline again, and if that does not "
-                "help, look at SYSTEM_COLLECTIONURI and at the agent's network."
+                f"Azure Repos can't be reached ({type(error).__name__}): run the pipeline again, or check "
+                "SYSTEM_COLLECTIONURI and the agent's network."
             ) from error
         is_page = "html" in answer.headers.get("Content-Type", "")
         if answer.status_code in {203, 301, 302, 401, 403} or (answer.ok and is_page):
@@ -130,11 +133,11 @@ class _Repository:
 
 def _content(answer: requests.Response) -> dict[str, Any]:
     if not answer.ok:
-        raise WorkshopError(f"Azure Repos refused ({answer.status_code}): {_message(answer)}.")
+        raise WorkshopError(f"Azure Repos refused the request ({answer.status_code}): {_message(answer)}.")
     try:
         return dict(answer.json())
     except ValueError as error:
-        raise WorkshopError("Azure Repos gave an answer that can't be read: run the pipeline again.") from error
+        raise WorkshopError("The answer of Azure Repos can't be read: run the pipeline again.") from error
 
 
 def _message(answer: requests.Response) -> str:
@@ -142,7 +145,3 @@ def _message(answer: requests.Response) -> str:
         return first_sentence(Exception(str(answer.json().get("message", ""))))
     except (ValueError, AttributeError):
         return f"HTTP {answer.status_code}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - len(_CUT)] + _CUT
