@@ -1,1 +1,1 @@
-"""What the kit and its local services share: errors, sanitizing, files, Git and sockets."""
+"""Code that the kit and its local services share: errors, sanitizing, files, Git and sockets."""

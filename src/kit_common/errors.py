@@ -1,4 +1,4 @@
-"""Errors that a person is meant to read."""
+"""Errors whose text is written for users."""
 
 import errno
 from typing import ClassVar
@@ -7,9 +7,9 @@ from kit_common.sanitize import first_sentence
 
 
 class UserError(Exception):
-    """Something that a person can put right; its text is one sentence that says what is wrong and what to do.
+    """An error that a user can fix; its text is one sentence: what is wrong and what to do.
 
-    IPython shows that sentence instead of a traceback, in Jupyter as in an executed notebook.
+    IPython shows the sentence instead of a traceback, in Jupyter and in executed notebooks.
     """
 
     exit_code: ClassVar[int] = 1
@@ -33,7 +33,7 @@ _ADVICE = {
     errno.EACCES: _NO_PERMISSION,
     errno.EPERM: _NO_PERMISSION,
     errno.EROFS: "the file system is read-only: {choose}",
-    errno.ENOENT: "the place does not exist and cannot be made: {choose}",
+    errno.ENOENT: "the folder does not exist and cannot be created: {choose}",
     errno.ENOTDIR: _IS_A_FILE,
     errno.EEXIST: _IS_A_FILE,
 }
@@ -44,10 +44,10 @@ def describe_os_error(error: OSError, home_variable: str) -> str:
 
     Args:
         error: the refusal.
-        home_variable: the environment variable that names the folder for everything that is written.
+        home_variable: the environment variable that names the folder for all files.
     """
-    if "No usable temporary directory" in str(error):  # tempfile's, which has no number of its own
-        return "No folder takes temporary files: set TMPDIR to one that you may write to."
+    if "No usable temporary directory" in str(error):  # raised by tempfile, with a general number
+        return "No folder for temporary files is writable: set TMPDIR to one that you may write to."
     place = f" at {error.filename}" if error.filename else ""
     choose = f"choose a folder that you may write to with {home_variable}=/path/to/folder"
     advice = _ADVICE.get(error.errno or 0, "").format(choose=choose) or error.strerror or first_sentence(error)

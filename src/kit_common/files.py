@@ -4,15 +4,12 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a file whole or not at all: a reader finds the old text or the new one.
+    """Replace the content of a file in one step: a reader finds the old text or the new one.
 
     Args:
-        path: of the file.
+        path: the file.
         text: its new content.
-        errors: as in `str.encode`, for half of a surrogate pair, which no file can hold.
-
-    Raises:
-        OSError: the file cannot be written.
+        errors: as in `str.encode`, for surrogates, which UTF-8 can't encode.
     """
     partial = path.with_suffix(".partial")
     try:

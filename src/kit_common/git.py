@@ -1,4 +1,4 @@
-"""Git, called by its command line: always on the repository that is named, whatever the environment points to."""
+"""Git commands on a given repository, whatever the environment and the user's settings are."""
 
 import os
 import re
@@ -9,16 +9,15 @@ from pathlib import Path
 from kit_common.errors import UserError
 from kit_common.sanitize import first_sentence
 
-# Git sets them for hooks and aliases, and people set them in a shell: each leads a call to another repository, index
-# or object store, or changes what a command means or prints. Those of an identity, of a configuration file and of a
-# sign-in stay.
-_OF_ANOTHER_CALL = re.compile(
+# Variables that Git sets for hooks and aliases, and users in a shell: each leads a command to another repository, index
+# or object store, or changes its meaning or output. Variables for identity, configuration files and sign-in stay.
+_DROPPED = re.compile(
     r"GIT_((COMMON_)?DIR|(IMPLICIT_)?WORK_TREE|INDEX_FILE|(ALTERNATE_)?OBJECT_DIRECTOR(Y|IES)|QUARANTINE_PATH|NAMESPACE"
     r"|PREFIX|INTERNAL_.*|GRAFT_FILE|SHALLOW_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|CONFIG(_PARAMETERS|_COUNT"
     r"|_(KEY|VALUE)_\d+)?|(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS|ATTR_(SOURCE|NOSYSTEM)|EXTERNAL_DIFF|DIFF_OPTS"
     r"|TEMPLATE_DIR|DEFAULT_(HASH|REF_FORMAT)|ALLOW_PROTOCOL|PROTOCOL(_FROM_USER)?|PUSH_OPTION_.*|REDIRECT_.*|TRACE.*)"
 )
-# A person's own settings must not run programs in here, nor change which bytes a commit has or what a merge makes.
+# The user's settings must not run programs here, nor change the bytes of a commit or the result of a merge.
 _SETTINGS = {
     "advice.detachedHead": "false",
     "clone.rejectShallow": "false",
@@ -40,22 +39,23 @@ _SETTINGS = {
 }
 _AS_COMMITTED = {"core.autocrlf": "false", "core.eol": "lf"}
 AS_COMMITTED = tuple(f"--config={key}={value}" for key, value in _AS_COMMITTED.items())
-"""For `git clone`: text files have the line ends of the commit."""
+"""Options for `git clone`: text files keep the line ends of the commit."""
 _TRUST = re.compile(r"git config --global --add safe\.directory .+")
 
 
 def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment without the variables that lead Git to another repository."""
-    return {name: value for name, value in inherited.items() if not _OF_ANOTHER_CALL.fullmatch(name)}
+    return {name: value for name, value in inherited.items() if not _DROPPED.fullmatch(name)}
 
 
 def command(place: Path, *arguments: str) -> list[str]:
     """Return the command line of a Git command in `place`, a folder in a checkout or a bare repository."""
     settings = {**_SETTINGS, **(_AS_COMMITTED if arguments[0] in {"archive", "clone"} else {})}
-    given = [f"{key}={value}" for key, value in settings.items()] + [f"safe.directory={each}" for each in _trusted()]
-    # safe.bareRepository=explicit lets a bare repository in by --git-dir only.
-    bare = ["--git-dir=."] if _is_bare(place) else []
-    return ["git", "-C", str(place), *bare, *(word for each in given for word in ("-c", each)), *arguments]
+    pairs = [*(f"{key}={value}" for key, value in settings.items()), *(f"safe.directory={path}" for path in _trusted())]
+    # With safe.bareRepository=explicit, Git accepts a bare repository only by --git-dir.
+    is_bare = not (place / ".git").exists() and (place / "HEAD").is_file() and (place / "objects").is_dir()
+    bare = ["--git-dir=."] if is_bare else []
+    return ["git", "-C", str(place), *bare, *(word for pair in pairs for word in ("-c", pair)), *arguments]
 
 
 def run(
@@ -65,15 +65,15 @@ def run(
 
     Args:
         place: a folder in a checkout, or a bare repository.
-        arguments: those of the command.
-        given: its input.
-        timeout: seconds until it is given up.
-        own: environment variables of this call.
+        arguments: the command and its arguments.
+        given: its standard input.
+        timeout: in seconds.
+        own: additional environment variables.
 
     Raises:
         UserError: Git is not installed, or does not end in time.
     """
-    # Git's messages are read here, so they are in one language.
+    # This module searches Git's messages, so they must be in English.
     variables = {**environment(), "LC_ALL": "C", **own}
     try:
         return subprocess.run(
@@ -86,10 +86,10 @@ def run(
 
 
 def ask(place: Path, *arguments: str, given: str = "", **own: str) -> str:
-    """Return what a Git command prints, without the last line ends.
+    """Return the output of a Git command without the last line ends.
 
     Raises:
-        UserError: it failed; with Git's reason.
+        UserError: the command failed; with Git's reason.
     """
     done = run(place, *arguments, given=given.encode(), timeout=None, **own)
     if done.returncode:
@@ -98,34 +98,30 @@ def ask(place: Path, *arguments: str, given: str = "", **own: str) -> str:
 
 
 def reason(done: "subprocess.CompletedProcess[bytes]") -> str:
-    """Why a Git command failed, in Git's words."""
-    said = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
-    if trust := _TRUST.search(said):
-        return f"{first_sentence(Exception(said.splitlines()[0]))}: if you trust it, run `{trust.group()}`"
-    return first_sentence(Exception(said or f"it ended with {done.returncode}"))
+    """Return Git's message about a failed command."""
+    message = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+    if trust := _TRUST.search(message):
+        return f"{first_sentence(Exception(message.splitlines()[0]))}: if you trust it, run `{trust.group()}`"
+    return first_sentence(Exception(message or f"it ended with {done.returncode}"))
 
 
 def top_level(folder: Path) -> Path | None:
-    """Return the root of the checkout around the folder; None if the folder is in no repository.
+    """Return the root of the checkout that contains the folder; None if it is outside of any repository.
 
     Raises:
         UserError: Git refuses the repository, or it is bare.
     """
-    asked = run(folder, "rev-parse", "--show-toplevel")
-    if asked.returncode == 0:
-        return Path(asked.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
-    if b"not a git repository (or any" in asked.stderr:
+    done = run(folder, "rev-parse", "--show-toplevel")
+    if done.returncode == 0:
+        return Path(done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
+    if b"not a git repository (or any" in done.stderr:
         return None
-    raise UserError(f"Git does not work in {folder}: {reason(asked)}.")
+    raise UserError(f"Git does not work in {folder}: {reason(done)}.")
 
 
 def _trusted() -> list[str]:
-    """Return the folders of other owners that the environment trusts, as containers do."""
+    """Return the folders of other owners that environment variables trust, as in containers."""
     count = os.environ.get("GIT_CONFIG_COUNT", "")
     numbers = range(int(count) if count.isdecimal() else 0)
     pairs = [(f"GIT_CONFIG_KEY_{number}", f"GIT_CONFIG_VALUE_{number}") for number in numbers]
     return [os.environ.get(value, "") for key, value in pairs if os.environ.get(key, "").lower() == "safe.directory"]
-
-
-def _is_bare(place: Path) -> bool:
-    return not (place / ".git").exists() and (place / "HEAD").is_file() and (place / "objects").is_dir()

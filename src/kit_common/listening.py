@@ -1,4 +1,4 @@
-"""A socket for a server of the kit, or one sentence where the address is taken."""
+"""Listening sockets for the kit's servers."""
 
 import os
 import socket
@@ -11,17 +11,17 @@ def listen(host: str, port: int, choose: str = "--port") -> socket.socket:
 
     Args:
         host: a name or an address.
-        port: 0 for any port that is free.
-        choose: the options that name another address.
+        port: 0 for any free port.
+        choose: the options that set the address, for the error.
 
     Raises:
-        UserError: the address can't be listened at.
+        UserError: the address is taken, not allowed or unknown.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        # A name that can't be looked up has a number of its own kind, and says what it is itself.
+        # The numbers of name resolution are not those of the operating system.
         reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise UserError(
             f"The server can't listen at {in_url(host)}:{port} ({reason}): choose another {choose}."
@@ -29,5 +29,5 @@ def listen(host: str, port: int, choose: str = "--port") -> socket.socket:
 
 
 def in_url(host: str) -> str:
-    """Return a host as it stands in a URL: an IPv6 address in brackets."""
+    """Return a host for a URL: an IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host

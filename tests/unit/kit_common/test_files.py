@@ -5,7 +5,7 @@ import pytest
 from kit_common.files import write_whole
 
 
-def test_the_new_text_takes_the_place_of_the_old_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_the_new_text_replaces_the_old_and_leaves_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     for text in ("old", "new: ä"):
         write_whole(path, text)
@@ -13,7 +13,7 @@ def test_the_new_text_takes_the_place_of_the_old_and_nothing_is_left_beside_it(t
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_can_not_be_written_leaves_the_old_text(tmp_path: Path) -> None:
+def test_a_text_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_whole(path, "old")
     with pytest.raises(UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Git as people have it: what the environment and a person's settings must not change."""
+"""Git commands, whatever the environment and the user's settings are."""
 
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ def clone(tmp_path: Path) -> Clone:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration file of the person's own, empty at first."""
+    """The user's configuration file, empty at first."""
     file = tmp_path / "gitconfig"
     file.touch()
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(file))
@@ -36,19 +36,19 @@ def test_every_variable_that_git_calls_local_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("name", ["GIT_NAMESPACE", "GIT_QUARANTINE_PATH", "GIT_CONFIG_KEY_0", "GIT_TRACE"])
-def test_what_leads_a_call_astray_is_dropped(name: str) -> None:
+def test_a_variable_that_changes_commands_is_dropped(name: str) -> None:
     assert git.environment({name: "x"}) == {}
 
 
 @pytest.mark.parametrize("name", ["GIT_AUTHOR_NAME", "GIT_CONFIG_GLOBAL", "GIT_SSH_COMMAND", "GIT_CEILING_DIRECTORIES"])
-def test_what_belongs_to_the_person_stays(name: str) -> None:
+def test_a_variable_of_the_user_stays(name: str) -> None:
     assert git.environment({name: "x"}) == {name: "x"}
 
 
 @pytest.mark.parametrize(
     "name", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"]
 )
-def test_a_call_is_on_the_repository_that_it_names(
+def test_a_command_works_on_the_repository_that_it_names(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
@@ -56,14 +56,14 @@ def test_a_call_is_on_the_repository_that_it_names(
     assert answer(clone.path, "status", "--porcelain") == ""
 
 
-def test_a_bare_repository_is_let_in_where_only_explicit_ones_are(tmp_path: Path, settings: Path) -> None:
+def test_a_bare_repository_works_where_it_must_be_explicit(tmp_path: Path, settings: Path) -> None:
     settings.write_text("[safe]\n\tbareRepository = explicit\n")
     (tmp_path / "bare.git").mkdir()
     answer(tmp_path / "bare.git", "init", "--quiet", "--bare")
     assert answer(tmp_path / "bare.git", "rev-parse", "--is-bare-repository") == "true"
 
 
-def test_a_person_s_programs_do_not_run(clone: Clone, tmp_path: Path, settings: Path) -> None:
+def test_the_users_programs_do_not_run(clone: Clone, tmp_path: Path, settings: Path) -> None:
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
     program.chmod(0o755)
@@ -77,7 +77,7 @@ def test_an_archive_has_the_bytes_of_the_commit(clone: Clone, settings: Path) ->
     assert b"\r\n" not in git.run(clone.path, "archive", "--format=tar", "HEAD").stdout
 
 
-def test_a_folder_of_another_owner_is_refused_with_git_s_own_advice(
+def test_a_folder_of_another_owner_is_refused_with_gits_advice(
     clone: Clone, settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
@@ -88,14 +88,14 @@ def test_a_folder_of_another_owner_is_refused_with_git_s_own_advice(
     assert git.top_level(clone.path) == clone.path
 
 
-def test_a_container_s_trust_in_its_variables_counts(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trust_in_environment_variables_is_respected(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     for name, value in {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"}.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     assert git.top_level(clone.path) == clone.path
 
 
-def test_a_linked_work_tree_whose_repository_is_gone_has_git_s_reason(clone: Clone, tmp_path: Path) -> None:
+def test_a_work_tree_without_its_repository_is_refused_with_gits_reason(clone: Clone, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     answer(clone.path, "worktree", "add", "--quiet", str(tree), "-b", "dev")
     assert git.top_level(tree) == tree
@@ -104,7 +104,17 @@ def test_a_linked_work_tree_whose_repository_is_gone_has_git_s_reason(clone: Clo
         git.top_level(tree)
 
 
-def test_where_git_is_missing_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_git_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"Git can't be started .*: install it, or correct PATH"):
         git.run(tmp_path, "version")
+
+
+def test_ask_returns_the_output_or_gits_reason(clone: Clone, tmp_path: Path) -> None:
+    assert git.ask(clone.path, "rev-parse", "--is-inside-work-tree") == "true"
+    blob = git.ask(clone.path, "hash-object", "-w", "--stdin", given="ä\n")
+    assert git.ask(clone.path, "cat-file", "blob", blob) == "ä"
+    author = git.ask(clone.path, "var", "GIT_AUTHOR_IDENT", GIT_AUTHOR_NAME="Bo", GIT_AUTHOR_EMAIL="b@c")
+    assert author.startswith("Bo <b@c>")
+    with pytest.raises(UserError, match=r"`git log` failed: .*not a git repository"):
+        git.ask(tmp_path, "log")

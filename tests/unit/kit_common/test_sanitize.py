@@ -29,21 +29,21 @@ from kit_common.sanitize import first_sentence, printable, shortened, visible
         ("", ""),
     ],
 )
-def test_a_text_of_others_does_nothing_where_it_is_shown(text: str, shown: str) -> None:
+def test_printable_removes_everything_that_acts(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
 @given(
     st.text(alphabet=st.one_of(st.characters(), st.sampled_from("#[vso]\x1b\x9b\x9d\x07\\;m\ud800\xad")), max_size=60)
 )
-def test_no_text_gets_through_that_does_something(text: str) -> None:
+def test_no_printable_text_has_control_characters_or_commands(text: str) -> None:
     shown = printable(text)
     assert {unicodedata.category(each) for each in shown.replace("\n", "")} & {"Cc", "Cs"} == set()
     assert "##[" not in shown and "##vso[" not in shown.lower()
     assert printable(shown) == shown.removesuffix("\n")
 
 
-def test_what_is_quoted_of_others_is_one_short_line() -> None:
+def test_a_quoted_message_is_one_short_line() -> None:
     assert first_sentence(ValueError("no\x1b[0m\n##vso[task.complete]  more.")) == "no # #vso[task.complete] more"
     assert first_sentence(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert first_sentence(ValueError("x" * 1000)) == "x" * 300 + " …"
@@ -51,10 +51,10 @@ def test_what_is_quoted_of_others_is_one_short_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["tok dapi0123456789abcdef0123", "Bearer abc.def", "the token eyJhbGciOi.eyJzdWIi.c2ln is foreign"]
+    "message", ["tok dapi0123456789abcdef0123", "Bearer abc.def", "the token eyJhbGciOi.eyJzdWIi.c2ln is foreign"]
 )
-def test_no_token_is_quoted(said: str) -> None:
-    quoted = first_sentence(RuntimeError(said))
+def test_no_token_is_quoted(message: str) -> None:
+    quoted = first_sentence(RuntimeError(message))
     assert "***" in quoted
     assert not re.search(r"dapi0|abc|eyJ", quoted)
 
@@ -67,12 +67,12 @@ def test_no_token_is_quoted(said: str) -> None:
         ("to\u202em\u200b \u2028\x85\ud83d", "tom \ufffd"),
     ],
 )
-def test_lines_tabs_and_markers_of_a_log_stay(text: str, shown: str) -> None:
+def test_visible_keeps_lines_tabs_and_log_markers(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
 @given(st.text())
-def test_what_is_visible_steers_nothing(text: str) -> None:
+def test_no_visible_text_has_control_characters(text: str) -> None:
     shown = visible(text)
     assert {unicodedata.category(each) for each in shown if each not in "\t\n"} & {"Cc", "Cs"} == set()
     assert visible(shown) == shown
