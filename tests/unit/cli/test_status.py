@@ -1,20 +1,23 @@
 import io
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
+from tests.support.commands import workshop
 from workshop.cli import status
 from workshop.core.registry.mlflow_store import connect
 from workshop.core.registry.slots import Slot, open_slots
 
 
-def test_before_the_first_model_every_slot_is_free(home: Path, fresh_store: Path) -> None:
+@pytest.fixture(autouse=True)
+def store(home: Path, fresh_store: Path) -> None:
     home.mkdir()
     shutil.copy(fresh_store, home)
+
+
+def test_every_slot_is_empty_before_the_first_model() -> None:
     assert status.read("wine_quality") == {
         "model": "wine_quality",
         "slots": {"production": None, "staging": None, "previous": None},
@@ -22,9 +25,7 @@ def test_before_the_first_model_every_slot_is_free(home: Path, fresh_store: Path
     }
 
 
-def test_holders_are_shown_with_what_they_were_made_from(home: Path, fresh_store: Path) -> None:
-    home.mkdir()
-    shutil.copy(fresh_store, home)
+def test_holders_are_shown_with_their_origin(home: Path) -> None:
     client = connect()
     client.create_registered_model("wine_quality")
     tags = {"workshop.run_name": "dev-ana", "workshop.git_commit": "f" * 40, "workshop.data_version": "development@3"}
@@ -48,14 +49,5 @@ def test_holders_are_shown_with_what_they_were_made_from(home: Path, fresh_store
     assert "archived: 1" in written.getvalue()
 
 
-def test_a_terminal_without_a_width_still_shows_the_table(home: Path, fresh_store: Path) -> None:
-    home.mkdir()
-    shutil.copy(fresh_store, home)
-    shown = subprocess.run(
-        [sys.executable, "-m", "workshop", "status"],
-        env={**os.environ, "COLUMNS": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "production" in shown.stdout
+def test_a_terminal_without_a_width_still_shows_the_table() -> None:
+    assert "production" in workshop("status", COLUMNS="0").out

@@ -28,15 +28,15 @@ from workshop.core.registry.model import LoadedModel, load_version, log_candidat
 from workshop.core.registry.slots import AliasSlots, Slot
 
 NEVER = 86_400.0
-"""Seconds between the looks of a follower whose test looks itself."""
+"""Seconds between the looks of a follower whose test calls `look`."""
 
 
 class Held(AliasSlots):
-    """Slots without a registry: whatever the test says holds every slot."""
+    """Slots without a registry: `version` holds every slot."""
 
     def __init__(self, version: str) -> None:
-        nobody: Any = None
-        super().__init__(nobody, MODEL)
+        no_client: Any = None
+        super().__init__(no_client, MODEL)
         self.version: str | None = version
         self.models: dict[str, LoadedModel] = {}
 
@@ -85,17 +85,18 @@ def models(registered: Path, user_home: Path) -> dict[str, LoadedModel]:
 
 @pytest.fixture
 def slots(models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch) -> Held:
-    """Version 1 holds the slot; loading is looking into `models`, which a test may add to."""
-    mine = dict(models)
-    monkeypatch.setattr("workshop.core.registry.follower.load_version", lambda client, name, version: mine[version])
+    """Version 1 holds the slot; versions are loaded from `models`, which a test may add to."""
     held = Held("1")
-    held.models = mine
+    held.models = dict(models)
+    monkeypatch.setattr(
+        "workshop.core.registry.follower.load_version", lambda client, name, version: held.models[version]
+    )
     return held
 
 
 @pytest.fixture
 def follower(slots: Held) -> Follower:
-    """A follower that looks only when told to."""
+    """A follower that looks only when its test calls `look`."""
     return Follower(slots, every=NEVER)
 
 

@@ -1,4 +1,4 @@
-"""The app over real HTTP: the same answers as MLflow's own scoring server, and one sentence for every bad request."""
+"""The app over real HTTP: the answers of MLflow's scoring server, and one sentence for every bad request."""
 
 import gzip
 import http.client
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlparse
 
-import mlflow.version
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,7 +42,7 @@ def server(models: dict[str, LoadedModel]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def mlflows_own(models: dict[str, LoadedModel]) -> Iterator[str]:
+def reference(models: dict[str, LoadedModel]) -> Iterator[str]:
     """MLflow's scoring server of version 1."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
@@ -96,16 +95,16 @@ def good_requests(rows: pd.DataFrame) -> dict[str, tuple[bytes, str]]:
 
 
 def test_good_requests_are_answered_as_mlflow_answers_them(
-    server: str, mlflows_own: str, rows: pd.DataFrame, models: dict[str, LoadedModel]
+    server: str, reference: str, rows: pd.DataFrame, models: dict[str, LoadedModel]
 ) -> None:
     expected = models["1"].probabilities(rows).tolist()
     for name, (body, content_type) in good_requests(rows).items():
-        ours, theirs = post(server, body, content_type), post(mlflows_own, body, content_type)
-        assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content), name
-        assert ours.status_code == 200, (name, ours.text)
-        assert ours.headers["content-type"] == theirs.headers["content-type"], name
+        answer, same = post(server, body, content_type), post(reference, body, content_type)
+        assert (answer.status_code, answer.content) == (same.status_code, same.content), name
+        assert answer.status_code == 200, (name, answer.text)
+        assert answer.headers["content-type"] == same.headers["content-type"], name
         if name not in ("missing values", "numbers as text", "one row", "not a number"):
-            assert ours.json() == {"predictions": expected}, name
+            assert answer.json() == {"predictions": expected}, name
 
 
 @pytest.mark.parametrize(
@@ -119,13 +118,13 @@ def test_good_requests_are_answered_as_mlflow_answers_them(
         "application/json;",
     ],
 )
-def test_a_media_type_is_read_as_http_writes_it(content_type: str, server: str, rows: pd.DataFrame) -> None:
+def test_a_media_type_may_have_other_case_and_a_charset(content_type: str, server: str, rows: pd.DataFrame) -> None:
     body, plain = good_requests(rows)["inputs"]
     assert post(server, body, content_type).json() == post(server, body, plain).json()
 
 
-def bare(body: bytes) -> bytes:
-    """A body deflated without zlib's header."""
+def without_header(body: bytes) -> bytes:
+    """Deflate without zlib's header."""
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return deflater.compress(body) + deflater.flush()
 
@@ -136,7 +135,7 @@ def encoded(server: str, body: bytes, encoding: str, content_type: str = JSON) -
 
 
 def members(body: bytes) -> bytes:
-    """Several gzip members one behind the other, as RFC 1952 allows."""
+    """Compress into several gzip members, as RFC 1952 allows."""
     return gzip.compress(body[:10]) + gzip.compress(b"") + gzip.compress(body[10:])
 
 
@@ -148,13 +147,13 @@ def members(body: bytes) -> bytes:
         ("gzip", members),
         ("x-gzip", gzip.compress),
         ("deflate", zlib.compress),
-        ("deflate", bare),
+        ("deflate", without_header),
         ("identity", bytes),
         ("identity, gzip", gzip.compress),
         ("", bytes),
     ],
 )
-def test_a_body_is_read_in_the_encoding_it_comes_in(
+def test_a_compressed_body_is_read(
     encoding: str, encode: Callable[[bytes], bytes], server: str, rows: pd.DataFrame
 ) -> None:
     for name in ("inputs", "csv", "parquet"):
@@ -168,21 +167,18 @@ def test_a_body_is_read_in_the_encoding_it_comes_in(
     ("encoding", "body", "status", "words"),
     [
         ("br", b"{}", 415, "'br'"),
-        ("zstd", b"{}", 415, "gzip, deflate"),
         ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), 415, "'gzip, gzip'"),
         ("gzip", b"{}", 400, "not gzip from beginning"),
-        ("gzip", b"", 400, "not gzip from beginning"),
         ("gzip", gzip.compress(b"{}")[:-3], 400, "send it whole"),
         ("gzip", gzip.compress(b"{}") + b"more", 400, "send it whole"),
         ("deflate", b"{}", 400, "not deflate"),
         ("deflate", zlib.compress(b"{}") * 2, 400, "not deflate"),
         ("gzip", gzip.compress(bytes(MAX_BODY)) + gzip.compress(b"1"), 413, f"larger than {MAX_BODY:,} bytes"),
-        ("gzip", gzip.compress(b"{}"), 400, "exactly one of"),
         ("gzip", gzip.compress(bytes(200 * MAX_BODY)), 413, f"larger than {MAX_BODY:,} bytes"),
         ("deflate", zlib.compress(bytes(MAX_BODY + 1)), 413, f"larger than {MAX_BODY:,} bytes"),
         ("gzip", gzip.compress(bytes(MAX_BODY)), 400, ""),
     ],
-    ids=range(14),  # the compressed bytes contain the time
+    ids=range(11),  # the compressed bytes contain the time
 )
 def test_a_body_in_a_wrong_encoding_is_one_sentence(
     encoding: str, body: bytes, status: int, words: str, server: str
@@ -192,7 +188,7 @@ def test_a_body_in_a_wrong_encoding_is_one_sentence(
     require_one_sentence(refused, words)
 
 
-def test_of_a_bomb_no_more_is_made_than_allowed() -> None:
+def test_a_decompression_bomb_stays_small() -> None:
     bomb = gzip.compress(bytes(64 * 2**20))
     tracemalloc.start()
     with pytest.raises(RefusedError):
@@ -203,12 +199,10 @@ def test_of_a_bomb_no_more_is_made_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
-def test_the_other_addresses_answer_as_mlflows_do(path: str, server: str, mlflows_own: str) -> None:
-    ours, theirs = requests.get(server + path, timeout=60), requests.get(mlflows_own + path, timeout=60)
-    assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
-    assert ours.headers["content-type"] == theirs.headers["content-type"]
-    if path == "/version":
-        assert ours.text == mlflow.version.VERSION
+def test_the_other_addresses_answer_as_mlflow_does(path: str, server: str, reference: str) -> None:
+    answer, same = requests.get(server + path, timeout=60), requests.get(reference + path, timeout=60)
+    assert (answer.status_code, answer.content) == (same.status_code, same.content)
+    assert answer.headers["content-type"] == same.headers["content-type"]
 
 
 def test_every_answer_names_the_model_and_its_version(server: str, rows: pd.DataFrame) -> None:
@@ -241,10 +235,8 @@ def bad_requests(rows: pd.DataFrame) -> dict[str, tuple[Any, str | None, int, st
         "not UTF-8": (b'{"inputs": "\xff\xfe"}', JSON, 400, "not UTF-8"),
         "compressed": (b"\x1f\x8b\x08\x00\xff", JSON, 400, "not UTF-8"),
         "nested without end": (b"[" * 40_000, JSON, 400, "nested too deeply"),
-        "nested in the input": (b'{"inputs":' + b"[" * 900 + b"1" + b"]" * 900 + b"}", JSON, 400, ""),
         "objects in objects": (b'{"inputs":' + b'{"a":' * 900 + b"1" + b"}" * 901, JSON, 400, ""),
         "null": (b"null", JSON, 400, "exactly one of"),
-        "a number": (b"7", JSON, 400, "exactly one of"),
         "a list": (b"[1, 2]", JSON, 400, "exactly one of"),
         "nothing known": (b'{"rows": []}', JSON, 400, "exactly one of"),
         "two at once": (json.dumps({"inputs": records, "instances": records}), JSON, 400, "exactly one of"),
@@ -253,9 +245,9 @@ def bad_requests(rows: pd.DataFrame) -> dict[str, tuple[Any, str | None, int, st
         "a column missing": (json.dumps(missing), JSON, 400, "missing inputs ['alcohol']"),
         "no rows": (b'{"dataframe_records": []}', JSON, 400, "missing inputs"),
         "columns, but no rows": (json.dumps({"dataframe_split": {**split, "data": []}}), JSON, 400, "0 sample"),
-        "records that are none": (b'{"dataframe_records": 5}', JSON, 400, "list of records"),
+        "records: a number": (b'{"dataframe_records": 5}', JSON, 400, "list of records"),
         "records of numbers": (b'{"dataframe_records": [1, 2]}', JSON, 400, "missing inputs"),
-        "a split that is none": (b'{"dataframe_split": [1]}', JSON, 400, "must be a dictionary"),
+        "split: a list": (b'{"dataframe_split": [1]}', JSON, 400, "must be a dictionary"),
         "a split without data": (b'{"dataframe_split": {"columns": []}}', JSON, 400, "data"),
         "rows of two lengths": (json.dumps({"dataframe_split": {**split, "data": [[1], [1, 2]]}}), JSON, 400, ""),
         "a column twice": (
@@ -267,15 +259,12 @@ def bad_requests(rows: pd.DataFrame) -> dict[str, tuple[Any, str | None, int, st
         "columns that are lists": (b'{"dataframe_split": {"columns": [["a"], {}], "data": [[1, 2]]}}', JSON, 400, ""),
         "instances of two lengths": (b'{"instances": {"alcohol": [1, 2], "pH": [1]}}', JSON, 400, ""),
         "inputs: null": (b'{"inputs": null}', JSON, 400, ""),
-        "inputs: text": (b'{"inputs": "wine"}', JSON, 400, ""),
         "inputs: empty": (b'{"inputs": {}}', JSON, 400, "missing inputs"),
-        "instances: empty": (b'{"instances": []}', JSON, 400, ""),
         "text for a number": (with_value("strong"), JSON, 400, "alcohol"),
-        "a list for a number": (with_value([1, 2]), JSON, 400, "alcohol"),
         "an object for a number": (with_value({"value": 9}), JSON, 400, "alcohol"),
         "infinity": (with_value(float("inf")), JSON, 400, "infinity"),
         "too large a number": (with_value(1e300), JSON, 400, "too large"),
-        "params that are none": (json.dumps({"dataframe_split": split, "params": 3}), JSON, 200, ""),
+        "params: a number": (json.dumps({"dataframe_split": split, "params": 3}), JSON, 200, ""),
         "unknown params": (json.dumps({"dataframe_split": split, "params": {"x": 1}}), JSON, 200, ""),
         "csv: empty": (b"", CSV, 400, "No columns"),
         "csv: columns missing": (b"alcohol,pH\n9.5,3.2\n", CSV, 400, "missing inputs"),
@@ -283,22 +272,17 @@ def bad_requests(rows: pd.DataFrame) -> dict[str, tuple[Any, str | None, int, st
         "csv: no rows": (f"{','.join(FEATURES)}\n", CSV, 400, "0 sample"),
         "csv: not UTF-8": (b"alcohol\n\xff\xfe\n", CSV, 400, "UTF-8"),
         "csv: ragged": (b"a,b\n1,2\n1,2,3,4\n", CSV, 400, ""),
-        "csv: zeros": (b"\x00\x00\x00", CSV, 400, ""),
         "parquet: garbage": (b"PAR1 not really", "application/vnd.apache.parquet", 400, ""),
-        "parquet: empty": (b"", "application/vnd.apache.parquet", 400, ""),
         "no content type": (dumped, None, 400, "content-type"),
-        "an empty content type": (dumped, "", 400, "content-type"),
         "another content type": (dumped, "text/html", 415, "application/json"),
         "no content type at all": (dumped, ";;;", 415, "application/json"),
         "another character set": (dumped, "application/json; charset=latin-1", 415, "UTF-8"),
-        "another character set, quoted": (dumped, 'application/json; Charset="UTF-16"', 415, "UTF-16"),
-        "a form": (dumped, "application/x-www-form-urlencoded", 415, "application/json"),
         "further parameters": (dumped, "application/json; version=2", 415, "without further parameters"),
     }
 
 
 @pytest.mark.filterwarnings("ignore:Constructing a DataFrame", "ignore:overflow encountered in cast")
-def test_bad_requests_get_one_sentence(server: str, rows: pd.DataFrame) -> None:
+def test_a_bad_request_gets_one_sentence(server: str, rows: pd.DataFrame) -> None:
     for name, (body, content_type, status, words) in bad_requests(rows).items():
         refused = post(server, body, content_type)
         assert refused.status_code == status, (name, refused.text)
@@ -311,9 +295,9 @@ def test_bad_requests_get_one_sentence(server: str, rows: pd.DataFrame) -> None:
 
 def require_one_sentence(refused: requests.Response, words: str, name: str = "") -> None:
     assert refused.headers["content-type"] == JSON, name
-    said = refused.json()
-    assert set(said) == {"error_code", "message"}, name
-    sentence = said["message"]
+    answer = refused.json()
+    assert set(answer) == {"error_code", "message"}, name
+    sentence = answer["message"]
     assert words.lower() in sentence.lower(), (name, sentence)
     assert sentence.endswith(".") and not sentence.endswith("..") and "\n" not in sentence, (name, sentence)
     assert "Traceback" not in sentence and "site-packages" not in sentence, (name, sentence)
@@ -323,17 +307,15 @@ def require_one_sentence(refused: requests.Response, words: str, name: str = "")
     ("method", "path", "status", "code"),
     [
         ("GET", "/invocations", 405, "METHOD_NOT_ALLOWED"),
-        ("DELETE", "/model", 405, "METHOD_NOT_ALLOWED"),
         ("POST", "/ping", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/", 404, "ENDPOINT_NOT_FOUND"),
         ("GET", "/ping/", 404, "ENDPOINT_NOT_FOUND"),
         ("POST", "/invocations/../etc", 404, "ENDPOINT_NOT_FOUND"),
-        ("GET", "/docs", 404, "ENDPOINT_NOT_FOUND"),
         ("GET", "/openapi.json", 404, "ENDPOINT_NOT_FOUND"),
         ("GET", "/%00%ff", 404, "ENDPOINT_NOT_FOUND"),
     ],
 )
-def test_wrong_addresses_and_methods_get_one_sentence(
+def test_a_wrong_address_or_method_gets_one_sentence(
     server: str, method: str, path: str, status: int, code: str
 ) -> None:
     refused = requests.request(method, server + path, timeout=60)
@@ -344,13 +326,13 @@ def test_wrong_addresses_and_methods_get_one_sentence(
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version", "/model", "/metrics"])
 def test_head_is_answered_like_get_without_a_body(server: str, path: str) -> None:
-    asked = requests.head(server + path, timeout=60)
-    assert (asked.status_code, asked.content) == (200, b"")
-    assert asked.headers["x-model-version"] == "1"
-    assert asked.headers["content-type"] == requests.get(server + path, timeout=60).headers["content-type"]
+    answer = requests.head(server + path, timeout=60)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["x-model-version"] == "1"
+    assert answer.headers["content-type"] == requests.get(server + path, timeout=60).headers["content-type"]
 
 
-def test_a_body_of_just_the_limit_is_read(server: str, rows: pd.DataFrame) -> None:
+def test_a_body_of_the_maximal_size_is_read(server: str, rows: pd.DataFrame) -> None:
     body, _ = good_requests(rows)["inputs"]
     assert post(server, body.ljust(MAX_BODY)).status_code == 200
     refused = post(server, body.ljust(MAX_BODY + 1))
@@ -358,23 +340,16 @@ def test_a_body_of_just_the_limit_is_read(server: str, rows: pd.DataFrame) -> No
     require_one_sentence(refused, "larger than 50,000 bytes")
 
 
-def test_a_body_far_over_the_limit_is_refused_and_not_cut_off(server: str) -> None:
-    # Larger than what the system keeps for a connection: the client is still sending when it is refused.
+def test_a_much_too_large_body_is_refused_without_a_reset(server: str) -> None:
+    # Larger than the buffers of a connection: the client is still sending when it is refused.
     with requests.Session() as session:
-        for _ in range(3):
-            refused = session.post(
-                f"{server}/invocations", b"x" * 20_000_000, headers={"Content-Type": JSON}, timeout=60
-            )
+        for body in (b"x" * 20_000_000, b"x" * 20_000_000, (b"x" * 10_000 for _ in range(300))):
+            refused = session.post(f"{server}/invocations", body, headers={"Content-Type": JSON}, timeout=60)
             assert refused.status_code == 413
+            require_one_sentence(refused, "larger than")
 
 
-def test_a_body_without_an_announced_length_is_refused_while_it_comes(server: str) -> None:
-    refused = post(server, (b"x" * 10_000 for _ in range(300)))
-    assert refused.status_code == 413
-    require_one_sentence(refused, "larger than")
-
-
-def test_an_announced_length_is_refused_before_the_body_comes(server: str) -> None:
+def test_a_content_length_is_refused_before_the_body_arrives(server: str) -> None:
     connection = http.client.HTTPConnection(str(urlparse(server).netloc), timeout=60)
     connection.putrequest("POST", "/invocations")
     connection.putheader("Content-Type", JSON)
@@ -385,7 +360,9 @@ def test_an_announced_length_is_refused_before_the_body_comes(server: str) -> No
     connection.close()
 
 
-def test_a_client_that_hangs_up_disturbs_nobody(server: str, rows: pd.DataFrame, capfd: Any, caplog: Any) -> None:
+def test_a_client_that_disconnects_does_not_disturb_others(
+    server: str, rows: pd.DataFrame, capfd: Any, caplog: Any
+) -> None:
     connection = http.client.HTTPConnection(str(urlparse(server).netloc), timeout=60)
     connection.putrequest("POST", "/invocations")
     connection.putheader("Content-Type", JSON)
@@ -398,7 +375,7 @@ def test_a_client_that_hangs_up_disturbs_nobody(server: str, rows: pd.DataFrame,
 
 
 class Wrapped:
-    """A pyfunc model that does something else before it answers, or instead."""
+    """A pyfunc model with another `predict`."""
 
     def __init__(self, pyfunc: Any, instead: Any) -> None:
         self.metadata = pyfunc.metadata
@@ -411,7 +388,7 @@ class Wrapped:
 
 
 def install(slots: Held, version: str, instead: Any) -> Follower:
-    """A follower of a version that answers its example at first, and then does something else."""
+    """Return a follower of a version that answers its example, and after that behaves as `instead`."""
     ready = threading.Event()
     wrapped = Wrapped(slots.models["1"].pyfunc, lambda rows, go: instead(rows, go) if ready.is_set() else go())
     slots.models[version] = LoadedModel(version, "", wrapped)
@@ -421,7 +398,7 @@ def install(slots: Held, version: str, instead: Any) -> Follower:
     return follower
 
 
-def test_a_swap_in_the_middle_of_a_request_leaves_it_with_one_version(slots: Held, rows: pd.DataFrame) -> None:
+def test_a_request_during_a_swap_is_answered_by_one_version(slots: Held, rows: pd.DataFrame) -> None:
     def swap(_: Any, go: Any) -> Any:
         slots.version = "2"
         assert follower.look().model.version == "2"
@@ -437,20 +414,19 @@ def test_a_swap_in_the_middle_of_a_request_leaves_it_with_one_version(slots: Hel
     assert after.json()["predictions"] == slots.models["2"].probabilities(rows).tolist()
 
 
-def fails(_: Any, __: Any) -> Any:
-    raise RuntimeError("secret/path is broken")
+def fails(error: type[Exception]) -> Callable[[Any, Any], Any]:
+    def fail(_: Any, __: Any) -> Any:
+        raise error("secret/path is broken")
 
-
-def complains(_: Any, __: Any) -> Any:
-    raise ValueError("the trees are gone")
+    return fail
 
 
 @pytest.mark.parametrize(
     ("instead", "kind"),
-    [(fails, "RuntimeError"), (complains, "ValueError"), (lambda *_: object(), "TypeError")],
-    ids=["fails", "complains about everything", "answers what JSON can't say"],
+    [(fails(RuntimeError), "RuntimeError"), (fails(ValueError), "ValueError"), (lambda *_: object(), "TypeError")],
+    ids=["it fails", "it fails with an error of bad input", "its answer is not JSON"],
 )
-def test_a_model_that_fails_is_one_sentence_with_status_500(
+def test_a_failing_model_is_one_sentence_with_status_500(
     slots: Held, rows: pd.DataFrame, instead: Any, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     follower = install(slots, "7", instead)
@@ -465,7 +441,7 @@ def test_a_model_that_fails_is_one_sentence_with_status_500(
     assert "Traceback" not in caplog.text
 
 
-def test_a_prediction_that_takes_long_holds_up_nothing_but_itself(
+def test_a_slow_prediction_times_out_and_delays_no_other_request(
     slots: Held, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "1")
@@ -490,7 +466,9 @@ def test_a_prediction_that_takes_long_holds_up_nothing_but_itself(
     require_one_sentence(answers[0], "within 1 seconds")
 
 
-def test_the_model_page_and_the_metrics_say_what_is_held(slots: Held, follower: Follower, rows: pd.DataFrame) -> None:
+def test_the_model_page_and_the_metrics_have_the_followers_state(
+    slots: Held, follower: Follower, rows: pd.DataFrame
+) -> None:
     body, _ = good_requests(rows)["inputs"]
     with running(build(follower)) as url:
         post(url, body)
@@ -523,30 +501,28 @@ def test_the_model_page_and_the_metrics_say_what_is_held(slots: Held, follower: 
     assert "xxxx" not in figures.text
 
 
-def test_many_clients_get_whole_answers_while_versions_change(
-    slots: Held, follower: Follower, rows: pd.DataFrame
-) -> None:
+def test_every_answer_during_swaps_comes_from_one_version(slots: Held, follower: Follower, rows: pd.DataFrame) -> None:
     body, _ = good_requests(rows)["dataframe_split"]
     expected = {version: slots.models[version].probabilities(rows).tolist() for version in ("1", "2")}
     assert not np.array_equal(expected["1"], expected["2"])
     wrong: list[str] = []
-    seen: list[set[str]] = [set() for _ in range(4)]
+    versions: list[set[str]] = [set() for _ in range(4)]
     done = threading.Event()
 
-    def hammer(mine: set[str]) -> None:
+    def request(seen: set[str]) -> None:
         with requests.Session() as session:
             while not done.is_set():
                 answer = session.post(f"{url}/invocations", body, headers={"Content-Type": JSON}, timeout=60)
                 version = answer.headers["x-model-version"]
                 if answer.status_code != 200 or answer.json() != {"predictions": expected[version]}:
                     wrong.append(answer.text)
-                mine.add(version)
+                seen.add(version)
 
     with running(build(follower)) as url:
-        threads = [threading.Thread(target=hammer, args=(mine,)) for mine in seen]
+        threads = [threading.Thread(target=request, args=(seen,)) for seen in versions]
         for thread in threads:
             thread.start()
-        while not (all(mine == {"1", "2"} for mine in seen) or wrong) or follower.state.swaps < 20:
+        while not (all(seen == {"1", "2"} for seen in versions) or wrong) or follower.state.swaps < 20:
             slots.version = "2" if slots.version == "1" else "1"
             follower.look()
             done.wait(0.01)

@@ -25,7 +25,7 @@ SERVE = [sys.executable, "-m", "workshop", "serve", "--port", "0", "--every", "0
 
 
 @pytest.mark.integration
-def test_a_promotion_reaches_clients_without_a_failed_request_and_a_signal_ends_it_well(
+def test_a_swap_reaches_clients_without_a_failed_request_and_sigterm_ends_the_server(
     registry: MlflowClient, wines: pd.DataFrame
 ) -> None:
     slots = open_slots(registry, MODEL)
@@ -67,33 +67,30 @@ def test_a_promotion_reaches_clients_without_a_failed_request_and_a_signal_ends_
     assert (process.returncode, out, err) == (0, "".join(swaps), "")
 
 
-def test_ctrl_c_ends_it_well_too(follower: Follower) -> None:
-    said: list[str] = []
+def test_ctrl_c_ends_the_server(follower: Follower) -> None:
+    versions: list[str] = []
 
-    def ask_and_stop(url: str) -> None:
-        said.append(requests.get(f"{url}/model", timeout=60).json()["version"])
+    def request_and_stop(url: str) -> None:
+        versions.append(requests.get(f"{url}/model", timeout=60).json()["version"])
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     clients: list[threading.Thread] = []
 
     def announce(url: str) -> None:
-        clients.append(threading.Thread(target=ask_and_stop, args=(url,)))
+        clients.append(threading.Thread(target=request_and_stop, args=(url,)))
         clients[0].start()
 
     serve(follower, port=0, announce=announce)
     clients[0].join()
-    assert said == [follower.model.version]
+    assert versions == [follower.model.version]
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_port_that_is_taken_is_refused(follower: Follower) -> None:
+def test_an_address_that_can_not_be_used_is_refused(follower: Follower) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with refusal(f"can't listen at 127.0.0.1:{port}", "--port"):
             serve(follower, port=port)
-
-
-def test_a_host_that_is_nobody_is_refused(follower: Follower) -> None:
     with refusal("can't listen at no.such.host.invalid:0", "--host"):
         serve(follower, "no.such.host.invalid", 0)
