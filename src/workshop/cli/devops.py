@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +18,6 @@ from kit_common.sanitize import visible
 from workshop.cli.options import AsJson
 from workshop.core import provenance
 from workshop.core.settings import current_settings
-
-if TYPE_CHECKING:
-    from rich.table import Column, Table
 
 CHOICES: list[dict[str, str]] = [
     {},
@@ -98,15 +95,12 @@ def runs(as_json: AsJson = False) -> None:
     found = Runs().all()
     for number in set(Runs().numbers()) - {run.number for run in found}:
         _warn(f"The record of run {number} is damaged: remove {Runs().folder_of(number)}.")
-    if as_json or found:
-        columns = ("run", "pipeline", "started by", "state", "branch and message")
-        rows = [
-            (str(run.number), run.pipeline, run.started_by, run.result or run.state, f"{run.branch}: {run.message}")
-            for run in found
-        ]
-        _print_list(found, columns, rows, as_json)
-    else:
-        out.print("There are no runs yet: `git push workshop YOUR_BRANCH` starts some.")
+    columns = ("run", "pipeline", "started by", "state", "branch and message")
+    rows = [
+        (run.number, run.pipeline, run.started_by, run.result or run.state, f"{run.branch}: {run.message}")
+        for run in found
+    ]
+    _print_list(found, columns, rows, as_json, "There are no runs yet: `git push workshop YOUR_BRANCH` starts some.")
 
 
 @app.command()
@@ -244,12 +238,9 @@ def pr_list(as_json: AsJson = False) -> None:
     found = pull_requests.every()
     for number in set(pull_requests.numbers()) - {request.id for request in found}:
         _warn(f"The record of pull request {number} is damaged: `workshop devops pr show {number}` shows where it is.")
-    if as_json or found:
-        columns = ("id", "from", "into", "author", "status", "title")
-        rows = [(str(each.id), each.source, each.target, each.author, each.status, each.title) for each in found]
-        _print_list(found, columns, rows, as_json)
-    else:
-        out.print("There are no pull requests yet: `workshop devops pr create` opens one.")
+    columns = ("id", "from", "into", "author", "status", "title")
+    rows = [(each.id, each.source, each.target, each.author, each.status, each.title) for each in found]
+    _print_list(found, columns, rows, as_json, "There are no pull requests yet: `workshop devops pr create` opens one.")
 
 
 @pr.command("show")
@@ -294,12 +285,12 @@ def _warn(sentence: str) -> None:
 
 
 def _print_list(
-    found: Sequence[BaseModel], columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], as_json: bool
+    found: Sequence[BaseModel], columns: tuple[str, ...], rows: Iterable[Iterable[object]], as_json: bool, none_yet: str
 ) -> None:
-    if as_json:
-        print(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
-        return
     table = Table(*(Column(name, overflow="fold") for name in columns))  # long cells break, and are not cut
     for row in rows:
-        table.add_row(*(escape(visible(cell)) for cell in row))
-    out.print(table)
+        table.add_row(*(escape(visible(str(cell))) for cell in row))
+    if as_json:
+        print(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
+    else:
+        out.print(table if found else none_yet)
