@@ -39,7 +39,8 @@ def test_only_the_correction_changes_the_confidence_of_a_later_look(terms: Terms
     decision, comparison = decide(*BETTER, terms, look=number), compare_auc(*BETTER)
     corrected = 1 - 0.025 / (number * (number + 1))
     confidence = corrected if terms.correct_for_looks else 0.975
-    assert (decision.verdict, decision.confidence) == ("better", pytest.approx(confidence))
+    assert decision.verdict == "better"
+    assert decision.confidence == pytest.approx(confidence)
     assert decision.lower_bound == comparison.lower_bound(decision.confidence)
     assert decision.upper_bound == comparison.upper_bound(decision.confidence)
     assert (decision.looks.number, decision.looks.corrected) == (number, terms.correct_for_looks)
