@@ -18,6 +18,10 @@ from workshop.cli.devops import HOST
 # Before MLflow is imported anywhere: its client decides then whether to send usage data.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
+# The tests start hundreds of processes: each would compile the project again, as pytest would every test module.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Of all that is imported next to nothing is ever garbage: looking through it as often as Python does takes an eighth of
 # the time of what runs in this process.
 gc.set_threshold(100_000, 50, 100)
