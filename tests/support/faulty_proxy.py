@@ -1,4 +1,4 @@
-"""A proxy before an HTTP server on which one request, or every request from one on, fails as a test sets."""
+"""A proxy in front of an HTTP server on which one chosen request fails."""
 
 import http.client
 import json
@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,23 +13,13 @@ from shutil import copyfileobj
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-How = Literal["500", "lost answer", "hang", "refuse"]
+How = Literal["500", "lost answer", "hang"]
 """The fault: an answer 500 to a request that never reaches the server; an answer lost after the server has carried out
-the request; silence until the test heals the proxy or the client gives up; a connection closed at once."""
+the request; silence until the test heals the proxy or the client gives up."""
 
 _ONE_HOP_ONLY = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _SECONDS_TO_ANSWER = 60
-
-
-@dataclass(frozen=True)
-class _Fault:
-    first: int
-    how: How
-    onwards: bool
-
-    def hits(self, number: int) -> bool:
-        return number == self.first or (self.onwards and number > self.first)
 
 
 class FaultyProxy:
@@ -38,14 +27,14 @@ class FaultyProxy:
 
     def __init__(self, server_uri: str, counted: str) -> None:
         self.counted = counted
-        """Prefix of the paths that count; other requests pass, and do not fail."""
+        """Prefix of the counted paths; other requests never fail."""
         self.calls: list[str] = []
-        """Every request so far that counts, as `METHOD /path`, in the order of arrival, those that went wrong too."""
+        """The counted requests as `METHOD /path`, in the order of arrival, including the failed one."""
         self.struck = threading.Event()
-        """Set from the moment that a request goes wrong; one that hangs still hangs then."""
+        """Set as soon as the chosen request fails; a hanging one still hangs then."""
         self.target = urlsplit(server_uri).netloc
         self._lock = threading.Lock()
-        self._fault: _Fault | None = None
+        self._fault: tuple[int, How] | None = None
         self._open: set[socket.socket] = set()
         self._hanging: set[socket.socket] = set()
         self._closed = False
@@ -59,14 +48,14 @@ class FaultyProxy:
         """The address for clients, instead of the server's."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def fail(self, at: int, how: How, onwards: bool = False) -> None:
-        """Let the request number `at` from now on, the next one being 1, go wrong; with `onwards` all after it too."""
+    def fail(self, at: int, how: How) -> None:
+        """Let the request number `at` from now on fail; the next one is 1."""
         with self._lock:
             self.struck.clear()
-            self._fault = _Fault(len(self.calls) + at, how, onwards)
+            self._fault = (len(self.calls) + at, how)
 
     def heal(self) -> None:
-        """Let nothing go wrong any more; what hangs ends without an answer."""
+        """Let no further request fail; a hanging one ends without an answer."""
         with self._lock:
             self._fault = None
             _hang_up(self._hanging)
@@ -86,10 +75,10 @@ class FaultyProxy:
             if not call.split()[1].startswith(self.counted):
                 return None
             self.calls.append(call)
-            if self._fault is None or not self._fault.hits(len(self.calls)):
+            if self._fault is None or self._fault[0] != len(self.calls):
                 return None
             self.struck.set()
-            return self._fault.how
+            return self._fault[1]
 
     @contextmanager
     def connected(self, connection: socket.socket) -> Iterator[None]:
@@ -138,15 +127,12 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*connection)
 
     def handle(self) -> None:
-        # Either side may close the connection at any time, which is what tests want.
+        # Either side may close the connection at any time.
         with self.proxy.connected(self.connection), suppress(OSError):
             super().handle()
 
     def answer(self) -> None:
         how = self.proxy.arrived(f"{self.command} {urlsplit(self.path).path}")
-        if how == "refuse":
-            self.close_connection = True
-            return
         body = self._body()
         if how == "hang":
             self.proxy.hang(self.connection)
@@ -185,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise ConnectionAbortedError
 
     def _fail(self) -> None:
-        content = json.dumps({"error_code": "INTERNAL_ERROR", "message": "A fault that the test asked for"}).encode()
+        content = json.dumps({"error_code": "INTERNAL_ERROR", "message": "A fault that the test has set"}).encode()
         self.send_response(HTTPStatus.INTERNAL_SERVER_ERROR)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
