@@ -31,13 +31,13 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 
 
 def cells(path: Path, kind: str = "code", tag: str | None = None) -> list[Any]:
-    """The cells of that kind, and with that tag."""
+    """Return the cells of a kind, with that tag if one is named."""
     every = nbformat.read(path, as_version=4).cells
     return [cell for cell in every if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))]
 
 
 def read_by(function: Callable[..., Any]) -> set[str]:
-    """The parameters that a function reads which is handed all of them."""
+    """Return the parameters that a function reads from its argument `parameters`."""
     body = ast.walk(ast.parse(inspect.getsource(function)))
     return {
         node.attr
@@ -50,7 +50,7 @@ READ_BY = {function.__name__: read_by(function) for function in (open_contest, l
 READ_BY["open_contest"] = READ_BY["open_contest"] - {"terms"} | set(Terms.model_fields)
 
 
-def test_these_are_the_notebooks() -> None:
+def test_the_notebooks_are_complete() -> None:
     assert [path.stem for path in NOTEBOOKS] == EXPECTED
 
 
@@ -77,29 +77,29 @@ def test_a_notebook_has_one_parameters_cell_with_a_comment_and_a_type_for_each(p
 
 
 @each_notebook
-def test_every_parameter_is_read_and_nothing_is_read_that_is_not_a_parameter(path: Path) -> None:
+def test_exactly_the_declared_parameters_are_read(path: Path) -> None:
     """A run that ignores one of its parameters is green and wrong."""
     declared = set(Notebook(path).declared())
     (tagged,) = cells(path, tag="parameters")
     later = "\n".join(cell.source for cell in cells(path) if cell.source != tagged.source)
-    handed_over: set[str] = set()
+    passed: set[str] = set()
     used: set[str] = set()
     for node in ast.walk(ast.parse(later)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_parameters":
             for keyword in node.keywords:
                 assert isinstance(keyword.value, ast.Name) and keyword.value.id == keyword.arg
-                handed_over.add(str(keyword.arg))
+                passed.add(str(keyword.arg))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
             used.add(node.attr)
         if isinstance(node, ast.Call) and "params" in {a.id for a in node.args if isinstance(a, ast.Name)}:
             used |= READ_BY[ast.unparse(node.func).split(".")[-1]]
-    assert handed_over == declared
+    assert passed == declared
     assert used == declared
     assert declared <= set(Parameters.model_fields)
 
 
 @each_notebook
-def test_the_defaults_are_those_of_the_contract(path: Path) -> None:
+def test_the_defaults_are_those_of_the_parameters_class(path: Path) -> None:
     (tagged,) = cells(path, tag="parameters")
     namespace: dict[str, Any] = {}
     exec(tagged.source, namespace)
@@ -109,7 +109,7 @@ def test_the_defaults_are_those_of_the_contract(path: Path) -> None:
         assert namespace[name] == expected
 
 
-def test_the_training_cells_of_1_2_and_part_4_can_stand_for_each_other() -> None:
+def test_the_training_cells_of_1_2_and_part_4_are_interchangeable() -> None:
     (baseline,) = cells(FOLDER / "part_1_2_training.ipynb", tag="training")
     (searched,) = cells(FOLDER / "part_4_new_training_code.ipynb", tag="training")
     for cell in (baseline, searched):
@@ -125,11 +125,10 @@ def test_cells_are_short(path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_nbmake_runs_all_of_them_in_order_on_a_fresh_home(
+def test_nbmake_runs_all_notebooks_in_order_in_a_new_home(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Six kernels that are forked from one process, rather than that each imports MLflow for itself; a fresh kernel
-    # gives the same notebook, as test_local says.
+    # The kernels are forked from one process that has imported MLflow; test_local compares them with fresh kernels.
     forked = {
         "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "forked",

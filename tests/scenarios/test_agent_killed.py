@@ -1,7 +1,6 @@
-"""kill -9 of the agent anywhere in CD: the queue goes on, and Production is held all the while.
+"""kill -9 of the agent at each step of CD: the queue continues, and Production is never empty.
 
-`make thorough` runs this; with pipelines that take no time
-azure_devops_local/server/test_run_queue.py does the same every time.
+Only `make thorough` runs this. unit/azure_devops_local/server/test_run_queue.py tests the same with short pipelines.
 """
 
 import shutil
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 MODEL = "wine_quality"
 PATIENCE = 120
-"""Seconds for what takes ten; only something broken needs them."""
+"""Time-out in seconds for something that takes ten."""
 STEPS = [
     "Checkout",
     "Python 3.11",
@@ -34,12 +33,12 @@ STEPS = [
     "Publish how the notebooks ended",
     "Keep the report and the executed notebooks",
 ]
-"""The steps of CD, and within the one that runs the notebooks, a line of its log for each."""
+"""The steps of CD; for the step that runs the notebooks, lines of its log."""
 
 
 @pytest.fixture
 def team(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A team whose version 1 holds Production, with the better training code on main, and a short pipeline besides."""
+    """A team with version 1 in Production, the better training code on main, and an additional short pipeline."""
     shutil.copytree(delivered, home)
     clone = stand_in_a_clone(tmp_path / "clone", monkeypatch)
     copy_training_cell(clone / NOTEBOOKS)
@@ -57,16 +56,15 @@ def queued(pipeline: str) -> int:
 
 
 def wait_until(met: Callable[[], bool]) -> None:
-    """Wait, and fail where it would be for ever."""
     for _ in range(int(PATIENCE / 0.05)):
         if met():
             return
         threading.Event().wait(0.05)
-    raise AssertionError(f"waited {PATIENCE} seconds for nothing")
+    raise AssertionError(f"the condition is not met after {PATIENCE} seconds")
 
 
-def has_come_to(number: int, point: str) -> bool:
-    """Whether a run has begun the step, or its log has the line, that begins so."""
+def has_reached(number: int, point: str) -> bool:
+    """Return whether a step has started whose name, or a line of its log, begins with `point`."""
     run = Runs().load(number)
     assert run.state != "completed", f"it ended before {point}: {run.problem}"
     steps = [step for stage in run.stages for job in stage.jobs for step in job.steps if step.started]
@@ -80,13 +78,13 @@ def has_come_to(number: int, point: str) -> bool:
 
 
 def worker_of(number: int) -> psutil.Process:
-    """The process that executes a run."""
+    """Return the process that executes a run."""
     (worker,) = [each for each in run_queue._processes() if each.cmdline()[-2:] == ["--run", str(number)]]
     return worker
 
 
 class Consumer:
-    """Looks Production up again and again, as whatever depends on the model does."""
+    """A consumer that looks Production up in a loop."""
 
     def __init__(self) -> None:
         self.seen: set[str | None] = set()
@@ -108,11 +106,11 @@ class Consumer:
 
 
 @pytest.mark.parametrize("point", STEPS)
-def test_the_agent_is_killed_in_cd_and_the_queue_goes_on(point: str, team: None, home: Path) -> None:
+def test_the_queue_continues_after_the_agent_was_killed(point: str, team: None, home: Path) -> None:
     cd, after = queued("cd.yml"), queued("after.yml")
     with Consumer() as consumer:
         run_queue.ensure_working()
-        wait_until(lambda: has_come_to(cd, point))
+        wait_until(lambda: has_reached(cd, point))
         worker_of(cd).kill()
         wait_until(lambda: Runs().load(after).state == "completed")
         killed = Runs().load(cd)

@@ -24,7 +24,7 @@ TRAINING, EVALUATION = "part_1_2_training", "part_1_3_evaluating"
 
 @dataclass(frozen=True)
 class Edit:
-    """A cell that somebody has put into a notebook."""
+    """A cell that a participant has added to a notebook."""
 
     source: str
     harmless: bool = False

@@ -1,4 +1,4 @@
-"""A run of a checkout that Git does not trust, as in a container with a mounted one."""
+"""A run in a checkout that Git does not trust, as in a container that mounts it."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.commands import latest_summary, workshop
 pytestmark = pytest.mark.integration
 
 
-def test_a_run_says_and_records_why_its_commit_is_unknown(home: Path, fresh_store: Path) -> None:
+def test_a_run_prints_and_records_why_its_commit_is_unknown(home: Path, fresh_store: Path) -> None:
     home.mkdir()
     shutil.copy(fresh_store, home / "mlflow.db")
     advice = f"git config --global --add safe.directory {REPOSITORY}"

@@ -1,4 +1,4 @@
-"""The delivery loop from the outside, as a participant and a pipeline live through it."""
+"""Whole runs as processes: in parallel, with wrong data, interrupted, killed, without permission."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ from workshop.core.registry.slots import Slot, open_slots
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 MODEL = "wine_quality"
-AS_ANYBODY_ELSE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-"""Root may write anywhere, unless it does without that right."""
+WITHOUT_PRIVILEGE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+"""Takes away the right of root to write anywhere."""
 
 
 @pytest.fixture
 def home(home: Path, delivered: Path) -> Path:
-    """This test's own copy of it."""
+    """A copy of the delivered home."""
     shutil.copytree(delivered, home)
     return home
 
@@ -35,7 +35,7 @@ def production() -> str | None:
 
 
 @pytest.mark.thorough
-def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: Path) -> None:
+def test_two_runs_at_once_leave_each_other_and_production_alone(home: Path) -> None:
     started = {
         name: subprocess.Popen(
             [sys.executable, "-m", "workshop", "run", "--action", "integration", "--run-name", name],
@@ -44,7 +44,7 @@ def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: P
         for name in ("dev-ana", "dev-bob")
     }  # fmt: skip
     ended = {name: (process.communicate(timeout=200)[0], process.returncode) for name, process in started.items()}
-    # The candidates are made as the champion was: neither is better.
+    # The candidates are trained like the champion: neither is better.
     assert {name: code for name, (_, code) in ended.items()} == {"dev-ana": 3, "dev-bob": 3}, ended
     assert production() == "1"
     for name in started:
@@ -61,23 +61,23 @@ def test_two_participants_at_once_do_not_touch_each_other_nor_production(home: P
     assert sorted(version.tags["workshop.run_name"] for version in versions) == ["dev-ana", "dev-bob", "no_name"]
 
 
-def test_development_wines_with_a_renamed_column_end_the_run_in_one_sentence(home: Path) -> None:
+def test_a_renamed_column_ends_the_run_in_one_sentence(home: Path) -> None:
     table = tables.development_table()
     wines = table.read().frame
     shutil.rmtree(home / "data" / table.name)
     table.write(wines.rename(columns={"alcohol": "alc"}), {})
     refused = workshop_here("run")
     assert refused.code == 1
-    said = "part_1_1_data_prep, cell 5: The table development does not fit its schema: the column alcohol is missing;"
-    assert said in refused.out
+    sentence = (
+        "part_1_1_data_prep, cell 5: The table development does not fit its schema: the column alcohol is missing"
+    )
+    assert sentence in refused.out
     assert "Traceback" not in refused.out + refused.err
     assert production() == "1"
 
 
 @pytest.mark.parametrize("signum", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])
-def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run_works(
-    signum: signal.Signals, home: Path
-) -> None:
+def test_a_stopped_run_leaves_production_alone_and_no_process(signum: signal.Signals, home: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "workshop", "run", "--action", "deployment"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_leaves_production_and_no_process_and_the_next_run
         assert workshop("run", "--notebooks", "1_2,1_3", "--action", "deployment").code == 3
 
 
-def test_ctrl_c_on_the_terminal_while_a_run_is_still_importing_is_no_traceback(home: Path) -> None:
+def test_ctrl_c_during_the_imports_of_a_run_prints_no_traceback(home: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "workshop", "run"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -121,8 +121,8 @@ def test_ctrl_c_on_the_terminal_while_a_run_is_still_importing_is_no_traceback(h
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
-@pytest.mark.thorough  # as the one before, which is asked to end
-def test_a_run_that_is_killed_leaves_no_process_and_production_as_it_was(home: Path) -> None:
+@pytest.mark.thorough  # similar to a stopped run
+def test_a_killed_run_leaves_production_alone_and_no_process(home: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "workshop", "run", "--action", "deployment"],
         stdout=subprocess.PIPE,
@@ -142,15 +142,14 @@ def test_a_run_that_is_killed_leaves_no_process_and_production_as_it_was(home: P
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_write_permission_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     monkeypatch.setenv("WORKSHOP_HOME", str(locked / "home"))
-    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", "0")  # it does not come to a kernel
+    monkeypatch.setenv("WORKSHOP_WARM_KERNELS", "0")  # no kernel is started
     refused = subprocess.run(
-        [*AS_ANYBODY_ELSE, sys.executable, "-m", "workshop", "run"], capture_output=True, text=True, check=False
+        [*WITHOUT_PRIVILEGE, sys.executable, "-m", "workshop", "run"], capture_output=True, text=True, check=False
     )
-    code, said = refused.returncode, refused.stderr
-    assert code == 1
-    assert "no permission: choose a folder that you may write to with WORKSHOP_HOME=" in said
-    assert "Traceback" not in said
+    assert refused.returncode == 1
+    assert "no permission: choose a folder that you may write to with WORKSHOP_HOME=" in refused.stderr
+    assert "Traceback" not in refused.stderr

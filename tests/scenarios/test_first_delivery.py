@@ -1,4 +1,4 @@
-"""Deliveries in a place of one's own: in a clone, and on a disk without space."""
+"""Deliveries in a clone, and on a full disk."""
 
 import hashlib
 import shutil
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 def files_below(folder: Path) -> dict[str, str]:
-    """The digest of each file, but for what is appended to by design: MLflow's database and the lock files."""
+    """Return the digest of each file, except of those that change by design: MLflow's database and lock files."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -25,16 +25,16 @@ def files_below(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.thorough
-def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_was_there(
+def test_a_delivery_in_a_clone_changes_no_existing_file(
     delivered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = checkout(tmp_path / "clone")
     monkeypatch.delenv("WORKSHOP_HOME")
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     monkeypatch.chdir(clone)
-    home = clone / ".workshop"  # as nobody says otherwise
+    home = clone / ".workshop"  # the default
     shutil.copytree(delivered, home)
-    # MLflow knows the first version's artifacts where they were made.
+    # The store contains the original paths of the first version's artifacts.
     places = (home, delivered / "artifacts")
 
     before = [files_below(place) for place in places]
@@ -45,7 +45,7 @@ def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_
     assert summary["status"] == "not better"
     assert summary["slots_before"]["production"] == summary["slots_after"]["production"] == "1"
     assert summary["data_version"] == {"development": 0, "production": 0}
-    assert len(summary["git_commit"]) == 40  # and not dirty: a run changes no file that git tracks
+    assert len(summary["git_commit"]) == 40  # not dirty: a run changes no tracked file
     assert [notebook["status"] for notebook in summary["notebooks"]] == ["succeeded"] * 4
     assert Path(summary["report"]).is_file()
     decision = summary["outcome"]["decision"]
@@ -54,7 +54,7 @@ def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_
     assert (len(predictions), set(predictions["model_version"])) == (1064, {"1"})
 
     for place, was in zip(places, before, strict=True):
-        # MLflow notes in that one, beside the model, by which name it was loaded last.
+        # MLflow writes the name by which a model was loaded last to this file.
         kept = {name: digest for name, digest in was.items() if not name.endswith("registered_model_meta")}
         after = files_below(place)
         assert kept and {name: after.get(name) for name in kept} == kept
@@ -62,7 +62,7 @@ def test_a_delivery_in_a_clone_changes_nothing_that_git_tracks_and_nothing_that_
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with next to no space."""
+    """A file system of 1 MB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
@@ -75,7 +75,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.thorough  # test_swap fills one in the middle of a swap
-def test_a_full_disk_is_one_sentence_and_with_space_the_same_home_works(
+def test_a_full_disk_is_one_sentence_and_the_home_works_again_with_space(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKSHOP_HOME", str(small_disk / "home"))

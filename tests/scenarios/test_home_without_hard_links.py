@@ -1,4 +1,4 @@
-"""A home on a file system without hard links, as SMB, Azure Files, exFAT and sshfs are."""
+"""A home on a file system without hard links, such as SMB, Azure Files, exFAT and sshfs."""
 
 import shutil
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Finished, workshop
+from tests.support.commands import workshop
 
 pytestmark = pytest.mark.integration
 LIBRARY = """
@@ -18,7 +18,7 @@ int linkat(int a, const char *from, int b, const char *to, int flags) { errno = 
 
 @pytest.fixture(scope="module")
 def no_hard_links(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What to set for a process that no file system gives a hard link, whatever makes one: Python or the library."""
+    """Environment variables for a process in which the creation of hard links fails."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler to make a file system appear to be without hard links")
@@ -29,17 +29,13 @@ def no_hard_links(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"LD_PRELOAD": str(library)}
 
 
-def refused(done: Finished, home: Path) -> bool:
-    said = (done.out + done.err).replace("\n", " ")
-    return done.code == 1 and str(home) in said and "has no hard links, which tables need: set WORKSHOP_HOME" in said
-
-
-def test_a_run_ends_in_one_sentence(no_hard_links: dict[str, str], home: Path) -> None:
-    done = workshop("run", "--notebooks", "1_1", COLUMNS="1000", **no_hard_links)
-    assert refused(done, home), done.out + done.err
-    assert "Traceback" not in done.out + done.err and "\x1b" not in done.out + done.err
+@pytest.mark.parametrize("arguments", [("run", "--notebooks", "1_1"), ("doctor",)], ids=["run", "doctor"])
+def test_missing_hard_links_are_one_sentence(
+    no_hard_links: dict[str, str], home: Path, arguments: tuple[str, ...]
+) -> None:
+    done = workshop(*arguments, COLUMNS="1000", **no_hard_links)
+    printed = (done.out + done.err).replace("\n", " ")
+    assert done.code == 1, printed
+    assert str(home) in printed and "has no hard links, which tables need: set WORKSHOP_HOME" in printed
+    assert "Traceback" not in printed and "\x1b" not in printed
     assert not (home / "data" / "development" / "_delta_log" / "00000000000000000000.json").exists()
-
-
-def test_doctor_finds_it_first(no_hard_links: dict[str, str], home: Path) -> None:
-    assert refused(workshop("doctor", COLUMNS="1000", **no_hard_links), home)

@@ -1,4 +1,4 @@
-"""What the pipelines do with `target: databricks`: signing in, what the run is told, whom a cancellation reaches."""
+"""The pipelines with `target: databricks`: sign-in, settings of the run, cancellation."""
 
 import os
 import re
@@ -19,11 +19,11 @@ from workshop.databricks.settings import PREFIX, DatabricksSettings
 ROOT = PACKAGE.parents[1]
 RUN = "Run the notebooks"
 OUTSIDE_THE_RUN = 25
-"""Minutes of a job for what it does before and after its run on Databricks: setting up and testing take ten."""
+"""Minutes of a job for the steps before and after its run on Databricks; they take ten."""
 
 
 def job(pipeline: str, **settings: str) -> Job:
-    """The job of a pipeline, started on its own branch, with these values in variables.yml."""
+    """Return the job of a pipeline on its own branch, with these values in variables.yml."""
     texts = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / FOLDER).rglob("*.yml")}
     for name, value in settings.items():
         texts[VARIABLES], count = re.subn(
@@ -37,7 +37,6 @@ def job(pipeline: str, **settings: str) -> Job:
 
 
 def named(steps: tuple[Step, ...], name: str) -> Step:
-    """The step that is called so."""
     (found,) = (step for step in steps if step.display_name == name)
     return found
 
@@ -70,7 +69,7 @@ def test_each_step_on_databricks_is_signed_in(sign_in: str) -> None:
         assert not others & set(step.env)
 
 
-def test_the_run_is_told_the_teams_values() -> None:
+def test_the_run_gets_the_values_of_variables_yml() -> None:
     settings = {
         "databricksHome": "/Volumes/main/wine/workshop",
         "databricksCompute": "cluster",
@@ -79,8 +78,8 @@ def test_the_run_is_told_the_teams_values() -> None:
         "databricksGitUrl": "https://dev.azure.com/our-company/wine/_git/wine",
     }
     run = named(job("ci.yml", target="databricks", registry="https://mlflow.example.com", **settings).steps, RUN)
-    told = {name: value for name, value in run.env.items() if name.startswith("WORKSHOP_")}
-    assert told == {
+    passed = {name: value for name, value in run.env.items() if name.startswith("WORKSHOP_")}
+    assert passed == {
         "WORKSHOP_DATABRICKS_HOME": "/Volumes/main/wine/workshop",
         "WORKSHOP_DATABRICKS_COMPUTE": "cluster",
         "WORKSHOP_DATABRICKS_CLUSTER_ID": "0101-x",
@@ -89,12 +88,12 @@ def test_the_run_is_told_the_teams_values() -> None:
         "WORKSHOP_TABLES": "main.wine",
     }
     known = {f"{PREFIX}{name.upper()}" for name in DatabricksSettings.model_fields} | {"WORKSHOP_TABLES"}
-    assert set(told) <= known
+    assert set(passed) <= known
     assert "MLFLOW_TRACKING_URI" not in run.env
 
 
 @pytest.mark.parametrize("pipeline", ["ci.yml", "cd.yml"])
-def test_nothing_local_knows_of_databricks(pipeline: str) -> None:
+def test_a_local_run_has_no_settings_of_databricks(pipeline: str) -> None:
     steps = job(pipeline, registry="https://mlflow.example.com").steps
     assert named(steps, RUN).env["MLFLOW_TRACKING_URI"] == "https://mlflow.example.com"
     assert not [name for step in steps for name in step.env if "DATABRICKS" in name]
@@ -102,26 +101,26 @@ def test_nothing_local_knows_of_databricks(pipeline: str) -> None:
 
 
 @pytest.mark.parametrize("pipeline", ["ci.yml", "cd.yml"])
-def test_a_job_outlives_its_run_on_databricks(pipeline: str) -> None:
+def test_the_time_out_of_a_job_exceeds_that_of_its_run(pipeline: str) -> None:
     within = job(pipeline, target="databricks").timeout_minutes
     assert within >= DatabricksSettings.model_fields["timeout_minutes"].default + OUTSIDE_THE_RUN
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_cancelled_script_lets_the_run_end_itself_and_announces_it(tmp_path: Path, signum: signal.Signals) -> None:
-    """The agent signals bash alone, and a second time where the first does not end it."""
+def test_a_cancelled_script_waits_for_the_run_and_announces_it(tmp_path: Path, signum: signal.Signals) -> None:
+    """The agent signals bash only, and a second time if it does not end."""
     stand_in = tmp_path / "workshop"
     stand_in.write_text(
         "#!/bin/bash\n"
         'if [ "$1" = azure ]; then echo "announced: $*"; exit 1; fi\n'
-        "trap 'echo told; read -r -t 5 < waits; echo ended; exit 1' TERM\n"
+        "trap 'echo signaled; read -r -t 5 < waits; echo ended; exit 1' TERM\n"
         "trap 'echo disturbed' INT\n"
         "echo runs\n"
         "while true; do read -r -t 0.1 < waits; done\n"
     )
     stand_in.chmod(0o755)
     os.mkfifo(tmp_path / "waits")
-    keeps_it_open = os.open(tmp_path / "waits", os.O_RDWR)
+    fifo = os.open(tmp_path / "waits", os.O_RDWR)
     script = named(job("cd.yml", target="databricks", signIn="oidc").steps, RUN).script
     values = {
         "TARGET": "databricks",
@@ -139,9 +138,9 @@ def test_a_cancelled_script_lets_the_run_end_itself_and_announces_it(tmp_path: P
         assert bash.stdout is not None
         assert bash.stdout.readline() == "runs\n"
         bash.send_signal(signum)
-        assert bash.stdout.readline() == "told\n"
+        assert bash.stdout.readline() == "signaled\n"
         bash.send_signal(signal.SIGTERM)
-        os.write(keeps_it_open, b"now\n")
+        os.write(fifo, b"now\n")
         assert bash.stdout.read() == "ended\nannounced: azure announce p --not-better error\n"
         assert bash.wait(timeout=30) == 1
-    os.close(keeps_it_open)
+    os.close(fifo)

@@ -1,7 +1,6 @@
-"""Parts 3 to 5 of the workshop, lived through on the command line: push, pull request, CI, pull request, CD.
+"""Parts 3 to 5 of the workshop on the command line: push, pull request, CI, pull request, CD.
 
-And what the people in the room try next: CD by hand on their own branch, a merge that makes no better model, a merge of
-documentation.
+Also: CD by hand on another branch, a merge without a better model, a merge of documentation.
 """
 
 import json
@@ -20,16 +19,16 @@ from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, open_slots
 
 PATIENCE = 300
-"""Seconds for a run that takes twenty; only something broken needs them."""
+"""Time-out in seconds for a run that takes twenty."""
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 @pytest.fixture
 def clone(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A participant's clone, in which she stands after her first `make cd`; what still runs at the end is stopped."""
+    """A participant's clone after the first `make cd`; the current folder."""
     shutil.copytree(delivered, home)
     folder = stand_in_a_clone(tmp_path / "clone", monkeypatch)
-    # CI runs the tests of core, which is what the suite that this is part of does at this very time: a few will do.
+    # CI runs the tests of core, which this suite runs anyway: a few are enough.
     for module in sorted((folder / "tests" / "unit" / "core").rglob("test_*.py"))[3:]:
         module.unlink()
     git("commit", "--all", "--message", "Keep a few tests")
@@ -38,17 +37,15 @@ def clone(tmp_path: Path, home: Path, delivered: Path, monkeypatch: pytest.Monke
 
 
 def held(slot: Slot) -> str | None:
-    """The version that holds a slot."""
     return open_slots(mlflow_store.connect(), "wine_quality").holder(slot)
 
 
 def production() -> str | None:
-    """The version that holds Production."""
     return held(Slot.PRODUCTION)
 
 
 def finished(number: int) -> tuple[str, str, str]:
-    """Pipeline, branch and result of a run, when it does not go on without a person any more."""
+    """Return pipeline, branch and result of a run once it has ended or waits for an approval."""
     for _ in range(PATIENCE * 5):
         run = Runs().load(number)
         if run.state in ("completed", "waiting for approval"):
@@ -58,7 +55,7 @@ def finished(number: int) -> tuple[str, str, str]:
 
 
 def issues_of(number: int) -> list[str]:
-    """The warnings and errors of a run's steps."""
+    """Return the warnings and errors of a run's steps."""
     jobs = [job for stage in Runs().load(number).stages for job in stage.jobs]
     return [issue.text for job in jobs for step in job.steps for issue in step.issues]
 
@@ -124,7 +121,7 @@ def a_merge_of_documentation_starts_nothing(clone: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_a_merge_that_makes_no_better_model_succeeds_with_issues(clone: Path, home: Path) -> None:
+def test_a_merge_without_a_better_model_succeeds_with_issues(clone: Path, home: Path) -> None:
     output_of("devops", "start")
     git("switch", "--create", "dev-cleo")
     reword("part_1_1_data_prep", "Nothing of this changes the model.")
@@ -138,7 +135,7 @@ def test_a_merge_that_makes_no_better_model_succeeds_with_issues(clone: Path, ho
     assert finished(2) == ("cd.yml", "main", "succeeded with issues")
     assert any("is not better than version 1; Production is untouched." in text for text in issues_of(2))
     assert production() == "1"
-    # Through CI it does not come as far: there it fails, and says why.
+    # In CI it fails, with the reason as an error.
     output_of("devops", "pr", "create", "--source", "dev-cleo", "--target", "integration", "--as", "Cleo")
     output_of("devops", "pr", "complete", "2")
     assert finished(3) == ("ci.yml", "integration", "failed")
@@ -147,7 +144,7 @@ def test_a_merge_that_makes_no_better_model_succeeds_with_issues(clone: Path, ho
 
 
 @pytest.mark.thorough
-def test_cd_by_hand_on_a_branch_of_ones_own_promotes_nothing(clone: Path, home: Path) -> None:
+def test_cd_by_hand_on_another_branch_promotes_nothing(clone: Path, home: Path) -> None:
     git("switch", "--create", "dev-ana")
     copy_training_cell(clone / NOTEBOOKS)
     git("commit", "--all", "--message", "Train the better model")

@@ -1,4 +1,4 @@
-"""The delivery loop against a real MLflow server, and when that server goes away."""
+"""A delivery with a real MLflow server, and a notebook without its server."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from workshop.runner.papermill_run import Job, execute
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
-def test_a_server_holds_the_model_and_a_consumer_needs_only_its_address(
+def test_a_consumer_loads_the_model_from_the_server(
     home: Path, fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = tmp_path / "mlflow.db"
@@ -40,8 +40,8 @@ def test_a_server_holds_the_model_and_a_consumer_needs_only_its_address(
         assert (answers.shape, answers.min() >= 0, answers.max() <= 1) == ((1064,), True, True)
 
 
-def test_a_server_that_has_gone_away_ends_a_notebook_in_one_sentence(home: Path, tmp_path: Path) -> None:
-    # 1_2 itself, without the runner's look at the server beforehand: the environment of its kernel names a dead one.
+def test_a_missing_server_ends_a_notebook_in_one_sentence(home: Path, tmp_path: Path) -> None:
+    # 1_2 alone: the runner would find out before.
     (training,) = select(["1_2"])
     uri = f"http://127.0.0.1:{free_port()}"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}

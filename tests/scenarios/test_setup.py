@@ -1,4 +1,4 @@
-"""`make setup` under a person's settings for pip and uv; pip is the real one, and uv only notes how it is called."""
+"""`make setup` with settings for pip and uv; pip is real, and uv is a script that records its calls."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ ELSEWHERE = {
 
 
 def make_wheel(folder: Path) -> None:
-    """Write a wheel of the pinned version of uv, whose command notes how it is called."""
+    """Write a wheel of the pinned version of uv, whose command records its calls."""
     name = f"uv-{pinned()['uv']}"
     info = {"METADATA": f"Metadata-Version: 2.1\nName: uv\nVersion: {pinned()['uv']}\n"}
     info |= {"WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
@@ -38,7 +38,7 @@ def make_wheel(folder: Path) -> None:
 
 
 def make_setup(folder: Path, settings: str, **variables: str) -> tuple[str, list[str]]:
-    """Run `make setup` in a new checkout; what it prints, and the lines of the calls of uv with their environment."""
+    """Run `make setup` in a new checkout; return its output, and the recorded calls of uv with their environment."""
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, folder / name)
     make_wheel(folder)
@@ -53,7 +53,7 @@ def make_setup(folder: Path, settings: str, **variables: str) -> tuple[str, list
     return done.stdout, (folder / "calls").read_text().splitlines()
 
 
-def test_settings_for_other_installations_are_left_out_and_the_mirror_is_handed_on(tmp_path: Path) -> None:
+def test_settings_of_other_installations_are_ignored_and_the_mirror_is_used(tmp_path: Path) -> None:
     settings = f"[global]\nindex-url = {MIRROR}\n[install]\nuser = true\ntarget = /nowhere\n"
     printed, calls = make_setup(tmp_path, settings, **ELSEWHERE)
     assert printed == "Installing the packages of requirements.txt into .venv …\n"
@@ -73,7 +73,7 @@ def test_settings_for_other_installations_are_left_out_and_the_mirror_is_handed_
     ],
     ids=["pip's variable", "uv's own"],
 )
-def test_the_index_that_uv_is_given(tmp_path: Path, variables: dict[str, str], index: str) -> None:
+def test_uv_uses_the_index_of_the_user(tmp_path: Path, variables: dict[str, str], index: str) -> None:
     _, calls = make_setup(tmp_path, "", **variables)
     before_sync = calls[: next(number for number, line in enumerate(calls) if line.startswith("uv pip sync"))]
     assert [line for line in before_sync if line.startswith("UV_")] == [f"UV_DEFAULT_INDEX={index}"]
