@@ -1,4 +1,4 @@
-"""Delivery through MLflow as Databricks has it: models in Unity Catalog, and in the workspace's own registry."""
+"""Deliveries with the registries of Databricks: Unity Catalog, and the registry of the workspace."""
 
 import json
 import shutil
@@ -40,12 +40,12 @@ REFUSED = {
     "dapi-foreign": (401, {"error_code": 401, "message": "Credential was not sent or was of an unsupported type."}),
     "dapi-expired": (401, {"error_code": "UNAUTHENTICATED", "message": "Token is expired."}),
 }
-"""Tokens, and what the service answers to them."""
+"""Tokens that the service rejects, with its answers."""
 
 
 @dataclass
 class Workspace:
-    """What a test may change of the workspace."""
+    """The parts of the workspace that a test may change."""
 
     host: str
     registry: Registry
@@ -54,11 +54,11 @@ class Workspace:
 
 @contextmanager
 def serving(registry: Registry) -> Iterator[str]:
-    """A workspace of which there is nothing but MLflow."""
+    """Serve the MLflow API of a workspace alone."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm, wbufsize = True, 65536  # or else each answer waits 40 ms for an acknowledgement
+        disable_nagle_algorithm, wbufsize = True, 65536  # avoids 40 ms of waiting for an acknowledgement
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -79,7 +79,7 @@ def serving(registry: Registry) -> Iterator[str]:
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -115,7 +115,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_stor
 
 @pytest.fixture
 def workspace(served: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """This test is signed in to it."""
+    """The workspace that this test is signed in to."""
     for name in ("DATABRICKS_CONFIG_PROFILE", "DATABRICKS_AUTH_TYPE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABRICKS_HOST", served.host)
@@ -127,7 +127,7 @@ def workspace(served: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def register(client: MlflowClient, split: datasets.Split, model_name: str, *depths: int) -> list[str]:
-    """Register trees of these depths, each under a run name of its own, as 1_2 does."""
+    """Register trees of these depths, each with its own run name, as 1_2 does."""
     versions = []
     for depth in depths:
         classifier = DecisionTreeClassifier(max_depth=depth, random_state=0)
@@ -141,7 +141,7 @@ def register(client: MlflowClient, split: datasets.Split, model_name: str, *dept
 
 
 def deliver(slots: Slots, split: datasets.Split) -> None:
-    """Promote two versions and take the second promotion back; look each time at who holds what."""
+    """Promote two versions and roll the second promotion back; check the slots after each step."""
     client = slots.client
     first, second = register(client, split, slots.model_name, 2, 4)
     assert (first, second) == ("1", "2")
@@ -185,9 +185,7 @@ def test_models_in_unity_catalog_are_delivered_with_aliases(workspace: Workspace
     assert not [key for key in kept if "." in key]
 
 
-def test_a_reason_that_is_longer_than_a_tag_in_unity_catalog_is_cut(
-    workspace: Workspace, split: datasets.Split
-) -> None:
+def test_a_reason_longer_than_a_tag_of_unity_catalog_is_shortened(workspace: Workspace, split: datasets.Split) -> None:
     client = mlflow_store.connect()
     workspace.folders.add("/Shared/workshop/main.wines.long")
     (version,) = register(client, split, "main.wines.long", 1)
@@ -233,7 +231,7 @@ UNITY, OLD = "/api/2.0/mlflow/unity-catalog", "/api/2.0/mlflow"
         ("GET", "/api/2.0/fs/files/Models/main/wines/x/1/../../secret", {}, 400, "Invalid path"),
     ],
 )
-def test_the_stand_in_refuses_what_the_service_refuses(
+def test_the_local_registry_refuses_what_the_service_refuses(
     served: Workspace, method: str, path: str, body: dict[str, object], status: int, words: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -243,18 +241,18 @@ def test_the_stand_in_refuses_what_the_service_refuses(
     assert words in answer.body.decode()
 
 
-def test_what_is_no_business_of_mlflow_is_left_to_others(served: Workspace) -> None:
+def test_the_local_registry_ignores_other_apis(served: Workspace) -> None:
     assert served.registry.answer(Request.read("GET", "/api/2.2/jobs/list", {}, b"")) is None
 
 
-def test_before_the_first_version_there_is_nothing_and_no_error(workspace: Workspace) -> None:
+def test_a_model_without_versions_is_no_error(workspace: Workspace) -> None:
     slots = open_slots(mlflow_store.connect(), "main.wines.unborn")
     assert (slots.holders(), slots.archived(), slots.exists("1")) == (dict.fromkeys(Slot, None), [], False)
     with refusal("part_1_2_training"):
         find_candidate(slots.client, slots.model_name, "dev-ann")
 
 
-def test_without_rights_on_the_catalogue_there_is_one_sentence(workspace: Workspace, split: datasets.Split) -> None:
+def test_missing_rights_on_the_catalog_are_one_sentence(workspace: Workspace, split: datasets.Split) -> None:
     workspace.registry.deny.add("main.secret")
     client = mlflow_store.connect()
     with refusal("USE SCHEMA", "main.secret", "workshop doctor"):
@@ -263,13 +261,13 @@ def test_without_rights_on_the_catalogue_there_is_one_sentence(workspace: Worksp
         open_slots(client, FORBIDDEN).holders()
 
 
-def test_a_catalogue_that_is_not_there_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_catalog_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace.registry.unity_catalog, "catalogs", {"main"})
     with refusal("catalog 'mian' does not exist", "model_name"):
         open_slots(mlflow_store.connect(), "mian.wines.quality").holders()
 
 
-def test_an_experiment_without_its_folder_is_one_sentence(workspace: Workspace, split: datasets.Split) -> None:
+def test_a_missing_folder_of_an_experiment_is_one_sentence(workspace: Workspace, split: datasets.Split) -> None:
     client = mlflow_store.connect()
     with refusal("no folder /Shared/workshop/main.wines.nowhere", "mkdirs", "WORKSHOP_EXPERIMENTS"):
         mlflow_store.use_experiment(client, "main.wines.nowhere", "dev-ann")
@@ -287,11 +285,11 @@ def test_an_experiment_without_its_folder_is_one_sentence(workspace: Workspace, 
         ("stage", "", "wines.quality", ["a name for neither registry", "catalog.schema.name", "without dots"]),
     ],
 )
-def test_a_name_or_a_slot_that_the_registry_cannot_have_is_refused(
+def test_a_name_or_a_slot_of_another_registry_is_refused(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, slots: str, uri: str, model_name: str, words: list[str]
 ) -> None:
     monkeypatch.setenv("WORKSHOP_SLOTS", slots)
-    monkeypatch.setitem(mlflow_store._registry_written_last, "uri", "")  # as in a process that begins
+    monkeypatch.setitem(mlflow_store._registry_written_last, "uri", "")  # as in a new process
     if uri:
         monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
     client = mlflow_store.connect()
@@ -300,7 +298,7 @@ def test_a_name_or_a_slot_that_the_registry_cannot_have_is_refused(
 
 
 @pytest.mark.parametrize("token", REFUSED)
-def test_a_credential_that_is_not_accepted_is_one_sentence_without_it(
+def test_a_rejected_credential_is_one_sentence_without_it(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("DATABRICKS_TOKEN", token)
@@ -309,7 +307,7 @@ def test_a_credential_that_is_not_accepted_is_one_sentence_without_it(
     assert "dapi" not in str(caught.value)
 
 
-def test_a_workspace_that_has_failed_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_workspace_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     failed = Answer(500, b'{"error_code": "INTERNAL_ERROR"}')
     monkeypatch.setattr(workspace.registry, "answer", lambda *_: failed)
@@ -317,14 +315,14 @@ def test_a_workspace_that_has_failed_is_one_sentence(workspace: Workspace, monke
         mlflow_store.connect()
 
 
-def test_no_way_to_sign_in_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_credential_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABRICKS_HOST")
     monkeypatch.delenv("DATABRICKS_TOKEN")
     with refusal("no credential", "DATABRICKS_HOST", "workshop doctor"):
         mlflow_store.connect()
 
 
-def test_a_workspace_that_is_not_there_is_one_sentence_at_once(
+def test_an_unreachable_workspace_is_one_sentence_at_once(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABRICKS_HOST", f"http://user:secret@127.0.0.1:{free_port()}")

@@ -35,8 +35,8 @@ def test_a_deployment_is_the_same_there_as_on_a_laptop(
     status = workshop_here("status", "--json")
     assert '"version": "1"' in status.out, status.err
 
-    said = [ended.out, ended.err, *(path.read_text("utf-8", "replace") for path in _files(home, tmp_path, workspace))]
-    assert [secret for secret in workspace.secrets if any(secret in text for text in said)] == []
+    texts = [ended.out, ended.err, *(path.read_text("utf-8", "replace") for path in _files(home, tmp_path, workspace))]
+    assert [secret for secret in workspace.secrets if any(secret in text for text in texts)] == []
 
     followed = run("--follow", str(next(iter(workspace.runs))))
     assert followed.code == 0, followed.out + followed.err

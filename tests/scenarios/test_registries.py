@@ -1,4 +1,4 @@
-"""What the kit asks of a registry, of each kind of registry that it is made for."""
+"""Promotions on each kind of registry: whole, interrupted and in parallel."""
 
 import os
 import re
@@ -52,9 +52,9 @@ EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with Po
 def server_of(
     tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path
 ) -> Iterator[Callable[[str], str | None]]:
-    """Starts a kind of server when a test first asks for it, and keeps it for all tests of this module.
+    """A function that starts a kind of server at its first use, for all tests of this module.
 
-    A parametrized fixture would start one again for each test that names its parameters itself.
+    A parametrized fixture would start a new one for each test with parameters of its own.
     """
     serving: dict[str, str | None] = {EMBEDDED: None}
     with ExitStack() as running:
@@ -78,13 +78,13 @@ def server_of(
 def server_uri(request: pytest.FixtureRequest, server_of: Callable[[str], str | None]) -> str | None:
     """A server that all tests of this module share, or None for the embedded store."""
     if request.param == SQLITE and not request.config.getoption("--thorough"):
-        pytest.skip("`make thorough` tries it; test_server delivers to one")
+        pytest.skip("only `make thorough` uses it; test_server delivers to one")
     return server_of(request.param)
 
 
 @pytest.fixture
 def registry_uri(server_uri: str | None, home: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The registry that the environment names in this test; where it is embedded, one without any content."""
+    """The registry of this test: a shared server, or a new embedded store."""
     if server_uri is None:
         home.mkdir()
         shutil.copy(fresh_store, home)
@@ -95,18 +95,18 @@ def registry_uri(server_uri: str | None, home: Path, fresh_store: Path, monkeypa
 
 @pytest.fixture
 def model_name(request: pytest.FixtureRequest) -> str:
-    """A registered model of this test's own, as others use the same server."""
+    """A registered model for this test alone, since all tests share the server."""
     return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
 
 
 @pytest.fixture(scope="module")
 def wines() -> pd.DataFrame:
-    """Enough of either class for a verdict."""
+    """Enough wines of each class for a verdict."""
     return datasets.prepare(datasets.without_duplicates(read_originals()).head(400))
 
 
 def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: int) -> str:
-    """Fit a small classifier and register it as the kit does; gives its version."""
+    """Fit a small classifier, register it, and return its version."""
     parameters = Parameters(model_name=model_name, run_name=f"seed-{seed}")
     mlflow_store.use_experiment(client, model_name, parameters.run_name)
     with mlflow.start_run() as run:
@@ -116,24 +116,24 @@ def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: i
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_plots_in_mlflow covers it."""
+    """Draw nothing: that would take longer than the rest, and test_plots_in_mlflow covers it."""
     monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
 
 
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether every call is to fail on every registry; test_swap does it on the embedded one every time."""
+    """Whether every call fails on every registry; test_swap always does that on the embedded one."""
     return bool(request.config.getoption("--thorough"))
 
 
 def calls(start: int, every: bool) -> range:
-    """The calls that fail: all of them, or some, which are others for each registry and each fault."""
+    """Return the calls that fail: all, or every twelfth from `start` on."""
     return range(1 if every else start, MOST_CALLS, 1 if every else STRIDE_OF_A_QUICK_TEST)
 
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    """Where processes come from; not before somebody needs one."""
+    """The process that forks all others, started at its first use."""
     nursery = Nursery()
     yield nursery
     nursery.close()
@@ -141,7 +141,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture
 def entry(registry_uri: str, model_name: str, wines: pd.DataFrame) -> Entry:
-    """Version 1, which has learned nothing, holds Production, and 2 is better; 3 is 2 again."""
+    """A candidate, version 2, that is better than version 1 in Production; version 3 equals 2."""
     client = mlflow_store.connect()
     by_chance = wines.assign(**{TARGET: np.random.default_rng(0).permutation(wines[TARGET])})
     for seed, learned in ((0, by_chance), (1, wines), (1, wines)):
@@ -152,14 +152,14 @@ def entry(registry_uri: str, model_name: str, wines: pd.DataFrame) -> Entry:
 
 @pytest.fixture
 def judgement(entry: Entry) -> Judgement:
-    """Of the entry, made once: it is the same for each copy of the model."""
+    """The judgement of the entry, which is the same for each copy of the model."""
     made = judge(entry.contest(open_slots(MlflowClient(), entry.model_name)))
     assert made.decision.verdict == "better", made.decision.reason
     return made
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This test's environment, for a process of its own."""
+    """Return this test's environment with more variables."""
     return {**os.environ, **more}
 
 
@@ -202,7 +202,7 @@ def test_promote_reject_roll_back_override_and_replay(
 @pytest.mark.parametrize(
     "server_uri", [pytest.param(EMBEDDED, marks=pytest.mark.thorough), SQLITE, POSTGRESQL], indirect=True
 )
-def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
+def test_a_run_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
     server_uri: str | None, nursery: Nursery, entry: Entry, judgement: Judgement, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
@@ -222,7 +222,7 @@ def test_a_run_that_is_killed_at_any_call_leaves_production_held_and_the_next_cl
     assert held_after_the_fault == held_after_the_next_run == {"1", "2"}
 
 
-def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_again(
+def test_one_of_two_simultaneous_promotions_wins_and_the_other_compares_again(
     server_uri: str | None, nursery: Nursery, entry: Entry, tmp_path: Path, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", "3", of=entry.model_name)
@@ -244,8 +244,8 @@ def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_ag
             ("rejection", loser, winner),
         }
         assert history.pending() == []
-        (told,) = [report.notes for report in both if report.status == "not better"]
-        assert any(f"from version 1 to version {winner}" in note and "compared again" in note for note in told)
+        (notes,) = [report.notes for report in both if report.status == "not better"]
+        assert any(f"from version 1 to version {winner}" in note and "compared again" in note for note in notes)
     won = sum(report.status == "promoted" for report in reports[0])
     print(f"two at the same time: {rounds} rounds, won {won} to {rounds - won}, no update lost")
 
@@ -260,10 +260,10 @@ def test_of_two_that_promote_at_the_same_time_one_wins_and_the_other_compares_ag
     ],
     indirect=["server_uri"],
 )
-def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_run_cleans_up(
+def test_a_fault_at_any_request_leaves_production_held_and_the_next_run_cleans_up(
     server_uri: str, entry: Entry, judgement: Judgement, how: How, thorough: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One attempt and one second, so that a test of what happens when a server is out of order does not take all day.
+    # One attempt and one second, or the test would wait for each fault.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     held_after_the_fault, held_after_the_next_run, steps = set(), set(), 0
@@ -289,7 +289,7 @@ def test_a_server_that_fails_at_any_request_leaves_production_held_and_the_next_
 
 
 @pytest.mark.parametrize("server_uri", [POSTGRESQL], indirect=True)
-def test_long_reasons_fill_no_column_of_a_database_that_counts(server_uri: str, entry: Entry) -> None:
+def test_long_reasons_fit_into_the_columns_of_postgresql(server_uri: str, entry: Entry) -> None:
     slots = open_slots(mlflow_store.connect(), entry.model_name)
     for number in range(7):
         manual.override(slots, "21"[number % 2], "😀" * manual.LONGEST_REASON)
@@ -306,11 +306,11 @@ def test_long_reasons_fill_no_column_of_a_database_that_counts(server_uri: str, 
 def guarded(
     tmp_path_factory: pytest.TempPathFactory, user_home: Path, fresh_store: Path, wines: pd.DataFrame
 ) -> Iterator[AuthenticatedServer]:
-    """A server that lets nobody in without a name, with two versions and a participant who may read and no more."""
+    """A server with authentication, two versions, and a participant with the right to read only."""
     folder = tmp_path_factory.mktemp("guarded")
     shutil.copy(fresh_store, folder)
     with isolated(folder, user_home), ExitStack() as running:
-        # Before the server asks who anybody is, which it takes its time for.
+        # Registered before the server starts, whose authentication is slow.
         client = mlflow_store.connect()
         for seed in (0, 1):
             register(client, MODEL, wines, seed)
