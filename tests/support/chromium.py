@@ -1,4 +1,4 @@
-"""Pages as a browser shows them: headless Chromium, where it is installed."""
+"""Pages rendered by headless Chromium."""
 
 import shutil
 import subprocess
@@ -26,16 +26,14 @@ _FLAGS = [
 
 @dataclass(frozen=True)
 class Seen:
-    """A page as the browser has rendered it."""
+    """A rendered page: its final document, and the lines of its console."""
 
     dom: str
-    """The document as it was at the end."""
     console: list[str]
-    """The lines of the console: errors, refusals of its security policy, `console.log`."""
 
 
 def look(url: str, milliseconds: int = 1_000) -> Seen:
-    """Open a page, let this much of the page's own time pass (it waits for answers), and take the document."""
+    """Open a page, let that much of its own time pass, and return its document and console."""
     done = _chromium(url, "--dump-dom", f"--virtual-time-budget={milliseconds}")
     return Seen(done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line])
 

@@ -1,4 +1,4 @@
-"""A clone of this repository for a test, and a participant's commands and changes in it."""
+"""A clone of this repository, and a participant's commands and changes in it."""
 
 import shutil
 import subprocess
@@ -58,7 +58,7 @@ def git(*arguments: str) -> str:
 
 
 def output_of(*arguments: str, code: int = 0) -> str:
-    """Return the output of `workshop …`, which has to end with this exit code."""
+    """Run `workshop …`, require its exit code, and return its output."""
     done = workshop(*arguments)
     assert done.code == code, done.out + done.err
     assert "Traceback" not in done.out + done.err

@@ -1,4 +1,4 @@
-"""`workshop …` in a process of its own, or in this process where that shows the same."""
+"""`workshop …` in a new process, or in this one, which is faster."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Runs in processes of their own that compete for the same slots, or are killed on the way."""
+"""Runs in separate processes that compete for the same slots, or are killed."""
 
 import multiprocessing
 import os
@@ -48,7 +48,7 @@ class Report:
 
 
 class Nursery:
-    """A process that has imported everything, and forks others without delay."""
+    """A process with all imports done, which forks others at once."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -72,11 +72,11 @@ class Nursery:
         """Let runs compare and promote at the same time, round after round.
 
         Args:
-            environments: of each run; a home of its own makes it another machine.
-            entries: for each run, what it enters in each round.
+            environments: of each run; another home simulates another machine.
+            entries: for each run, its entry in each round.
 
         Returns:
-            For each run, what it reported of each round.
+            For each run, its report of each round.
         """
         reports: list[list[Report]] = self._ask(
             _raced, [dict(each) for each in environments], [list(each) for each in entries]
@@ -131,7 +131,7 @@ def _raced(environments: list[dict[str, str]], entries: list[list[Entry]]) -> li
 def _connected(environment: dict[str, str]) -> Callable[[str], Slots]:
     os.environ.clear()
     os.environ.update(environment)
-    evaluate.illustrate = lambda *_: None  # type: ignore[attr-defined]  # drawing takes longer than all the rest
+    evaluate.illustrate = lambda *_: None  # type: ignore[attr-defined]  # drawing would take longer than the rest
     client = mlflow_store.connect()
     return lambda model_name: open_slots(client, model_name)
 

@@ -1,4 +1,4 @@
-"""Registries that fail at a certain call, to interrupt a swap at each of its steps."""
+"""Registries that fail at a chosen call, to interrupt a swap at each of its steps."""
 
 import itertools
 import os
@@ -18,8 +18,8 @@ from workshop.core.registry.model import load_version
 from workshop.core.registry.slots import Slot, Slots, open_slots
 
 How = Literal["power cut", "kill -9", "error", "lost answer", "gone"]
-"""What happens at the call: the process ends before it; the registry answers with an error; it carries out the call and
-the answer is lost; or it is unavailable from then on."""
+"""The fault: the process ends before the call; the registry answers with an error; the answer to a completed call is
+lost; or the registry is unavailable from the call on."""
 
 MOST_CALLS = 100
 
@@ -83,7 +83,7 @@ def interrupt_at_every_call(
     Args:
         operation: what is interrupted.
         how: what happens at the call.
-        made_ready: gives fresh slots in which version 1 holds Production, of a model that nobody has touched.
+        made_ready: returns slots of a new model, in which version 1 holds Production.
         stride: 2 for every second call only, and so on.
     """
     tally = Tally()
@@ -116,11 +116,11 @@ def after_the_next_run(slots: Slots) -> str | None:
     done = [event for event in history.events() if event.state == "done"]
     assert [event.version for event in done] == (["2"] if holder == "2" else [])
     assert slots.holder(Slot.PREVIOUS) == ("1" if holder == "2" else None)
-    # A fault may come just when a consumer's look through the slot is tried, and then the slot goes back by itself.
+    # If the check through the slot is interrupted, the slot goes back.
     returned = any(event.state == "returned" for event in history.events())
     assert slots.archived() == (["1"] if holder == "2" else ["2"] if returned else [])
     if holder == "2":
-        # What a version says of itself may be missing where just that call failed; what it says is never wrong.
+        # The tag may be missing if its call failed, but it is never wrong.
         tags = slots.client.get_model_version(slots.model_name, "2").tags
         assert tags.get("workshop.decision") in (done[0].reason, None)
     return holder

@@ -13,8 +13,8 @@ from azure_devops_local.agent import agent
 
 def git(folder: Path, *arguments: str) -> str:
     """Return the output of a Git command."""
-    who = ("-c", "user.name=Ana", "-c", "user.email=ana@example.org", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True)
+    settings = ("-c", "user.name=Ana", "-c", "user.email=ana@example.org", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", "-C", str(folder), *settings, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""Registered models for tests, and the refusals they lead to."""
+"""Registered models for tests, and the check of a refusal."""
 
 import hashlib
 import shutil
