@@ -41,37 +41,24 @@ def decoded(body: bytes, encoding: str, most: int) -> bytes:
     """
     if not encoding:
         return body
-    bits = _WINDOW_BITS[encoding]
-    has_zlib_header = len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
-    if encoding == "deflate" and not has_zlib_header:
-        bits = -zlib.MAX_WBITS  # some clients omit the header of zlib
-    whole, left = b"", body
-    while left or not whole:
-        more, left = _member(left, encoding, bits, most - len(whole))
-        whole += more
-        if len(whole) > most:
-            raise too_long(most)
-        if encoding == "deflate" or not left:  # RFC 1952: gzip may have several members
-            break
-    if left:
-        raise _not_encoded(encoding)
-    return whole
-
-
-def _member(body: bytes, encoding: str, bits: int, most: int) -> tuple[bytes, bytes]:
-    """Return the first compressed part of a body, decompressed, and what comes after it."""
-    inflater = zlib.decompressobj(bits)
-    try:
-        whole = inflater.decompress(body, most + 1)
-    except zlib.error as error:
-        raise _not_encoded(encoding) from error
-    if not inflater.eof and len(whole) <= most:
-        raise _not_encoded(encoding)
-    return whole, inflater.unused_data
-
-
-def _not_encoded(encoding: str) -> RefusedError:
-    return bad_request(
+    wrong = bad_request(
         f"The body is not {encoding} from beginning to end, which its Content-Encoding names: send it whole, or "
         "without that header."
     )
+    has_zlib_header = len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
+    # Some clients omit the header of zlib.
+    bits = -zlib.MAX_WBITS if encoding == "deflate" and not has_zlib_header else _WINDOW_BITS[encoding]
+    whole, left = b"", body
+    while True:
+        inflater = zlib.decompressobj(bits)
+        try:
+            whole += inflater.decompress(left, most - len(whole) + 1)
+        except zlib.error as error:
+            raise wrong from error
+        if len(whole) > most:
+            raise too_long(most)
+        left = inflater.unused_data
+        if not inflater.eof or (left and encoding == "deflate"):  # RFC 1952: only gzip may have several members
+            raise wrong
+        if not left:
+            return whole
