@@ -145,6 +145,8 @@ def connect() -> MlflowClient:
     with FileLock(settings.lock_file("mlflow-store")):
         with explained("open its store", advice), store_faults.database_explained("MLFLOW_TRACKING_URI", uri):
             store_faults.require_database("MLFLOW_TRACKING_URI", uri)
+            if is_embedded(settings):
+                store_schema.create(store_address.sqlite_file(uri))
             store_schema.copy_before_migration(uri)
             client = MlflowClient(registry_uri=uri) if models_elsewhere else open_client()
             client.search_experiments(max_results=1)

@@ -44,6 +44,27 @@ def migrated_from(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision() or _UNKNOWN
 
 
+def create(store: Path) -> None:
+    """Create an empty SQLite store, unless it exists: a process that is stopped meanwhile leaves no half of one.
+
+    MLflow can't open such a half again. The caller keeps other processes from creating the same store.
+    """
+    from mlflow.store.db.utils import _initialize_tables  # noqa: PLC0415  # only an SQL store needs it
+
+    store = store.resolve()
+    if store.exists():
+        return
+    begun = store.with_name(f"{store.name}.part")
+    for left in (begun, begun.with_name(f"{begun.name}-journal")):
+        left.unlink(missing_ok=True)
+    engine = create_engine(f"sqlite:///{begun.as_posix()}")
+    try:
+        _initialize_tables(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
+    begun.replace(store)
+
+
 def copy_before_migration(uri: str) -> None:
     """Copy an SQLite store beside itself if MLflow would migrate it when it opens.
 

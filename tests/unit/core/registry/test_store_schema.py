@@ -114,3 +114,15 @@ def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path)
         mlflow_store.connect()
     assert "reset" not in str(caught.value) and "upgrade" not in str(caught.value)
     assert (home / "mlflow.db").read_bytes() == before
+
+
+def test_a_store_whose_creation_was_stopped_is_created_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("mlflow.store.db.utils._upgrade_db", stop)  # after the first tables
+        mlflow_store.connect()
+    assert [each.name for each in home.glob("mlflow.db*")] == ["mlflow.db.part"]
+    assert [each.name for each in mlflow_store.connect().search_experiments()] == ["Default"]
+    assert [each.name for each in home.glob("mlflow.db*")] == ["mlflow.db"]
