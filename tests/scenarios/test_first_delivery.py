@@ -74,7 +74,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-@pytest.mark.thorough  # test_swap fills one in the middle of a swap
+@pytest.mark.thorough  # test_evaluate_act fills one before a swap
 def test_a_full_disk_is_one_sentence_and_the_home_works_again_with_space(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,6 @@
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +10,13 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from tests.support.faulty_registry import How, after_the_next_run, fresh_models, interrupt_at_every_call
-from tests.support.models import MODEL, Gallery, refusal
+from tests.support.models import MODEL, refusal
 from tests.support.promotions import BETTER, FIRST, contest
 from workshop.core.data.schemas import FEATURES
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion import evaluate, lease, manual, swap
+from workshop.core.promotion import lease, manual, swap
 from workshop.core.promotion.evaluate import act, judge
-from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event, History
-from workshop.core.registry import mlflow_store
 from workshop.core.registry.model import LoadedModel, load_version
 from workshop.core.registry.slots import Slot, Slots, open_slots
 from workshop.core.settings import current_settings
@@ -29,9 +24,20 @@ from workshop.core.settings import current_settings
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
+def gone(*versions: str) -> Callable[..., LoadedModel]:
+    """Return a `load_version` for which the artifacts of these versions are missing."""
+
+    def load(client: MlflowClient, model_name: str, version: str) -> LoadedModel:
+        if version in versions:
+            raise WorkshopError(f"The artifacts of version {version} are gone.")
+        return load_version(client, model_name, version)
+
+    return load
+
+
 @pytest.fixture
 def made_ready(kind: str, registry: MlflowClient) -> Callable[[], Slots]:
-    """Makes slots of a model of its own in which version 1 holds Production and 2 is better."""
+    """A function that returns slots of a new model, in which version 1 holds Production and 2 is better."""
     return fresh_models(registry, FIRST[1], BETTER[1])
 
 
@@ -40,8 +46,7 @@ def slots(made_ready: Callable[[], Slots]) -> Slots:
     return made_ready()
 
 
-def promotion_of(version: str = "2", champion: str | None = "1") -> Event:
-    return Event("promotion", version, champion, "It is better.")
+PROMOTION = Event("promotion", "2", "1", "It is better.")
 
 
 def trial(slots: Slots, version: str = "2") -> swap.Trial:
@@ -50,23 +55,60 @@ def trial(slots: Slots, version: str = "2") -> swap.Trial:
     return made
 
 
-def swap_in(slots: Slots, event: Event | None = None) -> Event:
-    with swap.turn(slots) as mine:
-        return swap.swap(mine, event or promotion_of(), trial(slots))
+def swap_in(slots: Slots, event: Event = PROMOTION, tested: swap.Trial | None = None) -> Event:
+    with swap.turn(slots) as session:
+        return swap.swap(session, event, tested or trial(slots))
 
 
-# The way it should go
+def history(slots: Slots) -> History:
+    return History(slots.client, slots.model_name)
 
 
-def test_production_changes_hands_and_the_old_holder_is_archived_and_the_way_back(slots: Slots) -> None:
+def states(slots: Slots) -> list[str]:
+    return [event.state for event in history(slots).events()]
+
+
+def interrupt_after_the_assignment(slots: Slots, event: Event = PROMOTION) -> None:
+    history(slots).append(replace(event, state="intended"))
+    slots.assign(Slot.PRODUCTION, event.version)
+
+
+def take_a_turn(slots: Slots) -> None:
+    """Do what the next run does first: finish or drop interrupted swaps."""
+    with swap.turn(slots):
+        pass
+
+
+def consume(monkeypatch: pytest.MonkeyPatch, answers: Callable[[LoadedModel, pd.DataFrame], np.ndarray]) -> None:
+    """Let a consumer of the slot get these answers."""
+    consumed = type("Consumed", (LoadedModel,), {"probabilities": answers})
+    monkeypatch.setattr(swap, "load_as_a_consumer", lambda uri, version: consumed(version, "", None))
+
+
+# The swap
+
+
+def test_a_swap_is_recorded_and_archives_the_champion_as_the_previous_holder(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending: list[list[str]] = []
+    assign = slots.assign
+
+    def note_and_assign(slot: Slot, version: str) -> None:
+        pending.append([event.version for event in history(slots).pending()])
+        assign(slot, version)
+
+    monkeypatch.setattr(slots, "assign", note_and_assign)
     event = swap_in(slots)
+    assert pending[0] == ["2"]
+    assert history(slots).pending() == []
     assert slots.holders() == {"production": "2", "staging": None, "previous": "1"}
     assert slots.archived() == ["1"]
     assert event.state == "done"
-    assert [each.id for each in History(slots.client, slots.model_name).events()] == [event.id]
+    assert [each.id for each in history(slots).events()] == [event.id]
 
 
-def test_the_version_says_what_happened_to_it_and_its_description_only_grows(slots: Slots) -> None:
+def test_the_version_contains_the_event_and_its_description_only_grows(slots: Slots) -> None:
     slots.client.update_model_version(slots.model_name, "2", "Made by Ana.")
     swap_in(slots)
     entry = slots.client.get_model_version(slots.model_name, "2")
@@ -77,21 +119,7 @@ def test_the_version_says_what_happened_to_it_and_its_description_only_grows(slo
     assert "promotion of version 2 over 1 by " in happened and happened.endswith(": It is better.")
 
 
-def test_the_intention_is_written_down_before_the_slot_moves(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
-    history, found = History(slots.client, slots.model_name), []
-    assign = slots.assign
-
-    def looked_at(slot: Slot, version: str) -> None:
-        found.append([event.version for event in history.pending()])
-        assign(slot, version)
-
-    monkeypatch.setattr(slots, "assign", looked_at)
-    swap_in(slots)
-    assert found[0] == ["2"]
-    assert history.pending() == []
-
-
-# The look through the slot
+# The test through the slot
 
 
 def other_answers(model: LoadedModel, rows: pd.DataFrame) -> np.ndarray:
@@ -105,150 +133,112 @@ def no_answer(model: LoadedModel, rows: pd.DataFrame) -> np.ndarray:
 @pytest.mark.parametrize(
     ("through_the_slot", "words"), [(other_answers, "not the same"), (no_answer, "the cork is stuck")]
 )
-def test_a_version_that_answers_otherwise_through_the_slot_goes_back_by_itself(
+def test_a_version_that_answers_differently_through_the_slot_is_returned(
     slots: Slots, monkeypatch: pytest.MonkeyPatch, through_the_slot: Any, words: str
 ) -> None:
-    before = trial(slots)
-
-    class Consumed(LoadedModel):
-        probabilities = through_the_slot
-
-    monkeypatch.setattr(swap, "load_as_a_consumer", lambda uri, version: Consumed(version, "", None))
-    with refusal("Version 2 took Production", words, "version 1 holds it again"), swap.turn(slots) as mine:
-        swap.swap(mine, promotion_of(), before)
+    consume(monkeypatch, through_the_slot)
+    with refusal("Version 2 took Production", words, "version 1 holds it again"):
+        swap_in(slots)
     assert slots.holder(Slot.PRODUCTION) == "1"
     assert "2" in slots.archived()
-    (event,) = History(slots.client, slots.model_name).events()
+    (event,) = history(slots).events()
     assert event.state == "returned" and words in event.problem
     assert slots.client.get_model_version(slots.model_name, "2").tags["workshop.status"] == "returned"
 
 
-def test_a_first_holder_that_does_not_answer_through_the_slot_leaves_it_empty(
+def test_a_first_holder_that_answers_differently_through_the_slot_leaves_it_empty(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slots.release(Slot.PRODUCTION)
-    before = trial(slots)
-    monkeypatch.setattr(LoadedModel, "probabilities", other_answers)
-    with refusal("no version holds it"), swap.turn(slots) as mine:
-        swap.swap(mine, promotion_of(champion=None), before)
+    consume(monkeypatch, other_answers)
+    with refusal("no version holds it"):
+        swap_in(slots, replace(PROMOTION, champion=None))
     assert slots.holder(Slot.PRODUCTION) is None
 
 
-def test_a_version_without_an_example_is_tried_with_production_wines(
+def test_a_version_without_an_example_is_tested_with_production_wines(
     slots: Slots, monkeypatch: pytest.MonkeyPatch, production: pd.DataFrame
 ) -> None:
     model = load_version(slots.client, slots.model_name, "2")
     monkeypatch.setattr(LoadedModel, "example", None)
-    tried = swap.trial_of(model)
-    assert tried is not None
-    assert len(tried.sample) == 100
-    np.testing.assert_array_equal(tried.answers, model.probabilities(production.head(100)))
-    np.testing.assert_array_equal(tried.sample[FEATURES], production[FEATURES].head(100))
+    made = swap.trial_of(model)
+    assert made is not None
+    assert len(made.sample) == 100
+    np.testing.assert_array_equal(made.answers, model.probabilities(production.head(100)))
+    np.testing.assert_array_equal(made.sample[FEATURES], production[FEATURES].head(100))
 
 
-# Faults, one at each call; test_registries kills the whole process at each
-
-
-def promoted(slots: Slots) -> None:
-    """CD's way, with a decision that has been made about the same models before."""
-    act(replace(JUDGED.contest, slots=slots, candidate="2"), JUDGED.judgement)
-
-
-def overridden(slots: Slots) -> None:
-    """A person's way; a rollback goes the same."""
-    manual.override(slots, "2", "It is better.")
-
-
-class JUDGED:
-    """The contest of the models that `made_ready` registers, judged once: the decision is the same for each copy."""
-
-    contest: evaluate.Contest
-    judgement: Judgement
-
-
-@pytest.fixture
-def judged(registry: MlflowClient) -> None:
-    open_slots(registry, MODEL).assign(Slot.PRODUCTION, FIRST[1])
-    JUDGED.contest = contest(BETTER)
-    JUDGED.judgement = judge(JUDGED.contest)
+# Faults at each call and interrupted swaps; test_registries kills the whole process at each call
 
 
 @pytest.mark.parametrize(
     ("kind", "operation", "how"),
-    [
-        ("stage", promoted, "lost answer"),
-        ("stage", overridden, "error"),
-    ],
+    [("stage", "promotion", "lost answer"), ("stage", "override", "error")],
     indirect=["kind"],
 )
 def test_a_fault_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
-    judged: None,
-    made_ready: Callable[[], Slots],
-    operation: Callable[[Slots], None],
-    how: How,
-    request: pytest.FixtureRequest,
+    registry: MlflowClient, made_ready: Callable[[], Slots], operation: str, how: How, request: pytest.FixtureRequest
 ) -> None:
+    open_slots(registry, MODEL).assign(Slot.PRODUCTION, FIRST[1])
+    opened = contest(BETTER)
+    judgement = judge(opened)  # once: the decision is the same for each copy of the models
+
+    def promote(slots: Slots) -> None:
+        act(replace(opened, slots=slots, candidate="2"), judgement)
+
+    def override(slots: Slots) -> None:  # a rollback takes the same steps
+        manual.override(slots, "2", "It is better.")
+
     stride = 1 if request.config.getoption("--thorough") else 3
-    tally = interrupt_at_every_call(operation, how, made_ready, stride)
-    print(f"{operation.__name__}, {how}: interrupted at {tally.steps} calls, one of {stride}")
+    tally = interrupt_at_every_call(promote if operation == "promotion" else override, how, made_ready, stride)
+    print(f"{operation}, {how}: interrupted at {tally.steps} calls, one of {stride}")
     assert tally.steps > 12 / stride  # there is that much to interrupt
     assert tally.held_after_the_fault == tally.held_after_the_next_run == {"1", "2"}
 
 
-def test_a_half_done_swap_is_finished_even_if_the_old_version_was_deleted_meanwhile(slots: Slots) -> None:
-    History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
-    slots.assign(Slot.PRODUCTION, "2")
+def test_an_interrupted_swap_is_finished_after_the_old_version_was_deleted(slots: Slots) -> None:
+    interrupt_after_the_assignment(slots)
     slots.client.delete_model_version(slots.model_name, "1")
-    with swap.turn(slots):
-        pass
+    take_a_turn(slots)
     assert slots.holders() == {"production": "2", "staging": None, "previous": None}
-    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["done"]
+    assert states(slots) == ["done"]
 
 
-def test_a_half_done_swap_to_a_version_that_can_not_be_loaded_any_more_goes_back(
+def test_a_swap_that_was_interrupted_before_the_assignment_is_dropped(slots: Slots) -> None:
+    history(slots).append(replace(PROMOTION, state="intended"))
+    assert after_the_next_run(slots) == "1"
+    assert states(slots) == ["dropped"]
+
+
+def test_an_interrupted_swap_to_a_version_that_can_not_be_loaded_is_returned(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
-    slots.assign(Slot.PRODUCTION, "2")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(swap, "load_version", unloadable("2"))
-        with swap.turn(slots):
-            pass
+    interrupt_after_the_assignment(slots)
+    monkeypatch.setattr(swap, "load_version", gone("2"))
+    take_a_turn(slots)
     assert slots.holder(Slot.PRODUCTION) == "1"
-    (event,) = History(slots.client, slots.model_name).events()
+    (event,) = history(slots).events()
     assert (event.state, event.problem) == ("returned", "The artifacts of version 2 are gone.")
 
 
-def unloadable(*gone: str) -> Callable[..., LoadedModel]:
-    def load(client: MlflowClient, model_name: str, version: str) -> LoadedModel:
-        if version in gone:
-            raise WorkshopError(f"The artifacts of version {version} are gone.")
-        return load_version(client, model_name, version)
-
-    return load
-
-
 @pytest.mark.parametrize("champion", ["1", None], ids=["over a champion", "as the first"])
-def test_a_half_done_swap_that_nobody_can_try_just_now_keeps_production_and_waits(
+def test_an_interrupted_swap_that_can_not_be_tested_keeps_production_and_stays_pending(
     slots: Slots, champion: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    History(slots.client, slots.model_name).append(replace(promotion_of(champion=champion), state="intended"))
-    slots.assign(Slot.PRODUCTION, "2")
+    interrupt_after_the_assignment(slots, replace(PROMOTION, champion=champion))
     with monkeypatch.context() as patch:
-        patch.setattr(swap, "load_version", unloadable("1", "2"))  # the artifact store is away
+        patch.setattr(swap, "load_version", gone("1", "2"))  # the artifact store is unavailable
         with refusal("no version 99"):
             manual.override(slots, "99", "A slip of the pen.")
     assert slots.holder(Slot.PRODUCTION) == "2"
     assert "could not be finished" in caplog.text
-    assert len(History(slots.client, slots.model_name).pending()) == 1
-    with swap.turn(slots):
-        pass
+    assert len(history(slots).pending()) == 1
+    take_a_turn(slots)
     assert slots.holder(Slot.PRODUCTION) == "2"
-    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["done"]
+    assert states(slots) == ["done"]
 
 
-def test_a_version_that_does_not_answer_goes_back_to_one_that_loads(
+def test_production_is_returned_to_an_earlier_holder_that_can_be_loaded(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slots.client.create_model_version(
@@ -257,109 +247,48 @@ def test_a_version_that_does_not_answer_goes_back_to_one_that_loads(
         model_id=source.removeprefix("models:/"),
     )
     slots.assign(Slot.PREVIOUS, "3")
-    before = trial(slots)
-
-    other: Any = other_answers
-
-    class Consumed(LoadedModel):
-        probabilities = other
-
-    monkeypatch.setattr(swap, "load_as_a_consumer", lambda uri, version: Consumed(version, "", None))
-    monkeypatch.setattr(swap, "load_version", unloadable("1"))
-    with refusal("version 3 holds it again"), swap.turn(slots) as mine:
-        swap.swap(mine, promotion_of(), before)
+    consume(monkeypatch, other_answers)
+    monkeypatch.setattr(swap, "load_version", gone("1"))
+    with refusal("version 3 holds it again"):
+        swap_in(slots)
     assert slots.holder(Slot.PRODUCTION) == "3"
 
 
-def test_what_another_machine_has_promoted_meanwhile_is_not_taken_back(
+def test_a_slot_that_another_machine_has_moved_meanwhile_is_not_moved_back(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = trial(slots)
-
     def overtaken(uri: str, version: str) -> LoadedModel:
-        slots.assign(Slot.PRODUCTION, "1")  # another machine, which our lease did not hold up
+        slots.assign(Slot.PRODUCTION, "1")  # another machine, after this one's lease has expired
         raise WorkshopError("The artifact store did not answer.")
 
     monkeypatch.setattr(swap, "load_as_a_consumer", overtaken)
-    with refusal("did not answer there"), swap.turn(slots) as mine:
-        swap.swap(mine, promotion_of(), before)
+    with refusal("did not answer there"):
+        swap_in(slots)
     assert slots.holder(Slot.PRODUCTION) == "1"
 
 
 def test_an_interrupted_staging_is_finished_or_dropped(slots: Slots) -> None:
-    history = History(slots.client, slots.model_name)
-    for number, version in enumerate("12"):
-        staging = Event("staging", version, "1", "It is better.", at=f"2026-11-24T12:00:0{number}.000+00:00")
-        history.append(replace(staging, state="intended"))
+    for version in "12":
+        history(slots).append(Event("staging", version, "1", "It is better.", state="intended"))
     slots.assign(Slot.STAGING, "2")
-    with swap.turn(slots):
-        pass
-    assert [event.state for event in history.events()] == ["dropped", "done"]
+    take_a_turn(slots)
+    assert states(slots) == ["dropped", "done"]
     assert slots.client.get_model_version(slots.model_name, "2").tags["workshop.status"] == "staged"
-
-
-def test_an_intention_that_came_to_nothing_is_dropped(slots: Slots) -> None:
-    History(slots.client, slots.model_name).append(replace(promotion_of(), state="intended"))
-    assert after_the_next_run(slots) == "1"
-    assert [event.state for event in History(slots.client, slots.model_name).events()] == ["dropped"]
 
 
 # One at a time
 
 
-def test_a_lock_that_another_run_keeps_is_given_up_with_the_slots_as_they_were(
+def test_a_lock_that_another_run_keeps_leaves_the_slots_as_they_were(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "_SECONDS_TO_WAIT", 0.1)
-    taken, done = threading.Event(), threading.Event()
-
-    def keep() -> None:
-        with FileLock(current_settings().lock_file(f"slots-{slots.model_name}")):
-            taken.set()
-            done.wait()
-
-    other_run = threading.Thread(target=keep)
-    other_run.start()
-    taken.wait()
-    with refusal("Another run", slots.model_name, "run again"):
-        swap_in(slots)
-    done.set()
-    other_run.join()
+    lock = FileLock(current_settings().lock_file(f"slots-{slots.model_name}"))
+    with ThreadPoolExecutor(1) as other_run:
+        other_run.submit(lock.acquire).result()
+        with refusal("Another run", slots.model_name, "run again"):
+            swap_in(slots)
+        other_run.submit(lock.release).result()
     assert slots.holder(Slot.PRODUCTION) == "1"
     swap_in(slots)
     assert slots.holder(Slot.PRODUCTION) == "2"
-
-
-@pytest.fixture
-def small_disk(home: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The home is on a file system of its own, with the gallery's models."""
-    place = home.parent / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], check=False, capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip("only root may mount a file system")
-    try:
-        monkeypatch.setenv("WORKSHOP_HOME", str(place / "home"))
-        gallery.hang_in(place / "home")
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def test_a_disk_that_is_full_leaves_production_as_it_was_and_the_next_run_works(small_disk: Path) -> None:
-    slots = open_slots(mlflow_store.connect(), MODEL)
-    manual.override(slots, FIRST[1], "To begin with.")
-    opened = contest(BETTER)
-    judgement = judge(opened)
-    ballast = small_disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    with refusal("disk", "full"):
-        act(opened, judgement)
-    assert slots.holder(Slot.PRODUCTION) == "1"
-    ballast.unlink()
-    assert act(opened, judgement).status == "promoted"
-    assert slots.holders() == {"production": "3", "staging": None, "previous": "1"}
