@@ -20,6 +20,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bench.measure import BrokenError
 from workshop.core.data import datasets, tables
+from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.data.delta_table import Table
 from workshop.core.data.schemas import FEATURES, PHYSICOCHEMICAL, TARGET, WINE_ID
 from workshop.core.parameters import DevopsAction, Parameters
@@ -85,7 +86,7 @@ def score(rows: int) -> dict[str, float]:
     scored = score_table(model, wines, _predictions(rows))
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    written = _predictions(rows).open().to_pyarrow_dataset().count_rows()
+    written = _predictions(rows).dataset().count_rows()
     if not scored.rows == written == rows:
         raise BrokenError(f"Of {rows} wines {scored.rows} were scored, and {written} predictions were written.")
     return {"seconds": seconds, "before": before / _MIB, "peak": peak / _MIB}
@@ -99,7 +100,7 @@ def predict(rows: int) -> dict[str, float]:
 def predict_and_check(rows: int) -> dict[str, float]:
     """Predict as `predict` does, and require that the scoring has written the same probability for each wine."""
     seconds, bare = _predicted(rows)
-    written = _predictions(rows).open().to_pyarrow_dataset().to_table(columns=[WINE_ID, "probability"]).to_pandas()
+    written = _predictions(rows).dataset().to_table(columns=[WINE_ID, "probability"]).to_pandas()
     joined = bare.merge(written, on=WINE_ID, how="outer", validate="one_to_one", suffixes=("_bare", "_written"))
     differing = int((joined["probability_bare"] != joined["probability_written"]).sum())
     if len(joined) != rows or differing:
@@ -109,7 +110,7 @@ def predict_and_check(rows: int) -> dict[str, float]:
 
 def _predicted(rows: int) -> tuple[dict[str, float], pd.DataFrame]:
     classifier: Any = _production_model().pyfunc.unwrap_python_model().classifier
-    frame = _wines(rows).open().to_pyarrow_dataset().to_table(columns=[WINE_ID, *FEATURES]).to_pandas()
+    frame = _wines(rows).dataset().to_table(columns=[WINE_ID, *FEATURES]).to_pandas()
     wines = frame[FEATURES].astype("float64")
     started = time.perf_counter()
     probability = classifier.predict_proba(wines)[:, 1]
@@ -126,12 +127,17 @@ def _production_model() -> LoadedModel:
     return load_slot(open_slots(mlflow_store.connect(), PARAMETERS.model_name), "production")
 
 
-def _wines(rows: int) -> Table:
-    return tables.named_table(f"wines_{rows}")
+def _wines(rows: int) -> DeltaFolder:
+    return _folder(tables.named_table(f"wines_{rows}"))
 
 
-def _predictions(rows: int) -> Table:
-    return predictions_table(f"wines_{rows}")
+def _predictions(rows: int) -> DeltaFolder:
+    return _folder(predictions_table(f"wines_{rows}"))
+
+
+def _folder(table: Table) -> DeltaFolder:
+    assert isinstance(table, DeltaFolder)
+    return table
 
 
 if __name__ == "__main__":

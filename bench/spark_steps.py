@@ -16,6 +16,7 @@ import psutil
 from bench.measure import BrokenError
 from bench.scoring_steps import PARAMETERS
 from workshop.core.data import tables
+from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.data.schemas import WINE_ID
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import open_slots
@@ -74,8 +75,9 @@ def _scored(name: str, rows: int) -> dict[str, float]:
 
 def _probabilities(name: str) -> tuple[Any, Any]:
     """The ids and probabilities, by id."""
-    dataset: Any = score.predictions_table(name).open().to_pyarrow_dataset()
-    found = dataset.to_table(columns=[WINE_ID, "probability"]).sort_by(WINE_ID)
+    predictions = score.predictions_table(name)
+    assert isinstance(predictions, DeltaFolder)
+    found = predictions.dataset().to_table(columns=[WINE_ID, "probability"]).sort_by(WINE_ID)
     return tuple(found.column(each).to_numpy() for each in (WINE_ID, "probability"))
 
 

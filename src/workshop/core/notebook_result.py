@@ -79,7 +79,7 @@ def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, *
         display({MIME_TYPE: text, "text/plain": f"handed over: {shown}"}, raw=True)  # type: ignore[no-untyped-call]
 
 
-def received(text: str, harmless: Callable[[str], str] = printable) -> HandedOver:
+def read_result(text: str, harmless: Callable[[str], str] = printable) -> HandedOver:
     """Read the result of a notebook, which may come from an untrusted source.
 
     Args:
@@ -139,7 +139,7 @@ def _each_text(read: Any, harmless: Callable[[str], str]) -> Any:
 def data_version() -> dict[str, int]:
     """Return the version of each table that runs start from; missing tables are left out."""
     known = (development_table(), production_table())
-    return {table.name: int(table.open().version()) for table in known if table.exists()}
+    return {table.name: table.newest_version() for table in known if table.exists()}
 
 
 def _as_png(picture: "Figure") -> str:

@@ -14,7 +14,7 @@ from databricks.sdk.service import jobs
 
 from kit_common.sanitize import shortened
 from workshop.core.errors import WorkshopError
-from workshop.core.notebook_result import HandedOver, received
+from workshop.core.notebook_result import HandedOver, read_result
 from workshop.databricks.errors import explained, harmless
 from workshop.databricks.retries import in_a_hurry, patiently
 from workshop.runner.report import DECISION_PICTURE
@@ -158,7 +158,7 @@ def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
             "it ended with more than the 5 MB that Databricks keeps of a result: hand over less, and write large "
             "results into a table or a file."
         )
-    return received(result.result, harmless) if result is not None and result.result else None
+    return read_result(result.result, harmless) if result is not None and result.result else None
 
 
 def _why(task: jobs.RunTask, output: jobs.RunOutput | None) -> str:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from workshop.core.data import tables
 from workshop.core.databricks_task import GIVEN_PARAMETERS
 from workshop.core.errors import WorkshopError
-from workshop.core.notebook_result import MIME_TYPE, HandedOver, data_version, received
+from workshop.core.notebook_result import MIME_TYPE, HandedOver, data_version, read_result
 from workshop.core.promotion.outcome import RunStatus
 from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
@@ -75,7 +75,7 @@ def returned_by(notebook: nbformat.NotebookNode) -> HandedOver | None:
     """
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     texts = [output["data"][MIME_TYPE] for output in outputs if MIME_TYPE in output.get("data", {})]
-    return received(texts[-1]) if texts else None
+    return read_result(texts[-1]) if texts else None
 
 
 def unfinished(notebook: nbformat.NotebookNode) -> tuple[int, str] | None:

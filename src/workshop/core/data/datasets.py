@@ -15,7 +15,7 @@ from kit_common.sanitize import first_sentence
 from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot, Table
 from workshop.core.data.originals import read_originals
-from workshop.core.data.schemas import PREPARED, TARGET, WINE_ID, WINES, check
+from workshop.core.data.schemas import PREPARED, TARGET, WINE_ID, WINES, check_schema
 from workshop.core.data.tables import development_table, prepared_table, production_table
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PREPARATION, current_settings
@@ -68,7 +68,9 @@ def split_prepared(prepared: pd.DataFrame) -> Split:
 
 def prepare(wines: pd.DataFrame) -> pd.DataFrame:
     """Derive the label from the quality; the result fits the `PREPARED` schema."""
-    return check(wines.assign(**{TARGET: (wines["quality"] >= HIGH_QUALITY).astype("int64")}), PREPARED, "prepared")
+    return check_schema(
+        wines.assign(**{TARGET: (wines["quality"] >= HIGH_QUALITY).astype("int64")}), PREPARED, "prepared"
+    )
 
 
 def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[Snapshot, Snapshot]:
@@ -83,7 +85,7 @@ def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[
     """
     settings = current_settings()
     development, production = development_table(settings), production_table(settings)
-    originals = check(read_originals(source_folder), schemas.ORIGINALS, "original wines")
+    originals = check_schema(read_originals(source_folder), schemas.ORIGINALS, "original wines")
     origin = {"seed": str(seed), "originals": _digest(originals)}
     with FileLock(settings.lock_file("datasets")):
         if development.exists() and production.exists():
@@ -96,7 +98,7 @@ def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[
             return development.read(), production.read()
         parts = split_off_production(originals, seed)
         for table, wines in zip((development, production), parts, strict=True):
-            table.write(check(wines, WINES, table.name), origin)
+            table.write(check_schema(wines, WINES, table.name), origin)
     return development.read(), production.read()
 
 
@@ -107,7 +109,7 @@ def load_wines(table: Table) -> Snapshot:
         WorkshopError: the table is missing, or its rows don't fit the schema.
     """
     snapshot = _existing(table).read()
-    check(snapshot.frame, WINES, table.name)
+    check_schema(snapshot.frame, WINES, table.name)
     return snapshot
 
 
@@ -172,7 +174,7 @@ def load_prepared(run_name: str) -> Snapshot:
     """Read the wines that this run has prepared; if it does not prepare wines, the newest of that run name.
 
     Raises:
-        WorkshopError: this run should have prepared wines and has not, or no run of that name has.
+        WorkshopError: this run should have prepared wines but did not, or no run of that name did.
     """
     settings = current_settings()
     table = prepared_table(run_name, settings)
@@ -187,7 +189,7 @@ def load_prepared(run_name: str) -> Snapshot:
             "that notebook ended without one."
         )
     snapshot = table.read(version)
-    check(snapshot.frame, PREPARED, table.name)
+    check_schema(snapshot.frame, PREPARED, table.name)
     return snapshot
 
 

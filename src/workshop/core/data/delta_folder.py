@@ -45,8 +45,12 @@ class DeltaFolder(Table):
         """
         return {"allow_unsafe_rename": "true"} if is_mounted(self.path) else None
 
-    @override
     def open(self, version: int | None = None) -> DeltaTable:
+        """Open the table at `version`, or at its newest one.
+
+        Raises:
+            WorkshopError: the table or the version is missing or damaged.
+        """
         try:
             return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
         except TableNotFoundError as error:
@@ -67,6 +71,11 @@ class DeltaFolder(Table):
                 f"The table {self.name} can't be read from its files ({first_sentence(error)}): turn that feature off "
                 "and rewrite the table."
             ) from error
+
+    @override
+    def head(self, rows: int) -> pd.DataFrame:
+        found: pd.DataFrame = self.dataset().head(rows).to_pandas()
+        return found
 
     @override
     def _rows(self, version: int | None) -> tuple[int, pd.DataFrame]:

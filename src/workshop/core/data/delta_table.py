@@ -4,7 +4,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import pandas as pd
 
@@ -34,16 +33,6 @@ class Snapshot:
         return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
 
 
-class Opened(Protocol):
-    """A table at one version, with rows that are not read yet."""
-
-    def version(self) -> int:
-        """Return the version."""
-
-    def to_pyarrow_dataset(self) -> Any:
-        """Return the rows as a PyArrow dataset, or as an object with at least its `head`."""
-
-
 @dataclass(frozen=True)
 class Table(ABC):
     """A Delta table by name, in a folder or in Unity Catalog."""
@@ -53,14 +42,6 @@ class Table(ABC):
     @abstractmethod
     def exists(self) -> bool:
         """Return whether the table has been written."""
-
-    @abstractmethod
-    def open(self, version: int | None = None) -> Opened:
-        """Open the table at `version`, or at its newest one.
-
-        Raises:
-            WorkshopError: the table or the version is missing.
-        """
 
     @abstractmethod
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
@@ -81,6 +62,22 @@ class Table(ABC):
     @abstractmethod
     def _rows(self, version: int | None) -> tuple[int, pd.DataFrame]:
         """Return the version's number and its rows, in the order in which they were written."""
+
+    @abstractmethod
+    def head(self, rows: int) -> pd.DataFrame:
+        """Return up to `rows` of the newest rows, without reading the others.
+
+        Raises:
+            WorkshopError: the table is missing.
+        """
+
+    def newest_version(self) -> int:
+        """Return the number of the newest version.
+
+        Raises:
+            WorkshopError: the table is missing.
+        """
+        return next(number for number, _ in self.records())
 
     def read(self, version: int | None = None) -> Snapshot:
         """Read all rows at `version`, or at the newest one, in the order in which they were written.

@@ -49,7 +49,7 @@ PREPARED = WINES.add_columns({TARGET: pa.Column("int64", pa.Check.isin([0, 1]))}
 """The schema of a run's prepared table."""
 
 
-def check(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.DataFrame:
+def check_schema(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.DataFrame:
     """Return `wines` if they fit the schema.
 
     Raises:

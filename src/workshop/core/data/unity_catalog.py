@@ -143,21 +143,29 @@ class CatalogTable(Table):
             return bool(self.session.catalog.tableExists(self.full_name))
 
     @override
-    def open(self, version: int | None = None) -> "CatalogVersion":
-        versions = [number for number, _ in self.records()]
-        if version is not None and version not in versions:
-            raise WorkshopError(
-                f"The table {self.label_of(version)} is missing: choose a version from {versions[-1]} to {versions[0]}."
-            )
-        return CatalogVersion(self, versions[0] if version is None else version)
+    def head(self, rows: int) -> pd.DataFrame:
+        source = self._source(self.newest_version())
+        with spark_explained(f"read the table {self.name}"):
+            found: pd.DataFrame = self.session.sql(f"SELECT * FROM {source} LIMIT {rows}").toPandas()
+        return found
 
     @override
     def _rows(self, version: int | None) -> tuple[int, pd.DataFrame]:
-        opened = self.open(version)
-        with spark_explained(f"read the table {self.label_of(opened.number)}"):
-            columns = self.session.sql(f"SELECT * FROM {opened.source} LIMIT 0").columns
-            rows = self.session.sql(in_written_order(opened.source, columns)).toPandas()
-        return opened.number, rows.drop(columns=ROW, errors="ignore")
+        versions = [number for number, _ in self.records()]
+        number = versions[0] if version is None else version
+        if number not in versions:
+            raise WorkshopError(
+                f"The table {self.label_of(number)} is missing: choose a version from {versions[-1]} to {versions[0]}."
+            )
+        source = self._source(number)
+        with spark_explained(f"read the table {self.label_of(number)}"):
+            columns = self.session.sql(f"SELECT * FROM {source} LIMIT 0").columns
+            rows = self.session.sql(in_written_order(source, columns)).toPandas()
+        return number, rows.drop(columns=ROW, errors="ignore")
+
+    def _source(self, version: int) -> str:
+        """Return the table at a version in SQL."""
+        return f"{self.full_name} VERSION AS OF {version}"
 
     @override
     def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
@@ -175,33 +183,6 @@ class CatalogTable(Table):
             commits = self.session.sql(f"DESCRIBE HISTORY {self.full_name}").collect()
         for commit in sorted(commits, key=lambda commit: int(commit["version"]), reverse=True):
             yield int(commit["version"]), _commit_metadata(commit["userMetadata"])
-
-
-@dataclass(frozen=True)
-class CatalogVersion:
-    """A table in Unity Catalog at one version."""
-
-    table: CatalogTable
-    number: int
-
-    @property
-    def source(self) -> str:
-        """The version in SQL."""
-        return f"{self.table.full_name} VERSION AS OF {self.number}"
-
-    def version(self) -> int:
-        """Return the version."""
-        return self.number
-
-    def to_pyarrow_dataset(self) -> "CatalogVersion":
-        """Return this object: only Spark can read the table, but `head` works."""
-        return self
-
-    def head(self, rows: int) -> pa.Table:
-        """Return up to `rows` rows."""
-        with spark_explained(f"read the table {self.table.name}"):
-            frame = self.table.session.sql(f"SELECT * FROM {self.source} LIMIT {rows}").toPandas()
-        return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def _commit_metadata(written: str | None) -> dict[str, str]:

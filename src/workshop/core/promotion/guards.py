@@ -25,7 +25,7 @@ def fits_schema(snapshot: Snapshot) -> Guard:
     """Check that the wines to compare on still fit their schema."""
     schema = schemas.PREPARED if schemas.TARGET in snapshot.frame else schemas.WINES
     try:
-        schemas.check(snapshot.frame, schema, snapshot.label)
+        schemas.check_schema(snapshot.frame, schema, snapshot.label)
     except WorkshopError as error:
         return Guard("data fit the schema", False, str(error), "callers")
     rows = len(snapshot.frame)
@@ -88,7 +88,7 @@ def both_classes(target: np.ndarray) -> Guard:
         f"{positives:,} of the {len(target):,} wines are of high quality."
         if enough
         else f"Of the {len(target)} wines to compare on, {positives} are of high quality and {negatives} are not, so "
-        "no model can be told from another: use a table with enough of both kinds."
+        "models can't be compared: use a table with enough of both kinds."
     )
     figures = {"positives": positives, "negatives": negatives}
     return Guard("rows of both kinds", enough, finding, "callers", figures)

@@ -38,6 +38,7 @@ def test_each_write_is_a_version_with_its_source(table: DeltaFolder) -> None:
     table.write(ROWS.iloc[:1], {})
     now, before = table.read(), table.read(0)
     assert (now.label, len(now.frame), now.source) == ("cellar@1", 1, "")
+    assert (table.newest_version(), len(table.head(5))) == (1, 1)
     assert (before.label, len(before.frame), before.source) == ("cellar@0", 3, "vineyard@4")
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.support.models import refusal
-from workshop.core.data.schemas import FEATURES, PREPARED, TARGET, WINES, check
+from workshop.core.data.schemas import FEATURES, PREPARED, TARGET, WINES, check_schema
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +18,8 @@ def with_third_value(column: str, value: object) -> Callable[[pd.DataFrame], pd.
 
 
 def test_fitting_wines_are_returned_unchanged(wines: pd.DataFrame, production: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(check(wines.copy(), WINES, "production"), wines)
-    pd.testing.assert_frame_equal(check(production.copy(), PREPARED, "prepared"), production)
+    pd.testing.assert_frame_equal(check_schema(wines.copy(), WINES, "production"), wines)
+    pd.testing.assert_frame_equal(check_schema(production.copy(), PREPARED, "prepared"), production)
 
 
 def test_the_twelve_features_contain_neither_label_nor_id(wines: pd.DataFrame) -> None:
@@ -49,18 +49,18 @@ def test_wines_that_do_not_fit_are_refused_with_the_column_and_the_value(
     wines: pd.DataFrame, edit: Callable[[pd.DataFrame], pd.DataFrame], words: list[str]
 ) -> None:
     with refusal("The table production", *words):
-        check(edit(wines), WINES, "production")
+        check_schema(edit(wines), WINES, "production")
 
 
 def test_a_repeated_wine_is_refused_in_one_sentence(wines: pd.DataFrame) -> None:
     twice = pd.concat([wines, wines.iloc[:1]], ignore_index=True)
     with refusal("wine_id", str(wines["wine_id"].iloc[0])) as caught:
-        check(twice, WINES, "production")
+        check_schema(twice, WINES, "production")
     assert "field_uniqueness" not in str(caught.value)
 
 
 def test_prepared_wines_need_a_label_of_zero_or_one(wines: pd.DataFrame, production: pd.DataFrame) -> None:
     with refusal(f"column {TARGET} is missing"):
-        check(wines, PREPARED, "prepared/me")
+        check_schema(wines, PREPARED, "prepared/me")
     with refusal(TARGET, "2"):
-        check(with_third_value(TARGET, 2)(production), PREPARED, "prepared/me")
+        check_schema(with_third_value(TARGET, 2)(production), PREPARED, "prepared/me")
