@@ -196,25 +196,24 @@ def _no_comparison(decision: Decision) -> Figure:
 
 
 def _draw_roc_curves(axes: Axes, judgement: Judgement) -> None:
-    decision = judgement.decision
-    if judgement.candidate is None or decision.auc_candidate is None:
-        return
-    if judgement.champion is not None and decision.auc_champion is not None:
-        label = f"champion (version {judgement.champion_version}): AUC {decision.auc_champion:.4f}"
-        _draw_roc_curve(axes, judgement.target, judgement.champion, label, color=CHAMPION, linewidth=4)
-    label = f"candidate: AUC {decision.auc_candidate:.4f}"
-    # Dashed and on top, so that both curves are seen where they are equal.
-    _draw_roc_curve(
-        axes, judgement.target, judgement.candidate, label, color=CANDIDATE, linewidth=2, linestyle=(0, (4, 3))
-    )
+    champion = f"champion (version {judgement.champion_version})"
+    # The candidate is dashed and on top, so that both curves are seen where they are equal.
+    curves: list[tuple[str, np.ndarray | None, float | None, dict[str, Any]]] = [
+        (champion, judgement.champion, judgement.decision.auc_champion, {"color": CHAMPION, "linewidth": 4}),
+        (
+            "candidate",
+            judgement.candidate,
+            judgement.decision.auc_candidate,
+            {"color": CANDIDATE, "linestyle": (0, (4, 3))},
+        ),
+    ]
+    for name, scores, auc, style in curves:
+        if scores is not None:
+            false_positives, true_positives, _ = roc_curve(judgement.target, scores)
+            axes.plot(false_positives, true_positives, label=f"{name}: AUC {auc:.4f}", **{"linewidth": 2, **style})
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", linewidth=1)
     axes.set(title="ROC on the same wines", xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
     axes.legend(loc="lower right", fontsize=9)
-
-
-def _draw_roc_curve(axes: Axes, target: np.ndarray, scores: np.ndarray, label: str, **style: Any) -> None:
-    false_positives, true_positives, _ = roc_curve(target, scores)
-    axes.plot(false_positives, true_positives, label=label, **style)
 
 
 def _draw_difference(axes: Axes, decision: Decision) -> None:

@@ -5,7 +5,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from sklearn.ensemble import RandomForestClassifier
@@ -16,12 +15,12 @@ from workshop.core.promotion import gate, plots
 from workshop.core.promotion.drift import LARGE, MODERATE
 from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event
-from workshop.core.promotion.outcome import Guard
+from workshop.core.promotion.outcome import Guard, Kind
 
 
 @pytest.fixture(autouse=True)
 def no_window() -> Iterator[None]:
-    """Draw into memory, and forget the style and the figures afterwards."""
+    """Draw into memory; restore the style and close the figures afterwards."""
     with mpl.rc_context():
         plt.switch_backend("agg")
         yield
@@ -32,14 +31,9 @@ def judgement(champion: bool) -> Judgement:
     random = np.random.default_rng(3)
     target = np.repeat([0, 1], [150, 50])
     good, fair = (np.clip(0.4 * target + random.random(200) * spread, 0, 1) for spread in (0.5, 0.6))
-    compared = fair if champion else None
-    return Judgement(
-        gate.decide(target, good, compared, Terms(min_improvement=0.01)),
-        "4" if champion else None,
-        target,
-        good,
-        compared,
-    )
+    compared, version = (fair, "4") if champion else (None, None)
+    decision = gate.decide(target, good, compared, Terms(min_improvement=0.01))
+    return Judgement(decision, version, target, good, compared)
 
 
 def texts(figure: Figure) -> str:
@@ -51,31 +45,27 @@ def texts(figure: Figure) -> str:
     return "\n".join([*found, *(axes.get_title(loc="left") for axes in figure.axes)])
 
 
-def test_the_picture_of_a_decision_has_both_models_and_the_figures() -> None:
+def test_the_picture_of_a_decision_shows_both_models_and_the_figures() -> None:
     judged = judgement(champion=True)
-    assert judged.decision.difference is not None
-    shown = texts(plots.decision_picture(judged))
+    difference, lower, upper = judged.decision.difference, judged.decision.lower_bound, judged.decision.upper_bound
+    assert difference is not None and lower is not None and upper is not None
+    figure = plots.decision_picture(judged)
+    left, right = figure.axes[1].get_xlim()
+    assert left < min(lower, 0.01) < max(upper, 0.01) < right
+    shown = texts(figure)
     assert f"{judged.decision.auc_candidate:.4f}" in shown
     assert f"{judged.decision.auc_champion:.4f}" in shown
     assert "version 4" in shown
-    assert f"{judged.decision.difference:+.4f}" in shown
+    assert f"{difference:+.4f}" in shown
 
 
-def test_the_picture_of_a_baseline_says_that_there_is_nothing_to_compare_with() -> None:
+def test_the_picture_of_a_baseline_shows_no_champion() -> None:
     shown = texts(plots.decision_picture(judgement(champion=False)))
     assert "No model holds Production yet" in shown
     assert "version" not in shown
 
 
-def test_the_bounds_of_the_difference_are_inside_the_picture() -> None:
-    judged = judgement(champion=True)
-    axes: Axes = plots.decision_picture(judged).axes[1]
-    low, high = axes.get_xlim()
-    assert judged.decision.lower_bound is not None and judged.decision.upper_bound is not None
-    assert low < min(judged.decision.lower_bound, 0.01) < max(judged.decision.upper_bound, 0.01) < high
-
-
-def test_the_picture_of_a_refused_candidate_says_which_guards_it_failed() -> None:
+def test_the_picture_of_a_refused_candidate_names_the_failed_guards() -> None:
     finding = "Version 2 takes other input columns than version 1 in Production: " + 30 * "train it anew, " + "at once."
     failed = [Guard("loads", True, "It was loaded.", "callers"), Guard("same inputs", False, finding, "callers")]
     target = np.repeat([0, 1], 10)
@@ -87,25 +77,21 @@ def test_the_picture_of_a_refused_candidate_says_which_guards_it_failed() -> Non
     assert "It was loaded." not in shown
     assert "No model holds Production" not in shown
     page = figure.get_window_extent()
-    (said,) = figure.axes[0].texts
-    box = said.get_window_extent()
+    (text,) = figure.axes[0].texts
+    box = text.get_window_extent()
     assert page.x0 <= box.x0 < box.x1 <= page.x1
     assert page.y0 <= box.y0 < box.y1 <= page.y1
-
-
-def test_the_picture_of_a_candidate_that_answered_and_is_refused_all_the_same_says_so_too() -> None:
-    target, scores = np.zeros(20, dtype="int64"), np.linspace(0, 1, 20)
-    decision = gate.decide(target, scores, scores, Terms())
-    assert decision.verdict == "refused"
-    shown = texts(plots.decision_picture(Judgement(decision, "4", target, scores, scores)))
-    assert "No model holds Production yet" not in shown
+    scores = np.linspace(0, 1, 20)
+    decision = gate.decide(np.zeros(20, dtype="int64"), scores, scores, Terms())  # refused after its answers
+    shown = texts(plots.decision_picture(Judgement(decision, "4", np.zeros(20), scores, scores)))
     assert "Nothing was compared" in shown
+    assert "No model holds Production yet" not in shown
 
 
 # Drift
 
 
-def test_the_feature_that_has_moved_furthest_is_on_top_and_has_the_colour_of_its_shift() -> None:
+def test_the_largest_drift_is_on_top_and_each_has_the_colour_of_its_size() -> None:
     drift = {"free_sulfur_dioxide": LARGE + 0.5, "alcohol": 0.01, "ph": MODERATE + 0.01}
     axes = plots.drift_picture(drift).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["alcohol", "ph", "free sulfur dioxide"]
@@ -113,25 +99,21 @@ def test_the_feature_that_has_moved_furthest_is_on_top_and_has_the_colour_of_its
     assert [bar.get_width() for bar in bars] == sorted(drift.values())
     assert len({bar.get_facecolor() for bar in bars}) == 3
     assert axes.get_xlim()[1] > max(drift.values())
-
-
-def test_without_drift_the_limits_are_in_the_picture_all_the_same() -> None:
-    figure = plots.drift_picture({"alcohol": 0.0, "ph": 0.0})
-    assert figure.axes[0].get_xlim()[1] > LARGE
-    assert "moderate" in texts(figure) and "large" in texts(figure)
+    without = plots.drift_picture({"alcohol": 0.0, "ph": 0.0})
+    assert without.axes[0].get_xlim()[1] > LARGE
+    assert "moderate" in texts(without) and "large" in texts(without)
 
 
 # The history
 
 
-def event(kind: Any, version: str, **said: Any) -> Event:
-    """An event, with a comparison if its difference is given."""
+def event(kind: Kind, version: str, difference: float | None = None, **fields: Any) -> Event:
+    """Return an event, with a comparison if its difference is given."""
     decision = None
-    if "difference" in said:
-        difference = said.pop("difference")
+    if difference is not None:
         decision = {"difference": difference, "lower_bound": difference - 0.02, "upper_bound": difference + 0.02}
-    told = {"champion": None, "reason": "", "at": "2026-11-24T12:00:00.000+00:00", "who": "ana", "git_commit": "0"}
-    return Event(kind=kind, version=version, decision=decision, **{**told, **said})
+    defaults = {"champion": None, "reason": "", "who": "ana", "git_commit": "0"}
+    return Event(kind=kind, version=version, decision=decision, **{**defaults, **fields})
 
 
 STORY = [
@@ -147,7 +129,7 @@ STORY = [
 ]
 
 
-def test_the_history_shows_who_held_production_after_each_event() -> None:
+def test_the_history_shows_the_holder_of_production_after_each_event() -> None:
     top, _ = plots.history_picture(STORY).axes
     held = np.asarray(top.lines[0].get_ydata(), dtype="float64")
     np.testing.assert_array_equal(held, [np.nan, 2, 2, 3, 3, 3, 3, 2, 4, 4])
@@ -170,7 +152,7 @@ def test_the_history_marks_each_kind_of_event_at_its_version() -> None:
     assert {text.get_text() for text in legend.get_texts()} == set(marked)
 
 
-def test_the_history_shows_how_each_comparison_came_out() -> None:
+def test_the_history_shows_the_bounds_of_each_comparison() -> None:
     _, bottom = plots.history_picture(STORY).axes
     lines = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in bottom.lines]
     bars = [(x[0], *y) for x, y in lines if len(x) == 2 and x[0] == x[1]]
@@ -197,7 +179,7 @@ def test_the_most_important_feature_is_on_top(classifiers: dict[str, RandomFores
 
 
 @pytest.mark.parametrize("earlier", [None, np.array([50, 0, 50])])
-def test_distributions_are_drawn_as_shares(earlier: np.ndarray | None) -> None:
+def test_score_distributions_are_drawn_as_shares(earlier: np.ndarray | None) -> None:
     axes = plots.score_distributions(np.array([10, 20, 10]), "today", earlier, "yesterday").axes[0]
     drawn = [patch for patch in axes.patches if hasattr(patch, "get_data")]
     assert len(drawn) == (1 if earlier is None else 2)
