@@ -69,11 +69,7 @@ def write(content: str) -> Path:
 
 
 def check(content: str) -> Path:
-    """Check that the checkout's file has this content.
-
-    Raises:
-        WorkshopError: it is different, or not found.
-    """
+    """Check that the checkout's file has this content."""
     path = place()
     if not path.is_file() or path.read_bytes() != content.encode("utf-8"):
         raise WorkshopError(
@@ -84,11 +80,7 @@ def check(content: str) -> Path:
 
 
 def place() -> Path:
-    """Return the path of the file.
-
-    Raises:
-        WorkshopError: this is not a checkout.
-    """
+    """Return the path of the file."""
     if not (_CHECKOUT / "pyproject.toml").is_file():
         raise WorkshopError("A bundle deploys a checkout, and this is not one: clone the repository, and run it there.")
     return _CHECKOUT / FILE

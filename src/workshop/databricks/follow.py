@@ -25,11 +25,7 @@ from workshop.runner.summary import Summary
 
 
 def follow_run(run_id: int, progress: Progress) -> Summary:
-    """Follow a run to its end and write the same report as the process that started it.
-
-    Raises:
-        WorkshopError: the run is not found or not the kit's, or the workspace does not answer.
-    """
+    """Follow a run to its end and write the same report as the process that started it."""
     settings = databricks_settings()
     client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
     with explained(f"look at the run {run_id}"):

@@ -36,11 +36,11 @@ class Work:
     """The run's name in the workspace."""
     base_parameters: Mapping[str, Mapping[str, str]]
     """Of each notebook, in the order in which they run."""
-    notebook_folder: str
-    """A path in the workspace, or in the repository where Databricks fetches the notebooks from there."""
-    requirements: tuple[str, ...]
-    """The path of the package's wheel first, then other packages with their versions."""
     commit: str
+    notebook_folder: str = ""
+    """A path in the workspace, or in the repository where Databricks fetches the notebooks from there."""
+    requirements: tuple[str, ...] = ()
+    """The path of the package's wheel first, then other packages with their versions."""
 
 
 def start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, token: str) -> int:
@@ -58,11 +58,7 @@ def start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, tok
 
 
 def require_deployed(client: WorkspaceClient, job_id: int, commit: str, notebooks: Collection[str] = ()) -> None:
-    """Check that the deployed job has the code of the commit, and runs these notebooks if any are passed.
-
-    Raises:
-        WorkshopError: it does not, or the workspace refuses to show it.
-    """
+    """Check that the deployed job has the code of the commit, and runs these notebooks if any are passed."""
     with explained(f"look at the job {job_id}"):
         settings = patiently(client, lambda: client.jobs.get(job_id)).settings or jobs.JobSettings()
     tasks = {harmless(task.task_key) for task in settings.tasks or []}

@@ -54,11 +54,7 @@ def folders() -> list[Path]:
 
 
 def read(folder: Path) -> RunMarker | None:
-    """Return the marker in a run's folder, or None without one.
-
-    Raises:
-        WorkshopError: it is damaged or can't be read.
-    """
+    """Return the marker in a run's folder, or None without one."""
     path = folder / _FILE
     try:
         return RunMarker.model_validate_json(path.read_bytes())
@@ -98,11 +94,7 @@ def mention(token: str, progress: Progress) -> None:
 
 
 def cancel(progress: Progress) -> int:
-    """Cancel the runs of this home that no process follows, clean up after them, and return how many there were.
-
-    Raises:
-        WorkshopError: the workspace does not answer or refuses, or a run does not end.
-    """
+    """Cancel the runs of this home that no process follows, clean up after them, and return how many there were."""
     found = folders()
     if not found:
         return 0

@@ -147,11 +147,7 @@ def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | Non
 
 
 def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
-    """Return what a succeeded notebook has handed over; None for nothing.
-
-    Raises:
-        WorkshopError: it has another shape, or is too long.
-    """
+    """Return what a succeeded notebook has handed over; None for nothing."""
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:
         raise WorkshopError(

@@ -35,9 +35,7 @@ class DatabricksSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     compute: Literal["serverless", "cluster", "job_cluster"] = "serverless"
-    """`serverless` is ready in seconds to a minute, and nothing runs afterwards. `cluster` is one that exists: no wait
-    where it is running, about five minutes where it is not, and it costs money in between. `job_cluster` is the cluster
-    of a deployed job, started for the run and ended with it: about five minutes, for all notebooks together."""
+    """`cluster` is an existing one; `job_cluster` is that of a deployed job, started for each run."""
     cluster_id: str = ""
     """The existing cluster."""
     job_id: Annotated[int, Field(ge=0)] = 0
@@ -45,7 +43,7 @@ class DatabricksSettings(BaseSettings):
     node_type: str = "Standard_D4ds_v5"
     """The job cluster's machines: four cores and 16 GB, more than twice what the wines need."""
     workers: Annotated[int, Field(ge=0, le=100)] = 0
-    """The job cluster's machines besides the driver; scoring a table larger than memory is what needs them."""
+    """The job cluster's machines besides the driver; only scoring a table larger than memory needs them."""
     spark_version: str = "17.3.x-scala2.13"
     """The job cluster's runtime."""
     environment_version: str = "4"
@@ -71,19 +69,15 @@ class DatabricksSettings(BaseSettings):
     timeout_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 60
     """Time limit of the run, with the wait for compute."""
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """Time between two looks at the run."""
+    """Time between two polls of the run."""
     retry_seconds: Annotated[int, Field(ge=1)] = 300
     """Time for retries of a call that the service does not answer or defers."""
     idempotency_token: str = ""
-    """What is submitted twice with the same token runs once. Empty: the attempt of the pipeline's job, or a new one."""
+    """Work submitted twice with the same token runs once. Empty: the attempt of the pipeline's job, or a new one."""
 
 
 def databricks_settings() -> DatabricksSettings:
-    """Read the settings from the environment as it is now.
-
-    Raises:
-        WorkshopError: a value is invalid, or a variable that another one needs is missing.
-    """
+    """Read the settings from the environment as it is now."""
     try:
         settings = DatabricksSettings()
     except ValidationError as error:

@@ -79,11 +79,7 @@ def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = Non
 
 
 def who(client: WorkspaceClient) -> Identity:
-    """Return the user or service principal that is signed in.
-
-    Raises:
-        WorkshopError: the workspace does not return it.
-    """
+    """Return the user or service principal that is signed in."""
     with explained("look up the signed-in user"):
         me = client.current_user.me()
     if not me.user_name:
@@ -121,11 +117,7 @@ def require_service_principal(identity: Identity) -> str:
 
 
 def check_host(host: str) -> None:
-    """Refuse an address that is not a host, and plain http except to this machine.
-
-    Raises:
-        WorkshopError: it is one of these.
-    """
+    """Refuse an address that is not a host, and plain http except to this machine."""
     if "@" in host:
         raise WorkshopError("DATABRICKS_HOST has a user name or a password in it: set it to the https address alone.")
     if found := re.match(r"([^?#]*?)/*[?#]", host):

@@ -38,6 +38,9 @@ _LOOK_FOR_IT = "`workshop databricks cancel` finds and cancels it"
 class DatabricksTarget(Target):
     """A workspace."""
 
+    client: WorkspaceClient
+    """Set by `reach`, which is called before anything else."""
+
     def __init__(self, request: Request) -> None:
         """Point MLflow at the workspace, for all requests of this process to the registry."""
         if request.cell_timeout is not None:
@@ -45,15 +48,8 @@ class DatabricksTarget(Target):
                 f"Databricks has no time-out for a cell: leave --cell-timeout out, and set {PREFIX}TIMEOUT_MINUTES."
             )
         self.settings = databricks_settings()
-        self._client: WorkspaceClient | None = None
         self._model_name = str(request.parameters.get("model_name", Parameters().model_name))
         point_mlflow_at_the_workspace(self._model_name)
-
-    @property
-    def client(self) -> WorkspaceClient:
-        """The client, once `reach` has signed in."""
-        assert self._client is not None, "`reach` is called before anything else"
-        return self._client
 
     @override
     def reach(self, progress: Progress) -> None:
@@ -64,8 +60,8 @@ class DatabricksTarget(Target):
         if self.settings.code == "git":
             upload.require_pushed(commit, self.settings.git_url)
         require_location(self.settings)
-        self._client = sign_in(retry_seconds=self.settings.retry_seconds, say=progress.said)
-        require_service_principal(signed_in_as(self._client))
+        self.client = sign_in(retry_seconds=self.settings.retry_seconds, say=progress.said)
+        require_service_principal(signed_in_as(self.client))
 
     @override
     def get_ready(self) -> None:
@@ -132,14 +128,13 @@ class DatabricksTarget(Target):
             job.SUBMISSION: marker.submission_id,
             job.CODE_FOLDER: marker.place,
         }
+        parameters = {
+            name: {**environment, **{key: _as_text(value) for key, value in given.items()}}
+            for name, given in plan.parameters.items()
+        }
         work = Work(
             title=f"workshop {plan.request.action.value} {plan.model_name} {plan.run_id}",
-            base_parameters={
-                name: {**environment, **{key: _as_text(value) for key, value in given.items()}}
-                for name, given in plan.parameters.items()
-            },
-            notebook_folder="",
-            requirements=(),
+            base_parameters=parameters,
             commit=plan.commit,
         )
         if marker.job_id:

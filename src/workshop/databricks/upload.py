@@ -50,11 +50,7 @@ class Code:
 
 
 def require_clean(commit: str) -> None:
-    """Check that the checkout has no changes, since a commit runs on Databricks.
-
-    Raises:
-        WorkshopError: this is not a checkout, or files differ from the commit.
-    """
+    """Check that the checkout has no changes, since a commit runs on Databricks."""
     if commit.endswith("-dirty"):
         raise WorkshopError(
             f"Files differ from the commit {commit[:12]}, and only a commit runs on Databricks: commit them "
@@ -68,11 +64,7 @@ def require_clean(commit: str) -> None:
 
 
 def require_pushed(commit: str, git_url: str) -> None:
-    """Check that a remote branch contains the commit, so that Databricks finds it.
-
-    Raises:
-        WorkshopError: none that this checkout has fetched contains it.
-    """
+    """Check that a remote branch contains the commit, so that Databricks finds it."""
     if not _git("branch", "--remotes", "--contains", commit):
         raise WorkshopError(
             f"The commit {commit[:12]} is on no remote branch that this checkout has fetched, so Databricks would not "
@@ -81,11 +73,7 @@ def require_pushed(commit: str, git_url: str) -> None:
 
 
 def of_commit(commit: str, folder: Path) -> Code:
-    """Export the commit from Git into an empty folder, and build the package's wheel from it.
-
-    Raises:
-        WorkshopError: it can't be exported or built.
-    """
+    """Export the commit from Git into an empty folder, and build the package's wheel from it."""
     source, built = folder / "source", folder / "wheel"
     with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", commit))) as archive:
         archive.extractall(source, filter="data")
@@ -110,11 +98,7 @@ def place_of(settings: DatabricksSettings, commit: str, submission_id: str) -> s
 
 
 def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) -> str:
-    """Put the wheel, and on request the notebooks, into the workspace; return the wheel's path.
-
-    Raises:
-        WorkshopError: the right to do so is missing, or the place is occupied.
-    """
+    """Put the wheel, and on request the notebooks, into the workspace; return the wheel's path."""
     wheel = f"{place}/{code.wheel.name}"
     with explained(f"put the code into {place}"):
         try:
@@ -133,11 +117,7 @@ def upload(client: WorkspaceClient, code: Code, place: str, *, notebooks: bool) 
 
 
 def remove(client: WorkspaceClient, place: str) -> None:
-    """Remove a run's code from the workspace, if it is there.
-
-    Raises:
-        WorkshopError: the path is not a run's code folder, the right is missing, or the service does not answer.
-    """
+    """Remove a run's code from the workspace, if it is there."""
     if not _PLACE.fullmatch(place):
         raise WorkshopError(f"{place} is not a folder of a run's code, so it is left alone.")
     with explained(f"remove {place} from the workspace"), suppress(NotFound):

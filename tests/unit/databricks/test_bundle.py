@@ -68,8 +68,8 @@ def what_a_run_submits(asked: Request, folder: Path, monkeypatch: pytest.MonkeyP
         raise StopHereError(work)
 
     monkeypatch.setattr(RemoteRun, "submit", submit)
-    there = target.DatabricksTarget(asked)
-    monkeypatch.setattr(there, "_client", SimpleNamespace(config=SimpleNamespace(host="", clock=None)))
+    there: Any = target.DatabricksTarget(asked)
+    there.client = SimpleNamespace(config=SimpleNamespace(host="", clock=None))
     chosen = notebooks.select(scoring=asked.scoring)
     given = run._parameters(asked, chosen)
     plan = Plan(asked, chosen, given, str(asked.parameters["model_name"]), COMMIT, folder)
