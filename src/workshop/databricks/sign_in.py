@@ -61,21 +61,13 @@ def sign_in(*, retry_seconds: int = 300, say: Callable[[str], None] | None = Non
     if say is not None:
         say(f"Signing in to {host or 'Databricks'}.")
     chain = _Chain()
-    clock = PatientClock(min(retry_seconds, _SECONDS_TO_ANSWER))
     try:
         with explained("sign in"):
-            config = _config(chain, clock)
-            # The workspace has answered, so longer retries are worth it from here on.
-            config.retry_timeout_seconds = retry_seconds
-            clock.longest = retry_seconds
-            config.http_timeout_seconds = _SECONDS_PER_CALL
-            client = WorkspaceClient(config=config)
-            _try(client, chain)
-            return client
+            return _connect(chain, retry_seconds)
     except configparser.Error:
         place = os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")
         # The error quotes the line, and there may be a token in it.
-        raise WorkshopError(f"The profiles in {place} can't be read: put that file right, or remove it.") from None
+        raise WorkshopError(f"The profiles in {place} can't be read: correct that file, or remove it.") from None
 
 
 def who(client: WorkspaceClient) -> Identity:
@@ -146,9 +138,11 @@ class _Chain(DefaultCredentials, CredentialsStrategy):
         return super().__call__(cfg)
 
 
-def _config(chain: _Chain, clock: PatientClock) -> Config:
+def _connect(chain: _Chain, retry_seconds: int) -> WorkspaceClient:
+    """Read the configuration and make the first call, which fetches the token and has the workspace check it."""
+    clock = PatientClock(min(retry_seconds, _SECONDS_TO_ANSWER))
     try:
-        return Config(
+        config = Config(
             credentials_strategy=chain,
             clock=clock,
             retry_timeout_seconds=int(clock.longest),
@@ -156,20 +150,20 @@ def _config(chain: _Chain, clock: PatientClock) -> Config:
             product="workshop",
             product_version=version("workshop"),
         )
-    except ValueError as error:
-        raise WorkshopError(credentials.not_found(quoted(error), chain.config)) from error
-
-
-def _try(client: WorkspaceClient, chain: _Chain) -> None:
-    """Make the first call, which fetches the token and has the workspace check it."""
-    try:
+        # The workspace has answered, so longer retries are worth it from here on.
+        config.retry_timeout_seconds = retry_seconds
+        clock.longest = retry_seconds
+        config.http_timeout_seconds = _SECONDS_PER_CALL
+        client = WorkspaceClient(config=config)
         client.current_user.me()
+        return client
     except (requests.RequestException, *LOST):
         raise
     except DatabricksError as error:
-        raise WorkshopError(credentials.not_accepted(error, client.config)) from error
+        assert chain.config is not None, "no call is made before the chain has been called"
+        raise WorkshopError(credentials.not_accepted(error, chain.config)) from error
     except ValueError as error:
-        raise WorkshopError(credentials.refused(quoted(error), chain.config)) from error
+        raise WorkshopError(credentials.not_found(quoted(error), chain.config)) from error
 
 
 def _require_answer(host: str) -> None:
