@@ -48,7 +48,7 @@ class TaskResult:
     notebook: NotebookResult
     state: str
     """In the workspace's words, as in `SUCCESS`."""
-    handed_over: HandedOver | None
+    returned: HandedOver | None
 
 
 def of_task(
@@ -60,20 +60,20 @@ def of_task(
     page or a picture that can't be fetched is left out. `check` raises a WorkshopError if a result is missing or wrong.
     """
     status, problem, place = _status(task), "", ""
-    handed_over: HandedOver | None = None
+    returned: HandedOver | None = None
     if status != "not run":
         try:
             output = _output(client, task)
             if status == "succeeded":
-                handed_over = _handed_over(output)
-                check(task.task_key, handed_over)
+                returned = _returned(output)
+                check(task.task_key, returned)
             else:
                 problem, place = _why(task, output), where(output.error_trace if output else None)
         except WorkshopError as error:
-            handed_over = None
+            returned = None
             status, problem = "failed" if status == "succeeded" else status, str(error)
-    if handed_over is not None and handed_over.picture:
-        _keep(folder / DECISION_PICTURE, base64.b64decode(handed_over.picture))
+    if returned is not None and returned.picture:
+        _keep(folder / DECISION_PICTURE, base64.b64decode(returned.picture))
     state = (task.state.result_state or task.state.life_cycle_state) if task.state is not None else None
     failure = Failure(notebook=task.task_key, cell=0, source=place, message=problem) if status == "failed" else None
     return TaskResult(
@@ -85,7 +85,7 @@ def of_task(
             error=failure,
         ),
         state.value if state is not None else "unknown",
-        handed_over,
+        returned,
     )
 
 
@@ -146,7 +146,7 @@ def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | Non
             return None
 
 
-def _handed_over(output: jobs.RunOutput | None) -> HandedOver | None:
+def _returned(output: jobs.RunOutput | None) -> HandedOver | None:
     """Return what a succeeded notebook has handed over; None for nothing."""
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:

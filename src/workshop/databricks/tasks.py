@@ -65,7 +65,7 @@ class Tasks:
     def executed(self, run: jobs.Run) -> Executed:
         """Return the result of the run, which has ended."""
         every = [self._ended[task.task_key] for task in self._in_order(run) if task.task_key in self._ended]
-        returned = [each.handed_over for each in every if each.handed_over is not None]
+        returned = [each.returned for each in every if each.returned is not None]
         status, sentence = status_and_sentence(run, every, self._names)
         return Executed(
             results=[each.notebook for each in every],
@@ -96,7 +96,7 @@ class Tasks:
 
 
 def _in_one_line(ended: results.TaskResult) -> str:
-    returned = ended.handed_over
+    returned = ended.returned
     values = dict(returned.said) if returned is not None else {}
     if returned is not None and returned.outcome is not None:
         values["decision"] = returned.outcome.status

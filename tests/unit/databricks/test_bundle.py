@@ -40,7 +40,7 @@ IDS = ["serverless", "cluster", "job cluster"]
 
 
 class StopHereError(Exception):
-    """What would have been submitted."""
+    """The work that would have been submitted."""
 
     def __init__(self, work: Work) -> None:
         super().__init__(work.title)
@@ -49,7 +49,7 @@ class StopHereError(Exception):
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DatabricksSettings:
-    """What the environment says of the workspace."""
+    """The settings in the environment."""
     for name, value in {"HOME": HOME, **getattr(request, "param", {})}.items():
         monkeypatch.setenv(f"WORKSHOP_DATABRICKS_{name}", value)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "WORKSHOP_SLOTS"):
@@ -59,7 +59,7 @@ def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def what_a_run_submits(asked: Request, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
-    """The work of a run, as far as it gets without a workspace."""
+    """Return the work that a run would submit, without a workspace."""
     monkeypatch.setattr(upload, "of_commit", lambda commit, at: upload.Code(commit, Path(WHEEL), {}, PINS))
     monkeypatch.setattr(upload, "upload", lambda client, built, place, notebooks: WHEEL)
     monkeypatch.setattr(upload, "place_of", lambda settings, commit, submission_id: PLACE)
@@ -75,12 +75,12 @@ def what_a_run_submits(asked: Request, folder: Path, monkeypatch: pytest.MonkeyP
     plan = Plan(asked, chosen, given, str(asked.parameters["model_name"]), COMMIT, folder)
     silent: Any = SimpleNamespace(said=lambda sentence: None)
     with pytest.raises(StopHereError) as stopped, there.executed(plan, silent):
-        pytest.fail("it stops where it would submit")
+        pytest.fail("nothing is executed after the submission")
     return stopped.value.work
 
 
 def resolved(value: Any, values: dict[str, str]) -> Any:
-    """The document with its references replaced, as the Databricks CLI would."""
+    """Return the document with its references replaced, as the Databricks CLI does."""
     if isinstance(value, dict):
         return {name: resolved(each, values) for name, each in value.items()}
     if isinstance(value, list):
@@ -89,7 +89,7 @@ def resolved(value: Any, values: dict[str, str]) -> Any:
 
 
 def deployed(made: dict[str, Any], goal: str, run_id: str) -> Any:
-    """The job that `databricks bundle deploy --target GOAL --var home=HOME` makes, with its files at `PLACE`."""
+    """Return the job of `databricks bundle deploy --target GOAL --var home=HOME`, with its files at `PLACE`."""
     defaults = {name: each["default"] for name, each in made["variables"].items() if "default" in each}
     variables = {**defaults, **made["targets"][goal]["variables"], "home": HOME}
     values = {
@@ -103,7 +103,7 @@ def deployed(made: dict[str, Any], goal: str, run_id: str) -> Any:
 
 
 def with_one_name(job: dict[str, Any]) -> dict[str, Any]:
-    """A job without what is a run's alone: its name, its nonce, and where its code is, which goes when it ends."""
+    """Return a job without what differs by run: its name, its nonce, and the place of its code."""
     for task in job["tasks"]:
         for of_the_run in (CODE_FOLDER, SUBMISSION):
             task["notebook_task"]["base_parameters"].pop(of_the_run, None)
@@ -159,7 +159,7 @@ def test_the_command_checks_the_file_for_the_options() -> None:
 @pytest.mark.parametrize("settings", COMPUTES, ids=IDS, indirect=True)
 def test_the_vendors_library_accepts_the_job_unchanged(settings: DatabricksSettings) -> None:
     job = bundle.document(settings, scoring=True)["resources"]["jobs"]["workshop"]
-    # It would make numbers and text of each other; what comes out is the same only if nothing had to be.
+    # The library converts numbers and text; its result is the same only if nothing had to be converted.
     assert Job.from_dict(json.loads(json.dumps(job))).as_dict() == job
     job["tasks"][0]["existing_cluster"] = "0101-x"
     with pytest.raises(ValueError, match="existing_cluster"):

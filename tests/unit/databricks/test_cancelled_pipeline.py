@@ -43,12 +43,12 @@ def test_the_run_is_cancelled_and_its_report_published(tmp_path: Path, commit: s
                 if line.startswith("It waits for its compute."):
                     break
             bash.send_signal(signal.SIGINT)
-            said = bash.stdout.read()
+            printed = bash.stdout.read()
             assert bash.wait(timeout=60) == 1
         (made,) = workspace.runs.values()
         assert made.result_state == "CANCELED"
         assert left_in(workspace) == []
-    assert "the run on Databricks was cancelled" in said
-    assert "##vso[task.logissue type=error;]Stopped, and the run on Databricks was cancelled" in said
+    assert "the run on Databricks was cancelled" in printed
+    assert "##vso[task.logissue type=error;]Stopped, and the run on Databricks was cancelled" in printed
     assert summaries(home)[0]["status"] == "interrupted"
     assert (tmp_path / "published" / "summary.json").is_file()

@@ -1,4 +1,4 @@
-"""Stopping a run on Databricks from here: with Ctrl-C, by cancelling the pipeline, by the time-out."""
+"""Signals to the client of a run on Databricks, and a killed client."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 def started(workspace: Workspace, **environment: str) -> "subprocess.Popen[str]":
-    """A client of its own, from the moment that its run waits for its compute."""
+    """Return a client in a process of its own, once its run waits for its compute."""
     workspace.hold(FIRST)
     client = subprocess.Popen(
         [sys.executable, "-m", "workshop", "run", "--target", "databricks"],

@@ -56,7 +56,7 @@ def test_a_cluster_with_workers_is_no_single_node() -> None:
 
 @pytest.mark.parametrize("compute", ["serverless", "cluster"])
 @pytest.mark.parametrize("code", ["upload", "git"])
-def test_what_is_submitted_and_a_job_differ_in_nothing_but_the_name(compute: Any, code: Any) -> None:
+def test_a_submitted_run_and_a_job_differ_only_in_the_name(compute: Any, code: Any) -> None:
     settings = DatabricksSettings(compute=compute, cluster_id="c", code=code, git_url="https://example.com/repo")
     run, deployed = job.submission(WORK, settings), job.job(WORK, settings)
     assert as_dicts(run.pop("tasks")) == as_dicts(deployed.pop("tasks"))

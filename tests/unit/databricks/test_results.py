@@ -125,7 +125,7 @@ class Tasks:
     ) -> str:
         """Return why it has failed."""
         result = self.result(name, text, error, check)
-        assert (result.notebook.status, result.handed_over) == ("failed", None)
+        assert (result.notebook.status, result.returned) == ("failed", None)
         assert result.notebook.error is not None
         return result.notebook.error.message
 
@@ -142,10 +142,10 @@ DECIDED = SAID.model_copy(update={"outcome": outcome()})
 
 
 def test_the_exit_value_of_a_notebook_is_its_result(tasks: Tasks) -> None:
-    assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
+    assert tasks.result(PREPARES, SAID.model_dump_json()).returned == SAID
     decided = tasks.result(EVALUATION, DECIDED.model_copy(update={"picture": PIXEL}).model_dump_json())
     assert (decided.notebook.status, decided.state) == ("succeeded", "SUCCESS")
-    assert decided.handed_over is not None and decided.handed_over.outcome == outcome()
+    assert decided.returned is not None and decided.returned.outcome == outcome()
     assert (tasks.folder / DECISION_PICTURE).read_bytes() == base64.b64decode(PIXEL)
 
 
@@ -168,7 +168,7 @@ def test_a_task_that_ends_without_a_result_has_returned_nothing(text: str | None
 
 def test_a_result_has_no_effect_where_it_is_shown(tasks: Tasks) -> None:
     text = json.dumps({**SAID.model_dump(), "said": {"of": HARMFUL, "##vso[x]": tasks.workspace.token}})
-    got = tasks.result(PREPARES, text).handed_over
+    got = tasks.result(PREPARES, text).returned
     assert got is not None
     assert got.said == {
         "of": "ValueError: bad # #vso[task.complete result=Succeeded] *** \ufffd\n# #vso[x]y",
@@ -207,7 +207,7 @@ def test_a_page_is_written_into_the_folder_of_the_report(tasks: Tasks, monkeypat
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"drop": True}])
 def test_fetching_a_result_is_repeated(fault: dict[str, Any], tasks: Tasks) -> None:
     tasks.workspace.fail_next("runs/get-output", **fault)
-    assert tasks.result(PREPARES, SAID.model_dump_json()).handed_over == SAID
+    assert tasks.result(PREPARES, SAID.model_dump_json()).returned == SAID
 
 
 @pytest.mark.parametrize(

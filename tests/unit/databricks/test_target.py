@@ -1,4 +1,4 @@
-"""`workshop run --target databricks`, over real HTTP, where no task has to be executed: what fails, and how."""
+"""`workshop run --target databricks` over real HTTP, without executing a task: results and failures."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_a_run_is_green_only_if_each_task_has_succeeded(workspace: Workspace, en
     ended = run()
     assert ended.code == 1, ended.out
     (made,) = workspace.runs.values()
-    assert made.life_cycle_state == "TERMINATED" or ends_as == "INTERNAL_ERROR", "all that the original might look at"
+    assert made.life_cycle_state == "TERMINATED" or ends_as == "INTERNAL_ERROR"
     (summary,) = summaries(home)
     assert re.match(ENDS[ends_as], summary["sentence"]), summary["sentence"]
     assert summary["sentence"] in ended.out
@@ -148,13 +148,13 @@ def every_task_succeeds(workspace: Workspace, status: Status, monkeypatch: pytes
     monkeypatch.setattr(obligations, "open_client", lambda: client)
     decided = outcome(status, f"So it is: {status}.")
     given = {"run_name": "no_name", "devops_action": "Deployment", "compare_only": False}
-    said = HandedOver(outcome=None, said={"prepared": "x@0"}, data_version={"production": 0}, parameters=given)
+    prepared = HandedOver(outcome=None, said={"prepared": "x@0"}, data_version={"production": 0}, parameters=given)
     workspace.outcomes.update({FIRST: "SUCCESS", SECOND: "SUCCESS", THIRD: "SUCCESS"})
     workspace.results.update(
         {
-            FIRST: said.model_dump_json(),
-            SECOND: said.model_copy(update={"said": {"candidate": "3"}}).model_dump_json(),
-            THIRD: said.model_copy(update={"outcome": decided}).model_dump_json(),
+            FIRST: prepared.model_dump_json(),
+            SECOND: prepared.model_copy(update={"said": {"candidate": "3"}}).model_dump_json(),
+            THIRD: prepared.model_copy(update={"outcome": decided}).model_dump_json(),
         }
     )
 
@@ -201,5 +201,5 @@ def test_no_secret_is_left_by_a_sign_in_without_a_token(
     ended = run("--action", "deployment")
     assert ended.code == 0, ended.out + ended.err
     files = [path for path in [*home.rglob("*"), *workspace.root.rglob("*")] if path.is_file()]
-    said = [ended.out, ended.err, *(path.read_text("utf-8", "replace") for path in files)]
-    assert [secret for secret in workspace.secrets if any(secret in text for text in said)] == []
+    texts = [ended.out, ended.err, *(path.read_text("utf-8", "replace") for path in files)]
+    assert [secret for secret in workspace.secrets if any(secret in text for text in texts)] == []
