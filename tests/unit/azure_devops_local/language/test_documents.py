@@ -1,4 +1,4 @@
-"""YAML as the pipelines' files have it."""
+"""YAML of pipeline files."""
 
 import subprocess
 from pathlib import Path
@@ -44,14 +44,14 @@ def test_every_scalar_is_text_and_has_a_place() -> None:
     assert str(tree.place) == f"{FILE}, line 2"
 
 
-def test_walk_meets_everything_with_its_place() -> None:
+def test_walk_yields_everything_with_its_place() -> None:
     tree = loaded("a: x\nb:\n- y\n- c: z\n")
     met = [(value, place.line) for value, place in walk(tree, tree.place) if not isinstance(value, Mapping | Sequence)]
     assert met == [("x", 1), ("y", 3), ("z", 4)]
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "line", "message"),
     [
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "not YAML"),
         ("a: 1\n\tb: 2\n", 2, "not YAML"),
@@ -69,14 +69,14 @@ def test_walk_meets_everything_with_its_place() -> None:
         ("a: " + "[" * 400 + "]" * 400, 1, "too deeply"),
     ],
 )
-def test_refused_at_its_line(text: str, line: int, said: str) -> None:
+def test_refused_at_its_line(text: str, line: int, message: str) -> None:
     with pytest.raises(PipelineError) as caught:
-        load(Fake({FILE: ""}) if not text else Fake({FILE: text}), FILE)
+        load(Fake({FILE: text}), FILE)
     assert caught.value.place == Place(FILE, line), caught.value
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_missing_file_is_reported_where_it_is_asked_for() -> None:
+def test_a_missing_file_is_reported_where_it_is_included() -> None:
     with pytest.raises(PipelineError, match=r"cd\.yml, line 1: there is no file"):
         load(Fake({}), FILE)
     with pytest.raises(PipelineError, match=r"ci\.yml, line 7: there is no file \.azure_pipelines/cd\.yml"):

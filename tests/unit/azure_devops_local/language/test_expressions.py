@@ -1,4 +1,4 @@
-"""Expressions: what they come to, and what is refused."""
+"""Values of expressions, and expressions that are refused."""
 
 import json
 from contextlib import suppress
@@ -28,7 +28,6 @@ SCOPE: dict[str, Any] = {
     ("text", "value"),
     [
         ("true", True),
-        ("False", False),
         ("null", None),
         ("''", ""),
         ("'it''s'", "it's"),
@@ -38,9 +37,7 @@ SCOPE: dict[str, Any] = {
         ("variables['Build.SourceBranch']", "refs/heads/main"),
         ("VARIABLES['build.sourcebranch']", "refs/heads/main"),
         ("variables.missing", None),
-        ("variables.missing.further['down']", None),
         ("parameters.names[1]", "B"),
-        ("parameters.names[7]", None),
         ("parameters.names[-1]", None),
         ("dependencies.CI.outputs['judge.better']", "true"),
         ("eq('A', 'a')", True),
@@ -52,20 +49,15 @@ SCOPE: dict[str, Any] = {
         ("eq('1', 1)", True),
         ("eq(null, '')", True),
         ("eq(null, 0)", False),
-        ("eq(variables.missing, '')", True),
-        ("eq(parameters.names, parameters.names)", True),
         ("eq(parameters.names, 'a')", False),
         ("eq('a', parameters.names)", False),
-        ("ne('a', 'b')", True),
         ("ne(1, 'x')", True),
         ("gt(2, '1')", True),
         ("ge('b', 'B')", True),
         ("lt('a', 'b')", True),
-        ("le(3, parameters.count)", True),
         ("and(true, 'x', 1)", True),
         ("and(true, '')", False),
         ("or(false, null, 0)", False),
-        ("or('', 'x')", True),
         ("not('')", True),
         ("not(parameters.names)", False),
         ("xor(true, '')", True),
@@ -73,7 +65,6 @@ SCOPE: dict[str, Any] = {
         ("in(1, 'x', '2')", False),
         ("notIn('a', 'b', 'c')", True),
         ("contains(variables['Build.SourceBranch'], 'HEADS')", True),
-        ("contains('abc', 'd')", False),
         ("containsValue(parameters.names, 'b')", True),
         ("containsValue(parameters.object, 'V')", True),
         ("containsValue('abc', 'b')", False),
@@ -85,14 +76,12 @@ SCOPE: dict[str, Any] = {
         ("format('{0}-{1} {{{0}}}', 'a', 2)", "a-2 {a}"),
         ("format('{0}', parameters.yes)", "True"),
         ("join(', ', parameters.names)", "a, B"),
-        ("join(', ', 'alone')", "alone"),
         ("lower('ÄB')", "äb"),
         ("upper(parameters.yes)", "TRUE"),
         ("trim('  x ')", "x"),
         ("replace('a/b/c', '/', '-')", "a-b-c"),
         ("replace('abc', '', '-')", "abc"),
         ("split('a,b;c', ',;')", ["a", "b", "c"]),
-        ("length('abc')", 3),
         ("length(parameters.names)", 2),
         ("iif(parameters.no, 1, 'else')", "else"),
         ("or(true, lt('a', parameters.names))", True),
@@ -111,23 +100,17 @@ def test_object_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "not an expression"),
-        ("eq(1", "not an expression"),
         ("eq(1,,2)", "see character 6"),
         ('"double"', "not an expression"),
-        ("'open", "not an expression"),
-        ("a b", "not an expression"),
         ("(true)", "not an expression"),
         ("variables.*.x", "not an expression"),
         ("counter('x', 1)", "`counter` is not implemented"),
-        ("hashFiles('x')", "`hashFiles` is not implemented"),
         ("succeeded()", "`succeeded` is not implemented"),
         ("eq(1)", "`eq` does not take 1 arg"),
-        ("not(1, 2)", "`not` does not take 2 arg"),
         ("and(true)", "`and` does not take 1 arg"),
-        ("iif(true, 1)", "`iif` does not take 2 arg"),
         ("resources.x", "`resources` is not known at this point"),
         ("lt('a', parameters.names)", "can't be compared"),
         ("gt(1, 'x')", "can't be compared"),
@@ -137,17 +120,17 @@ def test_object_as_json() -> None:
         ("not(" * 2000 + "true" + ")" * 2000, "too deeply"),
     ],
 )
-def test_refused(text: str, said: str) -> None:
+def test_refused(text: str, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         evaluate(text, SCOPE)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_further_functions() -> None:
     assert evaluate("and(Succeeded('A'), always())", {}, {"succeeded": lambda job: job == "A", "always": lambda: True})
 
 
-def test_check_looks_at_what_is_not_evaluated_too() -> None:
+def test_check_includes_arguments_that_are_not_evaluated() -> None:
     check("or(true, succeeded(), variables.x)", ["variables"], ["succeeded"])
     with pytest.raises(ExpressionError, match="`nope`"):
         check("or(true, nope())", ["variables"])
@@ -198,6 +181,6 @@ def test_text_is_compared_in_exactly_one_way(left: str, right: str) -> None:
 
 
 @given(st.text(alphabet="ab.()[],'01 {$", max_size=30))
-def test_no_text_breaks_it(text: str) -> None:
+def test_any_text_is_evaluated_or_refused(text: str) -> None:
     with suppress(ExpressionError):
         evaluate(text, {"a": {"b": "x"}})

@@ -1,4 +1,4 @@
-"""The parameters of a run: what can be given, and what is said of anything else."""
+"""The parameters of a run, and values that are refused."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_parameters_of_a_run(given: dict[str, str], values: list[Any], script: s
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"flga": "true"}, f"{CD} has no parameter flga: it has text, flag, number, colour, list."),
         ({"flag": "1"}, f"The parameter flag of {CD} must be true or false, not `1`."),
@@ -62,12 +62,16 @@ def test_parameters_of_a_run(given: dict[str, str], values: list[Any], script: s
         ({"list": "[a"}, "--param list, line 1: this is not YAML"),
     ],
 )
-def test_a_run_with_wrong_parameters(given: dict[str, str], said: str) -> None:
+def test_a_run_with_wrong_parameters(given: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         expand(Fake({CD: PARAMETERS}), CD, given, {})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_run_without_a_required_parameter() -> None:
+    text = "parameters:\n- name: who\nsteps: []\n"
     with pytest.raises(UsageError, match="needs a value for its parameter who: add --param who=VALUE"):
-        expand(Fake({CD: "parameters:\n- name: who\nsteps: []\n"}), CD, {}, {})
+        expand(Fake({CD: text}), CD, {}, {})
+    # The file's name begins the sentence, without a capital.
+    with pytest.raises(UsageError, match=r"^azure-pipelines\.yml needs a value"):
+        expand(Fake({"azure-pipelines.yml": text}), "azure-pipelines.yml", {}, {})

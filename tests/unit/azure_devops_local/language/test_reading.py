@@ -127,7 +127,7 @@ def test_a_whole_pipeline() -> None:
     assert (deploy.environment, [step.kind for step in deploy.steps]) == ("production", ["script"])
 
 
-def test_without_depends_on_a_stage_follows_the_one_before_and_a_job_nobody() -> None:
+def test_depends_on_by_default() -> None:
     text = "stages:\n- stage: a\n  jobs: &\n- stage: b\n  jobs: &\n- stage:\n  jobs: &\n"
     pipeline = read(text.replace("&", "[{job: , steps: [{script: x}]}, {steps: [{script: x}]}]"))
     assert [(stage.name, stage.depends_on) for stage in pipeline.stages] == [
@@ -155,7 +155,7 @@ def test_display_names_fall_back() -> None:
     assert shown == ["Checkout", "make it", "Bash", "UsePythonVersion"]
 
 
-def test_variables_that_are_defined_somewhere() -> None:
+def test_defined_variables() -> None:
     read(
         """
         variables: {a: "1", b: $(a)}
@@ -178,7 +178,7 @@ def test_variables_that_are_defined_somewhere() -> None:
     )
 
 
-def test_what_a_variable_group_may_define_is_let_pass() -> None:
+def test_a_variable_group_may_define_any_name() -> None:
     read("variables:\n- group: secrets\nsteps:\n- script: x\n  env:\n    A: $(password)\n")
 
 
@@ -191,40 +191,29 @@ NOT_HERE = "is not implemented by this agent"
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "line", "message"),
     [
         # keys
         ("steps:\n- scirpt: x\n", 2, "`scirpt` is not a key of a step; did you mean `script`?"),
         (SCRIPT + "  displayname: x\n", 3, "did you mean `displayName`?"),
         (SCRIPT + "  artifact: x\n", 3, "`artifact` is not a key of a step"),
-        ("stegs:\n- script: x\n", 1, "did you mean `steps`?"),
         (JOBS + "  enviroment: x\n", 5, "`enviroment` is not a key of a job"),
-        (STAGES + "  condtion: x\n", 7, "did you mean `condition`?"),
         ("steps:\n- pwsh: x\n", 2, f"`pwsh` {NOT_HERE}"),
-        ("steps:\n- powershell: x\n", 2, f"`powershell` {NOT_HERE}"),
-        ("steps:\n- download: current\n", 2, f"`download` {NOT_HERE}"),
         (JOBS + "  container: x\n", 5, f"`container` {NOT_HERE}"),
-        (JOBS + "  services: {a: b}\n", 5, f"`services` {NOT_HERE}"),
         (JOBS + "  strategy:\n    matrix: {a: {b: c}}\n", 5, f"`strategy` {NOT_HERE}"),
-        (JOBS + "  workspace: {clean: all}\n", 5, f"`workspace` {NOT_HERE}"),
         ("resources: {repositories: []}\n" + SCRIPT, 1, f"`resources` {NOT_HERE}"),
-        ("schedules: []\n" + SCRIPT, 1, f"`schedules` {NOT_HERE}"),
         ("extends: {template: x.yml}\n", 1, f"`extends` {NOT_HERE}"),
         ("pr: [main]\n" + SCRIPT, 1, "Azure Repos ignores `pr:`"),
         ("trigger: none\npr:\n  branches: {include: [main]}\n" + SCRIPT, 2, "build-validation policy"),
-        ("lockBehavior: runLatest\n" + SCRIPT, 1, "`lockBehavior` can only be sequential here"),
         (STAGES + "  lockBehavior: runLatest\n", 7, "`lockBehavior`"),
         ("pool:\n  image: x\n" + SCRIPT, 2, "`image` is not a key of `pool`"),
         # shapes
         ("trigger: none\n", 1, "exactly one of `stages`, `jobs` and `steps`"),
         (SCRIPT + JOBS, 1, "exactly one of"),
         ("steps: []\n", 1, "`steps` is a list with at least one entry"),
-        ("steps: x\n", 1, "`steps` is a list with at least one entry"),
         ("steps:\n- x\n", 2, "each entry of `steps` is a mapping"),
         ("jobs:\n- job: a\n", 2, "`steps` is a list with at least one entry"),
-        ("stages:\n- stage: a\n", 2, "`jobs` is a list with at least one entry"),
         ("steps:\n- displayName: x\n", 2, "exactly one of script, bash, task, checkout, publish"),
-        ("steps:\n- script: x\n  bash: y\n", 2, "exactly one of"),
         ("steps:\n- script:\n", 2, "`script` is empty"),
         ("steps:\n- script: [a]\n", 2, "`script` is text"),
         (SCRIPT + "  env: x\n", 3, "`env` is a mapping"),
@@ -236,14 +225,11 @@ NOT_HERE = "is not implemented by this agent"
         ("steps:\n- checkout: self\n  persistCredentials: true\n", 3, "has no Git credentials to share"),
         ("steps:\n- checkout: self\n  submodules: recursive\n", 3, "`submodules` can only be false here"),
         # tasks
-        ("steps:\n- task: DownloadPipelineArtifact@2\n", 2, f"the task `DownloadPipelineArtifact@2` {NOT_HERE}"),
         ("steps:\n- task: UsePythonVersion@2\n", 2, "did you mean `UsePythonVersion@0`?"),
         ("steps:\n- task: Cache@2\n  inputs:\n    key: a\n    paths: b\n", 5, "`paths` is not an input of Cache@2"),
         ("steps:\n- task: Cache@2\n  inputs:\n    key: a\n", 2, "Cache@2 needs the input `path`"),
         (AZURE_CLI + "    scriptLocation: scriptPath\n", 6, "it can only be inlineScript"),
-        (AZURE_CLI.replace("bash", "ps") + "    scriptLocation: inlineScript\n", 5, "it can only be bash"),
         ("steps:\n- task: Bash@3\n  inputs:\n    filePath: x.sh\n", 4, "`filePath` is not an input of Bash@3"),
-        ("steps:\n- task: Bash@3\n  inputs:\n    script: x\n", 2, "Bash@3 needs the input `targetType`"),
         # deployment jobs
         (DEPLOY + "    rolling: {deploy: {steps: [{script: x}]}}\n", 5, f"`rolling` {NOT_HERE}"),
         (DEPLOY + "    runOnce:\n      preDeploy: {steps: [{script: x}]}\n", 6, f"`preDeploy` {NOT_HERE}"),
@@ -266,23 +252,17 @@ NOT_HERE = "is not implemented by this agent"
         # names and dependencies
         (JOBS + "- job: A\n  steps:\n  - script: x\n", 5, "the name `A` is taken"),
         (JOBS.replace("job: a", "job: a-b"), 2, "`a-b` is not a name"),
-        (STAGES + STAGES.removeprefix("stages:\n"), 7, "the name `A` is taken"),
         (SCRIPT + "  name: n\n- script: y\n  name: N\n", 5, "the name `N` is taken"),
         (JOBS + "- job: b\n  steps:\n  - script: x\n  dependsOn: [a, tset]\n", 8, "names `tset`, which does not exist"),
-        (STAGES + "  dependsOn: B\n", 7, "names `B`, which does not exist"),
         (JOBS + "  dependsOn: b\n- job: b\n  steps:\n  - script: x\n  dependsOn: a\n", 5, "is circular (a → b → a)"),
-        (JOBS + "  dependsOn: a\n", 5, "is circular (a → a)"),
         # conditions and variables
         (SCRIPT + "  condition: eq(1\n", 3, "`eq(1` is not an expression"),
         (SCRIPT + "  condition: or(always(), suceeded())\n", 3, "`suceeded` is not implemented"),
-        (SCRIPT + "  condition: eq(parameters.x, 1)\n", 3, "`parameters` is not known"),
         (SCRIPT + "  condition: eq(dependencies.a.result, 1)\n", 3, "`dependencies` is not known"),
         (JOBS + "  condition: eq(dependencies.b.result, 'x')\n", 5, "`dependsOn` does not name b"),
-        (STAGES + "  condition: eq(dependencies.CI.result, 'x')\n", 7, "`dependsOn` does not name CI"),
         ("variables:\n  a: $[ nope() ]\n" + SCRIPT, 2, "`nope` is not implemented"),
         ("variables:\n  a: x $[ 1 ]\n" + SCRIPT, 2, "has to be the whole value"),
         ("variables:\n- name: a\n" + SCRIPT, 2, "a variable has a `name` and a `value`"),
-        ("variables:\n- name: a\n  valeu: b\n" + SCRIPT, 3, "did you mean `value`?"),
         ("variables:\n  a: [b]\n" + SCRIPT, 2, "`a` is text"),
         ("variables: x\n" + SCRIPT, 1, "`variables` is a mapping, or a list"),
         # what is not defined
@@ -294,13 +274,11 @@ NOT_HERE = "is not implemented by this agent"
         (SCRIPT + "  env:\n    A: 1\n    B: x$(qqq)\n", 5, "`qqq` is not defined: add it to `variables:`"),
         (SCRIPT + "  workingDirectory: $(Build.SourceDirectory)\n", 3, "did you mean `Build.SourcesDirectory`?"),
         ("steps:\n- script: |\n    x\n    echo $(Build.SourceBrnch)\n", 2, "did you mean `Build.SourceBranch`?"),
-        ("steps:\n- task: Cache@2\n  inputs:\n    key: $(qqq)\n    path: x\n", 4, "`qqq` is not defined"),
         (
             "variables:\n- group: g\n" + SCRIPT + "  displayName: $(Build.Nothing)\n",
             5,
             "`Build.Nothing` is not defined",
         ),
-        ("variables:\n  a: $(qqq)\n" + SCRIPT, 2, "`qqq` is not defined"),
         (
             JOBS + "  variables: {x: 1}\n- job: b\n  displayName: $(x)\n  steps:\n  - script: x\n",
             7,
@@ -308,24 +286,15 @@ NOT_HERE = "is not implemented by this agent"
         ),
     ],
 )
-def test_refused_at_its_line(text: str, line: int, said: str) -> None:
+def test_refused_at_its_line(text: str, line: int, message: str) -> None:
     with pytest.raises(PipelineError) as caught:
         read(text)
     assert (caught.value.place.file, caught.value.place.line) == (CD, line), caught.value
-    assert said in str(caught.value)
-
-
-def test_a_mistake_in_a_template_is_reported_there() -> None:
-    template = ".azure_pipelines/templates/t.yml"
-    files = Fake({CD: "steps:\n- template: templates/t.yml\n", template: "steps:\n- script: x\n- scrip: y\n"})
-    with pytest.raises(
-        PipelineError, match=r"^\.azure_pipelines/templates/t\.yml, line 3: `scrip` is not a key of a step"
-    ):
-        read_pipeline(files, CD, {}, {})
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_can_be_used_with_what_it_needs(task: str) -> None:
+def test_every_task_accepts_its_inputs(task: str) -> None:
     inputs = {name.rstrip("!"): only or "x" for name, only in TASKS[task].items()}
     lines = "".join(f"    {name}: {value}\n" for name, value in inputs.items())
     job: Any = read(f"steps:\n- task: {task}\n  inputs:\n{lines}").stages[0].jobs[0]

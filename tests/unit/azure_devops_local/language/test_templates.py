@@ -49,7 +49,7 @@ def test_expressions_in_values_and_keys() -> None:
     assert tree["steps"] == [{"script": "echo wine-model '}}' refs/heads/main", "env": {"WINE": "True", "NOTHING": ""}}]
 
 
-def test_what_is_put_in_is_not_read_again() -> None:
+def test_values_are_not_expanded_again() -> None:
     files = Fake({CD: "steps:\n- script: echo ${{ variables['Build.SourceBranch'] }} ${{ variables.x }}\n"})
     hostile = {"Build.SourceBranch": "refs/heads/${{ variables.secret }}", "secret": "s", "x": "${{"}
     assert expand(files, CD, {}, hostile)[0]["steps"][0]["script"] == "echo refs/heads/${{ variables.secret }} ${{"
@@ -123,7 +123,7 @@ def test_each_and_insert() -> None:
     assert tree["steps"][-1]["env"] == {"X": "1", "M_red": "1", "M_white": "2"}
 
 
-def test_steps_handed_to_a_template_keep_their_places() -> None:
+def test_steps_in_a_parameter_keep_their_places() -> None:
     tree = filled(
         """
         steps:
@@ -218,112 +218,69 @@ def test_variables_of_a_stage_end_with_it() -> None:
 
 
 TEMPLATE = "parameters:\n- name: n\n  type: number\n  values: [1, 2]\nsteps:\n- script: x\n"
+USE = "steps:\n- template: templates/t.yml\n"
+DECLARE = "parameters:\n- name: a\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "file", "line", "said"),
+    ("text", "line", "message"),
     [
-        (
-            "steps:\n- script: x\n- template: templates/absent.yml\n",
-            "cd.yml",
-            3,
-            "no file .azure_pipelines/templates/absent",
-        ),
-        ("steps:\n- template: ../../x.yml\n", "cd.yml", 2, "'../../x.yml' is outside of the repository"),
-        ("steps:\n- template: /../x.yml\n", "cd.yml", 2, "is outside of the repository"),
-        ('steps:\n- template: "x\\0.yml"\n', "cd.yml", 2, "is outside of the repository"),
-        ("steps:\n- template: x.yml@other\n", "cd.yml", 2, "another repository"),
-        ("steps:\n- template: templates/t.yml\n", "cd.yml", 2, "needs a value for its parameter n"),
-        (
-            "steps:\n- template: templates/t.yml\n  parameters:\n    n: 1\n    m: 2\n",
-            "cd.yml",
-            5,
-            "has no parameter m: it has n",
-        ),
-        ("steps:\n- template: templates/t.yml\n  parameters:\n    n: x\n", "cd.yml", 4, "must be a number, not `x`"),
-        ("steps:\n- template: templates/t.yml\n  parameters:\n    n: 3\n", "cd.yml", 4, "must be one of 1, 2, not `3`"),
-        ("steps:\n- template: templates/t.yml\n  parameters:\n    n: [1]\n", "cd.yml", 4, "must be a number"),
-        ("steps:\n- template: templates/t.yml\n  parameters: 3\n", "cd.yml", 3, "are a mapping"),
-        (
-            "steps:\n- template: templates/t.yml\n  displayName: x\n",
-            "cd.yml",
-            3,
-            "`displayName` is not a key of an entry with `template`",
-        ),
-        (
-            "jobs:\n- template: templates/t.yml\n  parameters: {n: 1}\n",
-            "t.yml",
-            5,
-            "`steps` is not a key of a template of jobs",
-        ),
-        ("steps:\n- template: templates/none.yml\n", "cd.yml", 2, "has no `steps`"),
-        ("steps:\n- script: x\n- ${{ else }}:\n  - script: y\n", "cd.yml", 3, "`else` has no `if` before it"),
-        (
-            "steps:\n- ${{ if true }}:\n  - script: y\n- script: x\n- ${{ elseif true }}:\n  - script: z\n",
-            "cd.yml",
-            5,
-            "no `if`",
-        ),
-        ("variables:\n  ${{ if true }}:\n  - script: y\n", "cd.yml", 2, "write `key: value` lines"),
-        ("variables:\n  a: 1\n  ${{ if true }}:\n    a: 2\n", "cd.yml", 4, "`a` is repeated"),
-        ("steps:\n- ${{ each x of y }}:\n  - script: y\n", "cd.yml", 2, "each NAME in LIST"),
-        ("steps:\n- ${{ each x in 'text' }}:\n  - script: y\n", "cd.yml", 2, "neither a list nor an object"),
-        (
-            "steps:\n- script: |\n    x\n  displayName: ${{ counter('a') }}\n",
-            "cd.yml",
-            4,
-            "`counter` is not implemented",
-        ),
-        ("steps:\n- script: ${{ eq(1 }}\n", "cd.yml", 2, "is not an expression"),
-        ("steps:\n- script: ${{ }}\n", "cd.yml", 2, "is not an expression"),
-        ("steps:\n- script: x ${{ variables.x\n", "cd.yml", 2, "is not closed"),
-        ("steps:\n- script: ${{ dependencies.x }}\n", "cd.yml", 2, "`dependencies` is not known"),
-        (
-            "parameters:\n- name: a\n  type: object\n  default: []\nsteps:\n- script: a ${{ parameters.a }}\n",
-            "cd.yml",
-            6,
-            "Json",
-        ),
-        ("parameters:\n  a: 1\n", "cd.yml", 1, "`parameters` is a list"),
-        ("parameters:\n- nam: a\n", "cd.yml", 2, "a parameter is declared as"),
-        (
-            "parameters:\n- name: a\n  tpye: string\n",
-            "cd.yml",
-            3,
-            "`tpye` is not a key of a parameter; did you mean `type`?",
-        ),
-        ("parameters:\n- name: a\n  type: environment\n", "cd.yml", 3, "the type `environment` is not implemented"),
-        (
-            "parameters:\n- name: a\n  type: boolean\n  default: maybe\n",
-            "cd.yml",
-            4,
-            "must be true or false, not `maybe`",
-        ),
-        ("parameters:\n- name: a\n  values: x\n", "cd.yml", 3, "`values` is a list"),
-        ("parameters:\n- name: a\n  default: c\n  values: [x]\n", "cd.yml", 3, "must be one of x"),
-        ("parameters:\n- name: a\n  default: x\n- name: a\n", "cd.yml", 4, "a second time"),
-        ("parameters:\n- name: a\n  default: ${{ variables.x }}\n", "cd.yml", 3, "can't have `${{ }}` in it"),
+        ("steps:\n- script: x\n- template: templates/a.yml\n", 3, "no file .azure_pipelines/templates/a"),
+        ("steps:\n- template: ../../x.yml\n", 2, "'../../x.yml' is outside of the repository"),
+        ('steps:\n- template: "x\\0.yml"\n', 2, "is outside of the repository"),
+        ("steps:\n- template: x.yml@other\n", 2, "another repository"),
+        (USE, 2, "needs a value for its parameter n"),
+        (USE + "  parameters:\n    n: 1\n    m: 2\n", 5, "has no parameter m: it has n"),
+        (USE + "  parameters:\n    n: x\n", 4, "must be a number, not `x`"),
+        (USE + "  parameters:\n    n: 3\n", 4, "must be one of 1, 2, not `3`"),
+        (USE + "  parameters: 3\n", 3, "are a mapping"),
+        (USE + "  displayName: x\n", 3, "`displayName` is not a key of an entry with `template`"),
+        ("steps:\n- template: templates/none.yml\n", 2, "has no `steps`"),
+        ("steps:\n- script: x\n- ${{ else }}:\n  - script: y\n", 3, "`else` has no `if` before it"),
+        ("steps:\n- ${{ if true }}:\n  - script: y\n- script: x\n- ${{ elseif true }}:\n  - script: z\n", 5, "no `if`"),
+        ("variables:\n  ${{ if true }}:\n  - script: y\n", 2, "write `key: value` lines"),
+        ("variables:\n  a: 1\n  ${{ if true }}:\n    a: 2\n", 4, "`a` is repeated"),
+        ("steps:\n- ${{ each x of y }}:\n  - script: y\n", 2, "each NAME in LIST"),
+        ("steps:\n- ${{ each x in 'text' }}:\n  - script: y\n", 2, "neither a list nor an object"),
+        ("steps:\n- script: ${{ eq(1 }}\n", 2, "is not an expression"),
+        ("steps:\n- script: x ${{ variables.x\n", 2, "is not closed"),
+        (DECLARE + "  type: object\n  default: []\nsteps:\n- script: a ${{ parameters.a }}\n", 6, "Json"),
+        ("parameters:\n  a: 1\n", 1, "`parameters` is a list"),
+        ("parameters:\n- nam: a\n", 2, "a parameter is declared as"),
+        (DECLARE + "  tpye: string\n", 3, "`tpye` is not a key of a parameter; did you mean `type`?"),
+        (DECLARE + "  type: environment\n", 3, "the type `environment` is not implemented"),
+        (DECLARE + "  type: boolean\n  default: maybe\n", 4, "must be true or false, not `maybe`"),
+        (DECLARE + "  values: x\n", 3, "`values` is a list"),
+        (DECLARE + "  default: c\n  values: [x]\n", 3, "must be one of x"),
+        (DECLARE + "  default: x\n- name: a\n", 4, "a second time"),
+        (DECLARE + "  default: ${{ variables.x }}\n", 3, "can't have `${{ }}` in it"),
     ],
 )
-def test_refused_at_its_line(text: str, file: str, line: int, said: str) -> None:
-    where = refusal(text, t=TEMPLATE, none="parameters: []\n")
-    assert where[:2] == (file, line), where[2]
-    assert said in where[2]
+def test_refused_at_its_line(text: str, line: int, message: str) -> None:
+    file, found, problem = refusal(text, t=TEMPLATE, none="parameters: []\n")
+    assert (file, found) == ("cd.yml", line), problem
+    assert message in problem
+
+
+def test_a_mistake_in_a_template_is_reported_there() -> None:
+    file, line, problem = refusal("jobs:\n- template: templates/t.yml\n", t="jobs: []\nsteps: []\n")
+    assert (file, line) == ("t.yml", 2)
+    assert "`steps` is not a key of a template of jobs" in problem
 
 
 def test_a_template_that_includes_itself_names_the_chain() -> None:
-    file, line, said = refusal(
+    file, line, problem = refusal(
         "steps:\n- template: templates/a.yml\n",
         a="steps:\n- script: x\n- template: b.yml\n",
         b="steps:\n- template: ../templates/a.yml\n",
     )
     assert (file, line) == ("b.yml", 2)
     folder = ".azure_pipelines/templates"
-    assert f"({folder}/a.yml → {folder}/b.yml → {folder}/a.yml)" in said
+    assert f"({folder}/a.yml → {folder}/b.yml → {folder}/a.yml)" in problem
 
 
-def test_templates_that_multiply_come_to_an_end() -> None:
+def test_the_number_of_templates_is_limited() -> None:
     names = "abcdefgh"
     doubling = {name: f"steps:\n- template: {nxt}.yml\n- template: {nxt}.yml\n" for name, nxt in pairwise(names)}
-    *_, said = refusal("steps:\n- template: templates/a.yml\n", **doubling, h="steps: []\n")
-    assert "more than 100 templates" in said
+    *_, problem = refusal("steps:\n- template: templates/a.yml\n", **doubling, h="steps: []\n")
+    assert "more than 100 templates" in problem

@@ -41,117 +41,90 @@ def paths(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize(
-    ("trigger", "branch", "starts"),
-    [
-        ("", "main", True),
-        ("", "dev-ana", True),
-        ("trigger: none", "main", False),
-        ("trigger: [main, release/*]", "main", True),
-        ("trigger: [main, release/*]", "release/1", True),
-        ("trigger: [main, release/*]", "release/1/hot", True),
-        ("trigger: [main, release/*]", "release", False),
-        ("trigger: [main, release/*]", "main2", False),
-        ("trigger: [main, release/*]", "Main", False),
-        ("trigger: [main, release/*]", "my/main", False),
-        ("trigger: ['*']", "any/thing/at-all", True),
-        ("trigger: ['*-fix']", "dev/ana-fix", True),
-        ("trigger: ['*-fix']", "dev/ana-fixes", False),
-        ("trigger: [v?]", "v1", True),
-        ("trigger: [v?]", "v", False),
-        ("trigger: [v?]", "v12", False),
-        ("trigger: [a.c]", "abc", False),
-        ("trigger: [refs/heads/main]", "main", True),
-        ("trigger: [refs/heads/dev-*]", "dev-ana", True),
-        ("trigger: [main]", "x$(touch${IFS}pwned)", False),
-        ("trigger: ['*']", "x$(touch${IFS}pwned)", True),
-        ("trigger: {branches: {include: [main]}}", "main", True),
-        ("trigger: {branches: {include: [main]}}", "dev", False),
-        ("trigger: {branches: {exclude: [main]}}", "main", False),
-        ("trigger: {branches: {exclude: [main]}}", "dev", True),
-        ("trigger: {branches: {include: ['*'], exclude: [main, int*]}}", "integration", False),
-        ("trigger: {branches: {include: ['*'], exclude: [main, int*]}}", "dev", True),
-        ("trigger: {branches: {include: [main], exclude: [main]}}", "main", False),
-        ("trigger: {branches: {include: [release/1], exclude: [release/*]}}", "release/1", False),
-        ("trigger: {tags: {include: ['v*']}}", "main", False),
-        ("", "refs/tags/v1", False),
-        ("trigger: ['*']", "refs/tags/v1", False),
-        ("trigger: none", "refs/tags/v1", False),
-        ("trigger: {tags: {include: ['v*']}}", "refs/tags/v1", True),
-        ("trigger: {tags: {include: ['v*']}}", "refs/tags/1", False),
-        ("trigger: {tags: {include: ['refs/tags/v*'], exclude: [v2.0]}}", "refs/tags/v2.0", False),
-        ("trigger: {tags: {exclude: [v2.0]}}", "refs/tags/v2.1", True),
-        ("trigger: {branches: {include: [main]}, tags: {include: ['v*']}}", "refs/tags/v1", True),
-        ("trigger: {branches: {include: [main]}, tags: {include: ['v*']}}", "main", True),
-        ("trigger: {branches: {include: [main]}, tags: {include: ['v*']}}", "v1", False),
-        ("trigger: ['*']", "refs/notes/commits", False),
-        ("", "refs/pull/1/merge", False),
-    ],
-)
-def test_branches_and_tags(trigger: str, branch: str, starts: bool) -> None:
-    verdict = judged(trigger, branch)
-    assert (verdict.triggered, verdict.broken) == (starts, False), verdict.rule
+BRANCHES: dict[str, tuple[list[str], list[str]]] = {
+    "": (["main", "dev-ana"], ["refs/tags/v1", "refs/pull/1/merge"]),
+    "trigger: none": ([], ["main", "refs/tags/v1"]),
+    "trigger: [main, release/*]": (["main", "release/1", "release/1/hot"], ["release", "main2", "Main", "my/main"]),
+    "trigger: ['*']": (["any/thing/at-all", "x$(touch${IFS}pwned)"], ["refs/tags/v1", "refs/notes/commits"]),
+    "trigger: ['*-fix']": (["dev/ana-fix"], ["dev/ana-fixes"]),
+    "trigger: [v?]": (["v1"], ["v", "v12"]),
+    "trigger: [a.c]": (["a.c"], ["abc"]),
+    "trigger: [refs/heads/main, refs/heads/dev-*]": (["main", "dev-ana"], ["x$(touch${IFS}pwned)"]),
+    "trigger: {branches: {include: [main]}}": (["main"], ["dev"]),
+    "trigger: {branches: {exclude: [main]}}": (["dev"], ["main"]),
+    "trigger: {branches: {include: ['*'], exclude: [main, int*]}}": (["dev"], ["integration", "main"]),
+    "trigger: {branches: {include: [release/1], exclude: [release/*]}}": ([], ["release/1"]),
+    "trigger: {tags: {include: ['v*']}}": (["refs/tags/v1"], ["main", "refs/tags/1"]),
+    "trigger: {tags: {include: ['refs/tags/v*'], exclude: [v2.0]}}": (["refs/tags/v2.1"], ["refs/tags/v2.0"]),
+    "trigger: {tags: {exclude: [v2.0]}}": (["refs/tags/v2.1"], ["refs/tags/v2.0"]),
+    "trigger: {branches: {include: [main]}, tags: {include: ['v*']}}": (["refs/tags/v1", "main"], ["v1"]),
+}
+"""By trigger: branches and references that start the pipeline, and others."""
+
+
+@pytest.mark.parametrize("trigger", BRANCHES)
+def test_branches_and_tags(trigger: str) -> None:
+    starting, others = BRANCHES[trigger]
+    verdicts = {branch: judged(trigger, branch) for branch in (*starting, *others)}
+    assert [branch for branch, verdict in verdicts.items() if verdict.triggered] == starting
+    assert not any(verdict.broken for verdict in verdicts.values())
 
 
 @pytest.mark.parametrize(
-    ("include", "exclude", "changed", "starts"),
+    ("include", "exclude", "starting", "others"),
     [
-        ((), (), (), True),
-        (("src/**",), (), (), False),
-        (("src/**",), (), ("src/a.py",), True),
-        (("src/**",), (), ("src/deep/er/a.py",), True),
-        (("src/**",), (), ("src",), False),
-        (("src/**",), (), ("srcs/a.py",), False),
-        (("src/**",), (), ("lib/src/a.py",), False),
-        (("src/**",), (), ("SRC/a.py",), False),
-        (("src/**",), (), ("docs/a.md", "src/a.py"), True),
-        (("src/a.py",), (), ("src/a.py",), True),
-        (("src/a.py",), (), ("src/a.pyc",), False),
-        (("src/a.py",), (), ("src/axpy",), False),
-        (("docs",), (), ("docs/deep/a.md",), True),
-        (("docs",), (), ("docs2/a.md",), False),
-        (("src/*.py",), (), ("src/a.py",), True),
-        (("src/?.py",), (), ("src/ab.py",), False),
-        (("src/a+b(1).py",), (), ("src/a+b(1).py",), True),
-        ((), ("docs/**",), ("docs/a.md",), False),
-        ((), ("docs/**",), ("docs/a.md", "src/a.py"), True),
-        ((), ("docs/**",), (), False),
-        (("src/**",), ("src/docs/**",), ("src/docs/a.md",), False),
-        (("src/**",), ("src/docs/**",), ("src/docs/a.md", "src/a.py"), True),
-        (("src/**",), ("src/**",), ("src/a.py",), False),
-        (("src/**",), (), ("src/line\nbreak.py",), True),
-        (("src/**",), (), ("src/\udcff.py",), True),
+        ((), (), [()], []),
+        (
+            ("src/**",),
+            (),
+            [
+                ("src/a.py",),
+                ("src/deep/er/a.py",),
+                ("docs/a.md", "src/a.py"),
+                ("src/line\nbreak.py",),
+                ("src/\udcff.py",),
+            ],
+            [(), ("src",), ("srcs/a.py",), ("lib/src/a.py",), ("SRC/a.py",)],
+        ),
+        (("src/a.py",), (), [("src/a.py",)], [("src/a.pyc",), ("src/axpy",)]),
+        (("docs",), (), [("docs/deep/a.md",)], [("docs2/a.md",)]),
+        (("src/*.py", "lib/?.py"), (), [("src/a.py",), ("lib/a.py",)], [("lib/ab.py",)]),
+        (("src/a+b(1).py",), (), [("src/a+b(1).py",)], []),
+        ((), ("docs/**",), [("docs/a.md", "src/a.py")], [("docs/a.md",), ()]),
+        (("src/**",), ("src/docs/**",), [("src/docs/a.md", "src/a.py")], [("src/docs/a.md",)]),
+        (("src/**",), ("src/**",), [], [("src/a.py",)]),
     ],
 )
-def test_paths(include: tuple[str, ...], exclude: tuple[str, ...], changed: tuple[str, ...], starts: bool) -> None:
-    verdict = judged(paths(include, exclude), changed=changed)
-    assert (verdict.triggered, verdict.broken) == (starts, False), verdict.rule
+def test_paths(
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    starting: list[tuple[str, ...]],
+    others: list[tuple[str, ...]],
+) -> None:
+    verdicts = {changed: judged(paths(include, exclude), changed=changed) for changed in (*starting, *others)}
+    assert [changed for changed, verdict in verdicts.items() if verdict.triggered] == starting
+    assert not any(verdict.broken for verdict in verdicts.values())
 
 
-def test_paths_count_for_branches_only_and_do_not_replace_them() -> None:
+def test_path_filters_apply_to_branches_only() -> None:
     trigger = "trigger: {branches: {include: [main]}, tags: {include: ['*']}, paths: {include: [src/**]}}"
     assert judged(trigger, "refs/tags/v1", ()).triggered
     assert not judged(trigger, "dev", ("src/a.py",)).triggered
     assert judged(trigger, "main", ("src/a.py",)).triggered
 
 
-@pytest.mark.parametrize("mark", SKIP_MARKS)
-def test_a_skip_mark_anywhere_in_the_message_skips(mark: str) -> None:
-    verdict = judged("", message=f"Mend a typo\n\nNo need to test this {mark}.\n")
-    assert (verdict.triggered, verdict.rule) == (False, f"the commit message contains {mark}")
+def test_a_skip_mark_anywhere_in_the_message_skips() -> None:
+    for mark in SKIP_MARKS:
+        verdict = judged("", message=f"Correct a typo\n\nNo need to test this {mark}.\n")
+        assert (verdict.triggered, verdict.rule) == (False, f"the commit message contains {mark}")
+    for message in ("skip ci", "[skip it]", "NO_CI", "skip-checks: false", "[skipci]"):
+        assert judged("", message=message).triggered
 
 
-@pytest.mark.parametrize("message", ["skip ci", "[skip it]", "NO_CI", "skip-checks: false", "[skipci]"])
-def test_what_only_looks_like_a_skip_mark_does_not_skip(message: str) -> None:
-    assert judged("", message=message).triggered
-
-
-@pytest.mark.parametrize(
-    ("batch", "expected"), [("batch: true", True), ("batch: True", True), ("batch: false", False), ("", False)]
-)
-def test_batch_is_passed_on(batch: str, expected: bool) -> None:
-    verdict = judged(f"trigger:\n  branches:\n    include: [main]\n  {batch}")
-    assert (verdict.triggered, verdict.batch) == (True, expected)
+def test_batch() -> None:
+    trigger = "trigger:\n  branches:\n    include: [main]\n  "
+    verdicts = [judged(trigger + batch) for batch in ("batch: true", "batch: True", "batch: false", "")]
+    assert [verdict.batch for verdict in verdicts] == [True, True, False, False]
 
 
 FULL = """
@@ -214,7 +187,7 @@ def test_the_rule_names_the_filter_and_its_line(branch: str, changed: tuple[str,
         ),
     ],
 )
-def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: str, rule: str) -> None:
+def test_the_rule_without_a_filter(trigger: str, branch: str, rule: str) -> None:
     assert judged(trigger, branch).rule == rule
 
 
@@ -224,10 +197,8 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
         ("trigger:", 1, "`trigger` is `none`, a list"),
         ("trigger: main", 1, "`trigger` is `none`, a list"),
         ("trigger: []", 1, "this is a list of branches with at least one entry"),
-        ("trigger: {}", 1, "neither branches nor tags"),
         ("trigger:\n  batch: true", 1, "neither branches nor tags"),
         ("trigger:\n  branches: {include: [a]}\n  batch: perhaps", 3, "`batch` is true or false"),
-        ("trigger:\n  branches: {include: [a]}\n  batch: [x]", 3, "`batch` is true or false"),
         ("trigger:\n  branch: [main]", 2, "`branch` is not a key of `trigger`; did you mean `branches`?"),
         (
             "trigger:\n  branches:\n    includes: [main]",
@@ -235,10 +206,7 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
             "`includes` is not a key of `branches`; did you mean `include`?",
         ),
         ("trigger:\n  branches: [main]", 2, "`branches` has a list `include`"),
-        ("trigger:\n  branches: {}", 2, "`branches` has a list `include`"),
-        ("trigger:\n  branches:", 2, "`branches` has a list `include`"),
         ("trigger:\n  branches:\n    include: main", 3, "this is a list of branches with at least one entry"),
-        ("trigger:\n  branches:\n    include: []", 3, "this is a list of branches with at least one entry"),
         ("trigger:\n  branches:\n    include:\n    - {a: b}", 4, "is not a branch filter"),
         ("trigger:\n- ''", 2, "is not a branch filter"),
         ("trigger:\n- main\n- refs/tags/v1", 3, "`refs/tags/v1` is not a branch"),
@@ -246,7 +214,6 @@ def test_the_rule_without_a_filter_says_what_is_missing(trigger: str, branch: st
         ("trigger:\n  paths:\n    include: [src/**]", 2, "`paths` needs `branches`"),
         ("trigger:\n- ${{ parameters.branch }}", 2, "can't contain expressions"),
         ("trigger:\n- $(branch)", 2, "can't contain expressions"),
-        ("trigger:\n- $[variables.x]", 2, "can't contain expressions"),
         ("trigger: ${{ parameters.trigger }}", 1, "can't contain expressions"),
         (
             "trigger:\n  ${{ if true }}:\n    branches: {include: [a]}",
@@ -272,13 +239,13 @@ def test_a_wrong_trigger_is_refused_by_line(trigger: str, line: int, problem: st
     assert verdict.rule[-1] in ".?" and "\n" not in verdict.rule
 
 
-def test_an_include_within_an_exclude_is_refused_because_the_service_is_not_sure_itself() -> None:
+def test_an_include_inside_an_exclude_is_refused() -> None:
     verdict = judged(paths(("src/core/**",), ("src/**",)), changed=("src/core/a.py",))
     assert (verdict.triggered, verdict.broken) == (False, True)
     assert "line 6: `src/core/**` is inside the exclude `src/**` (line 8)" in verdict.rule
 
 
-def test_a_rule_counts_filters_when_there_are_too_many_to_name() -> None:
+def test_a_rule_counts_many_filters() -> None:
     assert judged("trigger: [a, b, c, d]", "x").rule == "the branch x is not included by any of 4 filters"
 
 
@@ -303,7 +270,7 @@ def test_a_broken_file_does_not_hide_the_others() -> None:
 
 
 @pytest.mark.parametrize("hidden", ["trigger: none", "jobs: []"])
-def test_nothing_is_hidden_in_an_expression_at_the_margin(hidden: str) -> None:
+def test_triggers_and_work_below_an_expression_are_refused(hidden: str) -> None:
     files = Fake({CI: f"name: x\n${{{{ if true }}}}:\n  {hidden}\n"})
     verdict = decide(files, Push("refs/heads/main", []))["ci.yml"]
     assert (verdict.triggered, verdict.broken) == (False, True)
@@ -312,7 +279,7 @@ def test_nothing_is_hidden_in_an_expression_at_the_margin(hidden: str) -> None:
 
 
 @pytest.mark.parametrize("work", ["stages", "jobs", "steps", "extends"])
-def test_only_files_with_work_in_them_are_pipelines(work: str) -> None:
+def test_files_without_work_are_not_pipelines(work: str) -> None:
     files = Fake(
         {
             CI: f"{work}: []\n",
@@ -361,14 +328,8 @@ def test_the_order_of_changed_files_does_not_matter(
     assert (once.triggered, once.broken) == (again.triggered, again.broken)
 
 
-@given(names, changes)
-def test_a_pipeline_without_filters_always_starts(branch: str, changed: tuple[str, ...]) -> None:
-    assert judged("", branch, changed).triggered
-    assert judged("trigger: ['*']", branch, changed).triggered
-
-
 @given(names, names)
-def test_a_name_without_wildcards_matches_itself_and_for_paths_what_is_below(name: str, other: str) -> None:
+def test_a_name_without_wildcards_matches_itself_or_a_folder(name: str, other: str) -> None:
     assert judged(f"trigger: ['{name}']", other).triggered == (name == other)
     starts = judged(paths((name,)), changed=(other,)).triggered
     assert starts == (other == name or other.startswith(f"{name}/"))
