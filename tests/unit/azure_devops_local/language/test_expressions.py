@@ -24,10 +24,27 @@ SCOPE: dict[str, Any] = {
 }
 
 
+TRUE = [
+    "eq(true, 'false')",  # any text that is not empty is true
+    *["true", "eq('A', 'a')", "EQ(variables.flag, true)", "eq(parameters.no, '')", "le(3, parameters.count)"],
+    *["eq(1, '1.0')", "eq('1', 1)", "eq(null, '')", "ne(1, 'x')", "gt(2, '1')", "ge('b', 'B')", "lt('a', 'b')"],
+    *["and(true, 'x', 1)", "not('')", "xor(true, '')", "in('a', 'b', 'A')", "notIn('a', 'b', 'c')"],
+    *["contains(variables['Build.SourceBranch'], 'HEADS')", "containsValue(parameters.names, 'b')"],
+    *["containsValue(parameters.object, 'V')", "startsWith('Refs', 'refs')", "endsWith('a.YML', '.yml')"],
+    *["or(true, lt('a', parameters.names))", " eq( 1 ,\n 1 ) "],
+]
+FALSE = [
+    *["eq(1, 'one')", "eq(null, 0)", "eq(parameters.names, 'a')", "eq('a', parameters.names)", "and(true, '')"],
+    *["or(false, null, 0)", "not(parameters.names)", "in(1, 'x', '2')", "containsValue('abc', 'b')"],
+    *["and(false, lt('a', parameters.names))"],
+]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("true", True),
+        *((text, True) for text in TRUE),
+        *((text, False) for text in FALSE),
         ("null", None),
         ("''", ""),
         ("'it''s'", "it's"),
@@ -40,36 +57,6 @@ SCOPE: dict[str, Any] = {
         ("parameters.names[1]", "B"),
         ("parameters.names[-1]", None),
         ("dependencies.CI.outputs['judge.better']", "true"),
-        ("eq('A', 'a')", True),
-        ("EQ(variables.flag, true)", True),
-        ("eq(true, 'false')", True),  # any text that is not empty is true
-        ("eq(parameters.no, '')", True),
-        ("eq(1, '1.0')", True),
-        ("eq(1, 'one')", False),
-        ("eq('1', 1)", True),
-        ("eq(null, '')", True),
-        ("eq(null, 0)", False),
-        ("eq(parameters.names, 'a')", False),
-        ("eq('a', parameters.names)", False),
-        ("ne(1, 'x')", True),
-        ("gt(2, '1')", True),
-        ("ge('b', 'B')", True),
-        ("lt('a', 'b')", True),
-        ("and(true, 'x', 1)", True),
-        ("and(true, '')", False),
-        ("or(false, null, 0)", False),
-        ("not('')", True),
-        ("not(parameters.names)", False),
-        ("xor(true, '')", True),
-        ("in('a', 'b', 'A')", True),
-        ("in(1, 'x', '2')", False),
-        ("notIn('a', 'b', 'c')", True),
-        ("contains(variables['Build.SourceBranch'], 'HEADS')", True),
-        ("containsValue(parameters.names, 'b')", True),
-        ("containsValue(parameters.object, 'V')", True),
-        ("containsValue('abc', 'b')", False),
-        ("startsWith('Refs', 'refs')", True),
-        ("endsWith('a.YML', '.yml')", True),
         ("coalesce(variables.missing, '', 'last')", "last"),
         ("coalesce(parameters.names, 'x')", ["a", "B"]),
         ("coalesce(null, '')", None),
@@ -84,10 +71,7 @@ SCOPE: dict[str, Any] = {
         ("split('a,b;c', ',;')", ["a", "b", "c"]),
         ("length(parameters.names)", 2),
         ("iif(parameters.no, 1, 'else')", "else"),
-        ("or(true, lt('a', parameters.names))", True),
-        ("and(false, lt('a', parameters.names))", False),
         ("iif(true, 'x', lt('a', parameters.names))", "x"),
-        (" eq( 1 ,\n 1 ) ", True),
     ],
 )
 def test_value(text: str, value: Any) -> None:
