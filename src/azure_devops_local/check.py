@@ -1,4 +1,4 @@
-"""What a schema can't see in the pipeline files, and which of the team's values have still to be filled in."""
+"""Mistakes in pipeline files that a schema does not find, and settings that still hold a placeholder."""
 
 import re
 from collections import abc
@@ -7,16 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePosixPath
 
-from azure_devops_local.language.documents import (
-    FOLDER,
-    Files,
-    Mapping,
-    PipelineError,
-    Place,
-    WorkTree,
-    by_name,
-    load,
-)
+from azure_devops_local.language.documents import FOLDER, Files, Mapping, PipelineError, Place, WorkTree, by_name, load
 from azure_devops_local.language.reading import read_pipeline
 from azure_devops_local.language.triggers import Push, decide
 from kit_common.errors import UserError
@@ -24,31 +15,30 @@ from kit_common.errors import UserError
 VARIABLES = f"{FOLDER}/variables.yml"
 _SETTING = re.compile(r"#setup (?P<where>.*)\n(?:\s*#.*\n)*\s*- name: (?P<name>\S+)\n\s*value: (?P<value>.*)")
 _PLACEHOLDER = re.compile(r"<[^<>]+>")
-_BRANCHES = ("refs/heads/main", "refs/heads/integration", "refs/heads/dev-somebody")
-
+_BRANCHES = ("refs/heads/main", "refs/heads/integration", "refs/heads/dev-ana")
 
 Values = abc.Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A value that a team has to set."""
+    """A value in `variables.yml` that a team sets."""
 
     name: str
     value: str
     where: str
-    """Where to find it."""
+    """How to find the value."""
     place: Place
 
     @property
     def is_open(self) -> bool:
-        """Whether it still holds a placeholder."""
+        """Whether the value is a placeholder."""
         return _PLACEHOLDER.search(self.value) is not None
 
 
 @dataclass(frozen=True)
 class _With:
-    """The files as they are, but for one."""
+    """The files of `files`, with another text for one of them."""
 
     files: Files
     path: str
@@ -65,13 +55,8 @@ def settings(files: Files) -> list[Setting]:
     """Return the values of `variables.yml` that are marked #setup."""
     text = files.read(VARIABLES) or ""
     return [
-        Setting(
-            found["name"],
-            found["value"],
-            found["where"],
-            Place(VARIABLES, text.count("\n", 0, found.start("value")) + 1),
-        )
-        for found in _SETTING.finditer(text)
+        Setting(**match.groupdict(), place=Place(VARIABLES, text.count("\n", 0, match.start("value")) + 1))
+        for match in _SETTING.finditer(text)
     ]
 
 
@@ -80,7 +65,7 @@ def unfilled(files: Files, used_only_with: abc.Mapping[str, Values]) -> list[Set
 
     Args:
         files: the files.
-        used_only_with: by setting, the choices that need it; a setting that is not named is always needed.
+        used_only_with: by setting, the choices that need it; any other setting is always needed.
     """
     every = settings(files)
     chosen = {setting.name: setting.value for setting in every}
@@ -95,14 +80,13 @@ def unfilled(files: Files, used_only_with: abc.Mapping[str, Values]) -> list[Set
 def problems(tree: WorkTree, choices: Sequence[Values] = ({},)) -> list[str]:
     """Return the problems of a checkout's pipelines, one sentence each.
 
-    Every pipeline is read as it would be for its own branches, with each choice that the settings leave, and with each
-    of its yes-or-no parameters turned around.
+    Each pipeline is read for each branch, with each of the choices, and with each of its boolean parameters flipped.
 
     Args:
         tree: the checkout.
-        choices: values of `variables.yml` that the files branch on, by name.
+        choices: by name, values of `variables.yml` on which the files depend.
     """
-    found: dict[str, None] = {}  # in order, each once
+    sentences: dict[str, None] = {}  # in order, each once
     verdicts = decide(tree, Push("refs/heads/main", []))
     if not verdicts:
         return [f"There are no pipelines in {tree.root / FOLDER}."]
@@ -110,15 +94,15 @@ def problems(tree: WorkTree, choices: Sequence[Values] = ({},)) -> list[str]:
     for name, verdict in verdicts.items():
         path = paths[name]
         if verdict.broken:
-            found[verdict.rule] = None
+            sentences[verdict.rule] = None
             continue
-        found |= dict.fromkeys(_missing_paths(tree, load(tree, path)))
+        sentences |= dict.fromkeys(_missing_paths(tree, load(tree, path)))
         for files, branch, given in product(_variants(tree, choices), _BRANCHES, _parameters(load(tree, path))):
             try:
                 read_pipeline(files, path, given, {"Build.SourceBranch": branch, "Build.Reason": "Manual"})
             except UserError as error:
-                found[str(error)] = None
-    return list(found)
+                sentences[str(error)] = None
+    return list(sentences)
 
 
 def _variants(files: Files, choices: Sequence[Values]) -> Iterator[Files]:
@@ -130,7 +114,7 @@ def _variants(files: Files, choices: Sequence[Values]) -> Iterator[Files]:
 
 
 def _parameters(pipeline: Mapping) -> list[dict[str, str]]:
-    """Return the parameters' defaults, and those with one boolean flipped."""
+    """Return the parameters of each reading: none, and each boolean one flipped."""
     declared = pipeline.get("parameters", [])
     switches = [each for each in declared if isinstance(each, Mapping) and each.get("type") == "boolean"]
     flipped = ({each["name"]: str(str(each.get("default")).lower() != "true")} for each in switches)
@@ -138,13 +122,12 @@ def _parameters(pipeline: Mapping) -> list[dict[str, str]]:
 
 
 def _missing_paths(tree: WorkTree, pipeline: Mapping) -> Iterator[str]:
-    """Path filters for which there is nothing: a file that was renamed no longer starts anything."""
+    """Yield the path filters that match no file, for example because it was renamed."""
     trigger = pipeline.get("trigger")
     paths = trigger.get("paths", {}) if isinstance(trigger, Mapping) else {}
     for filters in paths.values():
-        for text, place in zip(filters, filters.places, strict=True):
+        for text, place in filters.entries():
             fixed = PurePosixPath(re.split(r"[*?]", text)[0].rstrip("/") if re.search(r"[*?]", text) else text)
             if not (tree.root / fixed).exists():
-                yield str(
-                    PipelineError(place, f"the path filter {text} fits nothing in the repository: mend or remove it.")
-                )
+                problem = f"the path filter {text} matches nothing in the repository: correct or remove it."
+                yield str(PipelineError(place, problem))

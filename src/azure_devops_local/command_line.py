@@ -1,4 +1,4 @@
-"""The commands `triggered`, `check` and `run`: the pipelines of the checkout around the current folder."""
+"""The commands `triggered`, `check` and `run` for the checkout around the current folder."""
 
 import json
 import sys
@@ -25,10 +25,10 @@ def triggered(
     message: Annotated[str, typer.Option(metavar="TEXT", help="The message of the newest commit.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say which pipelines a push would start, and for each that it would not, which rule says no.
+    """List the pipelines that a push would start, and for each of the others the rule that prevents it.
 
-    The pipeline files are those of the checkout that you are in, as they lie there now. Ends with 1 when one of them
-    can't be understood: its line says why.
+    The pipeline files are those of the current checkout, with uncommitted changes. The exit code is 1 if one of them is
+    wrong; its line has the error.
 
     For example: `triggered --branch main --changed docs/index.md databricks.yml`.
     """
@@ -62,53 +62,51 @@ def triggered(
 
 def check(
     ready: Annotated[
-        bool, typer.Option("--ready", help="Fail as long as a value that they need holds a placeholder.")
+        bool, typer.Option("--ready", help="Fail if a value that the pipelines need is a placeholder.")
     ] = False,
 ) -> None:
-    """Check the pipeline files for what a schema can't see, and list the values that have still to be filled in.
+    """Check the pipeline files for mistakes that a schema does not find, and list the values that are still to be set.
 
-    Ends with 1 when something is wrong, and with `--ready` also as long as `variables.yml` holds a placeholder that its
-    `target` and its `signIn` need: the target `local` needs none.
+    The exit code is 1 if something is wrong, and with `--ready` also if `variables.yml` holds a placeholder that its
+    `target` and `signIn` need; the target `local` needs none.
     """
     from azure_devops_local.check import VARIABLES, problems, unfilled
     from azure_devops_local.language import documents
     from azure_devops_local.server import changes
 
-    tree, around = documents.WorkTree(changes.top_level(Path.cwd())), host.current()
-    found = problems(tree, around.choices)
-    for problem in found:
+    tree, settings = documents.WorkTree(changes.top_level(Path.cwd())), host.current()
+    mistakes = problems(tree, settings.choices)
+    for problem in mistakes:
         out.print(f"[red]✗[/] {_shown(problem)}", soft_wrap=True, highlight=False)
-    unset = unfilled(tree, around.used_only_with)
+    unset = unfilled(tree, settings.used_only_with)
     for setting in unset:
         out.print(
             f"[yellow]![/] {_shown(f'{setting.place}: {setting.name} still holds {setting.value}. {setting.where}')}",
             soft_wrap=True,
             highlight=False,
         )
-    if not found:
-        left = (
-            f"{len(unset)} values in {VARIABLES} have still to be filled in"
-            if unset
-            else "every value that they need is filled in"
+    if not mistakes:
+        remaining = f"{len(unset)} values in {VARIABLES} are" if unset else "no value that they need is"
+        out.print(
+            f"[green]✓[/] The pipelines are in order; {remaining} a placeholder.", soft_wrap=True, highlight=False
         )
-        out.print(f"[green]✓[/] The pipelines are in order; {left}.", soft_wrap=True, highlight=False)
-    if found or (ready and unset):
+    if mistakes or (ready and unset):
         raise typer.Exit(1)
 
 
 def run(
     pipeline: Annotated[str, typer.Argument(metavar="FILE", help="The pipeline's file, as in cd.yml.")],
-    branch: Annotated[str, typer.Option(metavar="NAME", help="The branch; the one that you are on if left out.")] = "",
+    branch: Annotated[str, typer.Option(metavar="NAME", help="The branch; the default is the current one.")] = "",
     param: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A parameter of the pipeline; repeat for more."),
     ] = None,
-    approve: Annotated[bool, typer.Option("--approve", help="Approve each deployment instead of being asked.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve each deployment without a question.")] = False,
 ) -> None:
-    """Run a pipeline on this machine: the last commit of a branch, in a folder of its own, as Azure DevOps would.
+    """Run a pipeline on this machine for the last commit of a branch, in a separate folder, as Azure DevOps would.
 
-    Ends with 0 when it succeeded, with or without issues, 1 when it failed or was stopped, 2 when the command line was
-    wrong.
+    The exit code is 0 if the run succeeded, with or without issues, 1 if it failed or was stopped, and 2 if the command
+    line was wrong.
 
     For example: `run cd.yml --approve`, or `run cd.yml --param scoring=true`.
     """
@@ -125,10 +123,10 @@ def run(
         parameters[name] = value
     repository = changes.top_level(Path.cwd())
     planned = terminal.plan(pipeline, branch, parameters, repository)
-    # Who ends this process politely means what Ctrl-C means.
+    # SIGTERM stops the run as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    done = terminal.execute(planned, repository, out, approve)
-    if done.result in {"failed", "canceled"}:
+    ended = terminal.execute(planned, repository, out, approve)
+    if ended.result in {"failed", "canceled"}:
         raise typer.Exit(1)
 
 

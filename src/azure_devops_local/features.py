@@ -1,4 +1,4 @@
-"""The feature table of the README, printed from the code: `python -m azure_devops_local.features`."""
+"""The feature table of the README: `python -m azure_devops_local.features` prints it."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from azure_devops_local.language.fields import STATUS_FUNCTIONS
 
 
 def table() -> str:
-    """Return the table in Markdown: what is implemented; everything else is refused."""
+    """Return the table of implemented features in Markdown; everything else is refused."""
     functions = (*expressions.LAZY_FUNCTIONS, *expressions.FUNCTIONS)
     rows = {
         "keys of a pipeline": reading.PIPELINE_KEYS,
@@ -28,7 +28,7 @@ def table() -> str:
 
 
 def _input(item: tuple[str, str]) -> str:
-    """Return an input's name, and the only value that is implemented."""
+    """Return the name of an input, with its value if only one is implemented."""
     name, only = item
     return f"{name.removesuffix('!')}: {only}" if only else name.removesuffix("!")
 

@@ -1,4 +1,4 @@
-"""The program around this package: where its state is kept, and how its commands are called."""
+"""The program that uses this package: its folders, its commands and its policies."""
 
 import getpass
 import os
@@ -15,28 +15,27 @@ def _own_root() -> Path:
 
 @dataclass(frozen=True)
 class Host:
-    """What differs between the programs that use this package; the defaults are the package's own command line."""
+    """Settings of a program that uses this package; the defaults are for the package's own command line."""
 
     name: str = "azure_devops_local"
     """Name of the team's project and repository, and of the remote in each clone."""
     command: tuple[str, ...] = ("azure_devops_local",)
     """Arguments of `python -m` for the commands `received` and `work`, which hooks and agents run."""
     advice: str = "python -m azure_devops_local"
-    """How sentences call the command line."""
+    """The command line in sentences."""
     home_variable: str = "AZURE_DEVOPS_LOCAL_HOME"
     """Environment variable that names the root."""
     root: Callable[[], Path] = _own_root
     below: str = ""
-    """Folder below the root that holds everything of this package."""
+    """Folder of this package below the root."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
-    """The protected branches, and what each asks of a pull request; `main` is where the repository starts."""
-
+    """Protected branches and their policies for pull requests; `main` is the repository's first branch."""
     choices: Sequence[Mapping[str, str]] = ({},)
-    """Values of the settings in `variables.yml` that the files branch on; `check` tries them all."""
+    """Values in `variables.yml` on which the files depend; `check` tries them all."""
     used_only_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By setting, the choices that need it; `check` asks always for a setting that is not named here."""
+    """By setting, the choices that need it; for `check`, any other setting is always needed."""
     user: Callable[[], str] = getpass.getuser
-    """For whom a run is started where Git has no `user.name`."""
+    """Requester of a run if Git has no `user.name`."""
 
     @property
     def home(self) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from azure_devops_local.check import VARIABLES, problems, settings, unfilled
 from azure_devops_local.language.documents import FOLDER, WorkTree
 from azure_devops_local.server import changes
-from tests.support.commands import workshop, workshop_here
+from tests.support.commands import workshop_here
 from workshop.cli.devops import CHOICES, USED_ONLY_WITH
 from workshop.core.settings import PACKAGE
 
@@ -53,11 +53,7 @@ def change(tree: WorkTree, old: str, new: str, file: str = "cd.yml") -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def test_our_own_pipelines_are_in_order() -> None:
-    assert problems(WorkTree(ROOT), CHOICES) == []
-
-
-def test_every_value_of_ours_says_where_to_find_it() -> None:
+def test_our_settings_have_instructions() -> None:
     found = settings(WorkTree(ROOT))
     text = (ROOT / VARIABLES).read_text(encoding="utf-8")
     assert len(found) == text.count("- name:") == 14
@@ -75,24 +71,22 @@ def test_a_repository_in_order_has_no_problem(tree: WorkTree) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
-        ("src/**", "source/**", "cd.yml, line 3: the path filter source/** fits nothing in the repository"),
-        ("README.md", "READ.md", "cd.yml, line 3: the path filter READ.md fits nothing"),
+        ("src/**", "source/**", "cd.yml, line 3: the path filter source/** matches nothing in the repository"),
+        ("README.md", "READ.md", "cd.yml, line 3: the path filter READ.md matches nothing"),
         ("templates/loud.yml", "templates/quiet.yml", "cd.yml, line 12: "),
         ("condition: succeeded()", "condition: suceeded()", "cd.yml, line 15: "),
         ("bash: echo cloud", "bash: echo $(Build.Nothing)", "cd.yml, line 14: "),
-        ("- job: work", "- job: work\n    dependsOn: nobody", "cd.yml, line 10: "),
+        ("- job: work", "- job: work\n    dependsOn: missing", "cd.yml, line 10: "),
         ("  branches: {include: [main]}\n", "", "cd.yml, line 2: `paths` needs `branches` beside it"),
     ],
     ids=["folder", "file", "template", "function", "variable", "dependsOn", "paths alone"],
 )
-def test_a_mistake_is_found_in_whichever_branch_of_the_file_it_stands(
-    tree: WorkTree, old: str, new: str, said: str
-) -> None:
+def test_mistakes_are_found_in_every_branch_of_a_file(tree: WorkTree, old: str, new: str, message: str) -> None:
     change(tree, old, new)
     (problem,) = problems(tree, CHOICES)
-    assert said in problem
+    assert message in problem
 
 
 def test_no_pipelines_is_a_problem(tmp_path: Path) -> None:
@@ -100,11 +94,11 @@ def test_no_pipelines_is_a_problem(tmp_path: Path) -> None:
     assert problem.startswith("There are no pipelines in ")
 
 
-def test_the_command_lists_what_has_to_be_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_pipelines_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    checked = workshop("pipelines", "check")
+    checked = workshop_here("pipelines", "check")
     assert checked.code == 0, checked.out
-    assert "The pipelines are in order; every value that they need is filled in." in checked.out
+    assert "The pipelines are in order; no value that they need is a placeholder." in checked.out
 
 
 @pytest.mark.parametrize(
@@ -115,15 +109,13 @@ def test_the_command_lists_what_has_to_be_filled_in(monkeypatch: pytest.MonkeyPa
         ({"target": "databricks", "signIn": "oidc"}, ["workspaceUrl", "databricksHome"]),
     ],
 )
-def test_what_has_to_be_filled_in_is_what_the_choices_need(
-    chosen: dict[str, str], left: list[str], tmp_path: Path
-) -> None:
+def test_the_choices_decide_which_values_are_needed(chosen: dict[str, str], left: list[str], tmp_path: Path) -> None:
     assert [
         setting.name for setting in unfilled(WorkTree(checkout_that_chooses(chosen, tmp_path)), USED_ONLY_WITH)
     ] == left
 
 
-def test_ready_is_who_has_filled_in_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ready_fails_for_a_placeholder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied = checkout_that_chooses({"target": "databricks", "signIn": "oidc"}, tmp_path)
     monkeypatch.setattr(changes, "top_level", lambda _: copied)
     checked = workshop_here("pipelines", "check", "--ready")
