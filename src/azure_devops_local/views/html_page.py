@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from azure_devops_local import host, sanitize
+from azure_devops_local import host
 from azure_devops_local.run_store import Job, Run, Runs, Stage, Step, now
+from azure_devops_local.views import page_content
 from kit_common.errors import UserError
 from kit_common.sanitize import visible
 
@@ -50,7 +51,7 @@ def content(run: Run, folder: Path, way: str) -> str:
         summaries=[text for text in (_summary(folder, name) for name in run.summaries) if text],
         issues=[issue for stage in run.stages for job in stage.jobs for issue in _issues(job)],
         artifacts={name: _files(folder, name) for name in run.artifacts},
-        log=lambda step: sanitize.log(folder, step.log) if step.log else None,
+        log=lambda step: page_content.log(folder, step.log) if step.log else None,
     )
 
 
@@ -107,7 +108,7 @@ def _templates() -> Environment:
         finalize=_harmless,
     )
     templates.filters.update(
-        status=status, duration=duration, visible=visible, markdown=sanitize.markdown, moment=_moment
+        status=status, duration=duration, visible=visible, markdown=page_content.markdown, moment=_moment
     )
     return templates
 
@@ -129,9 +130,9 @@ def _issues(job: Job) -> list[tuple[Job | Step, str, str]]:
 
 
 def _summary(folder: Path, name: str) -> Markup:
-    file = sanitize.inside(folder, name)
+    file = page_content.inside(folder, name)
     text = file.read_text(encoding="utf-8", errors="replace") if file else ""
-    return sanitize.markdown(text, folder, posixpath.dirname(name))
+    return page_content.markdown(text, folder, posixpath.dirname(name))
 
 
 def _files(folder: Path, artifact: str) -> tuple[list[str], int]:

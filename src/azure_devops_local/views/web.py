@@ -12,11 +12,11 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.exceptions import HTTPException as Refusal
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from azure_devops_local import host, sanitize
+from azure_devops_local import host
 from azure_devops_local.run_store import Runs
 from azure_devops_local.server import pull_requests
 from azure_devops_local.server.policies import Policy, PullRequest
-from azure_devops_local.views import html_page
+from azure_devops_local.views import html_page, page_content
 from kit_common.errors import UserError
 from kit_common.listening import listen
 
@@ -81,7 +81,7 @@ def _run(number: _Number) -> HTMLResponse:
 
 
 def _file(number: _Number, kind: str, name: str) -> FileResponse:
-    file = sanitize.inside(Runs().folder_of(number) / kind, name) if kind in {"logs", "artifacts"} else None
+    file = page_content.inside(Runs().folder_of(number) / kind, name) if kind in {"logs", "artifacts"} else None
     if file is None:
         raise HTTPException(404)
     if kind == "logs":

@@ -9,9 +9,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azure_devops_local import sanitize
 from azure_devops_local.run_store import Job, Run, Runs, Stage, Step
-from azure_devops_local.views import html_page
+from azure_devops_local.views import html_page, page_content
 from tests.support import chromium, sample_runs
 
 INLINE = f"data:image/png;base64,{base64.b64encode(sample_runs.PIXEL).decode()}"
@@ -206,7 +205,7 @@ def test_a_stage_lasts_from_its_first_job_to_its_last() -> None:
     )
 )
 def test_markdown_never_becomes_more_than_prose(text: str) -> None:
-    tree = BeautifulSoup(sanitize.markdown(text), "html.parser")
+    tree = BeautifulSoup(page_content.markdown(text), "html.parser")
     assert tree.select("script, iframe, img, b, [style], [onerror]") == []
     assert not any(str(link.get("href", "")).lower().startswith("javascript:") for link in tree.find_all("a"))
 
@@ -216,7 +215,7 @@ def test_no_name_leads_out_of_a_folder(tmp_path_factory: pytest.TempPathFactory,
     folder = tmp_path_factory.getbasetemp() / "inside"
     folder.mkdir(exist_ok=True)
     (folder / "a.txt").touch()
-    found = sanitize.inside(folder, name)
+    found = page_content.inside(folder, name)
     assert found is None or found == (folder / "a.txt").resolve()
 
 

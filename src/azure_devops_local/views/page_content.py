@@ -1,4 +1,4 @@
-"""What others wrote (logs, messages, Markdown, file names), made harmless to show."""
+"""Foreign content of pages: logs, Markdown and pictures, made safe to show."""
 
 import base64
 import mimetypes
@@ -22,11 +22,12 @@ _MARKED = re.compile(r"(?P<time>\S+Z )?##\[(?P<kind>\w+)\](?P<text>.*)", re.DOTA
 
 
 class Log(NamedTuple):
-    """What is shown of a step's log: pairs of a line's kind (error, section, …, or nothing) and its text."""
+    """The end of a step's log."""
 
     lines: list[tuple[str, str]]
+    """Kind (error, section, …, or empty) and text of each line."""
     left_out: int
-    """How many lines came before these."""
+    """Number of lines before these."""
 
 
 def inside(folder: Path, name: str) -> Path | None:
@@ -34,7 +35,7 @@ def inside(folder: Path, name: str) -> Path | None:
     try:
         file = (folder / name).resolve()
         return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
-    except (OSError, ValueError):  # too long for the file system, or no path at all
+    except (OSError, ValueError):  # too long for the file system, or not a path
         return None
 
 
@@ -58,12 +59,12 @@ def for_terminal(text: str) -> str:
 
 
 def markdown(text: str, folder: Path | None = None, where: str = "") -> Markup:
-    """Markdown as HTML, without HTML of its own and with its pictures inside it.
+    """Return Markdown as HTML: HTML in the Markdown is escaped, and pictures are embedded.
 
     Args:
         text: the Markdown.
-        folder: pictures are taken from below this folder only; from nowhere if there is none.
-        where: the path from that folder to the one that pictures' paths begin at.
+        folder: pictures from outside of this folder are left out; without it, all pictures.
+        where: path, from that folder, to which the pictures' paths are relative.
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = reader.parse(visible(text))
@@ -77,7 +78,7 @@ def markdown(text: str, folder: Path | None = None, where: str = "") -> Markup:
 
 
 def _line(raw: str) -> tuple[str, str]:
-    text = visible(raw.rstrip("\r\n").rpartition("\r")[2])  # a progress bar writes over what came before
+    text = visible(raw.rstrip("\r\n").rpartition("\r")[2])  # a progress bar overwrites its line
     if len(text) > _LONGEST_LINE:
         text = f"{text[:_LONGEST_LINE]} … ({len(text) - _LONGEST_LINE:,} more characters)"
     marked = _MARKED.match(text)
