@@ -61,6 +61,10 @@ class Mapping(dict[str, Any]):
         """Return the place of a key, or that of the mapping if the key is missing."""
         return self.places.get(key, self.place)
 
+    def error(self, key: str, problem: str) -> PipelineError:
+        """Return an error at the place of a key."""
+        return PipelineError(self.place_of(key), problem)
+
     def without(self, key: str) -> "Mapping":
         """Return a copy without that key."""
         return Mapping(self.place, (entry for entry in self.entries() if entry[0] != key))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from inspect import signature
 from typing import Any
 
@@ -51,8 +51,8 @@ def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callab
 def check(text: str, names: Collection[str], functions: Collection[str] = ()) -> None:
     """Raise an ExpressionError if an expression has another root name or another further function."""
     for node in _parse(text).iter_subtrees():
-        if node.data == "call":
-            _check_call(str(node.children[0]), len(node.children) - 1, functions)
+        if node.data == "call" and str(node.children[0]).lower() not in functions:
+            _function(str(node.children[0]), len(node.children) - 1)
         elif node.data == "named":
             _check_name(str(node.children[0]), names)
 
@@ -97,7 +97,10 @@ def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable
         case "number":
             return float(first)
         case "call":
-            return _call(str(first), others, lambda argument: _value(argument, scope, functions), functions)
+            evaluated = partial(_value, scope=scope, functions=functions)
+            function = functions.get(first.lower()) or _function(str(first), len(others))
+            lazy = first.lower() in LAZY_FUNCTIONS
+            return function(evaluated, *others) if lazy else function(*map(evaluated, others))
         case "named":
             name = str(first).lower()
             _check_name(name, scope)
@@ -106,36 +109,22 @@ def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable
             return _item(_value(first, scope, functions), _value(others[0], scope, functions))
 
 
-def _call(
-    name: str, arguments: list[Any], value: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]
-) -> Any:
-    _check_call(name, len(arguments), functions)
-    key = name.lower()
-    if key in functions:
-        return functions[key](*map(value, arguments))
-    if key in LAZY_FUNCTIONS:
-        return LAZY_FUNCTIONS[key](value, *arguments)
-    return FUNCTIONS[key](*map(value, arguments))
-
-
 def _check_name(name: str, names: Collection[str]) -> None:
     if name.lower() not in {*_KEYWORDS, *(known.lower() for known in names)}:
         raise ExpressionError(f"`{name}` is not known at this point: use one of {', '.join(names)}.")
 
 
-def _check_call(name: str, count: int, functions: Collection[str]) -> None:
+def _function(name: str, count: int) -> Callable[..., Any]:
+    """Return a function that takes this many arguments; a lazy one takes the evaluating function before them."""
     key = name.lower()
-    if key in functions:
-        return
     function = LAZY_FUNCTIONS.get(key) or FUNCTIONS.get(key)
     if function is None:
         raise ExpressionError(f"the function `{name}` is not implemented by this agent: remove it.")
     try:
         signature(function).bind(*range(count + (key in LAZY_FUNCTIONS)))
     except TypeError as error:
-        raise ExpressionError(
-            f"the function `{name}` does not take {count} arguments: correct their number."
-        ) from error
+        raise ExpressionError(f"the function `{name}` does not take {count} arguments: change their number.") from error
+    return function
 
 
 def _item(container: Any, key: Any) -> Any:
@@ -147,7 +136,7 @@ def _item(container: Any, key: Any) -> Any:
 
 
 def is_true(value: Any) -> bool:
-    """Whether a value counts as true: null, false, 0 and empty text don't."""
+    """Return whether a value counts as true: null, false, 0 and empty text do not."""
     return isinstance(value, dict | list) or value not in {None, "", 0}
 
 

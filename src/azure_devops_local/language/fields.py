@@ -40,14 +40,14 @@ def only(tree: Mapping, owner: str, known: Collection[str]) -> None:
 def one_of(tree: Mapping, key: str, values: Collection[str]) -> None:
     """Refuse any other value of a key; the key may be missing."""
     if key in tree and tree[key] not in values:
-        raise PipelineError(tree.places[key], f"`{key}` can only be {' or '.join(values)} here.")
+        raise tree.error(key, f"`{key}` can only be {' or '.join(values)} here.")
 
 
 def text(tree: Mapping, key: str) -> str:
     """Return a text; empty if the key is missing."""
     value = tree.get(key, "")
     if not isinstance(value, str):
-        raise PipelineError(tree.places[key], f"`{key}` is text, not a list or a mapping.")
+        raise tree.error(key, f"`{key}` is text, not a list or a mapping.")
     return value
 
 
@@ -55,7 +55,7 @@ def flag(tree: Mapping, key: str, default: bool = False) -> bool:
     """Return a boolean; the default if the key is missing or empty."""
     value = text(tree, key).lower()
     if value not in {"", "true", "false"}:
-        raise PipelineError(tree.places[key], f"`{key}` is true or false, not `{tree[key]}`.")
+        raise tree.error(key, f"`{key}` is true or false, not `{tree[key]}`.")
     return default if not value else value == "true"
 
 
@@ -63,7 +63,7 @@ def minutes(tree: Mapping, default: int) -> int:
     """Return the minutes in `timeoutInMinutes`; 0 is no limit."""
     value = text(tree, "timeoutInMinutes")
     if value and not re.fullmatch(r"\d{1,6}", value):
-        raise PipelineError(tree.places["timeoutInMinutes"], f"`timeoutInMinutes` is a whole number, not `{value}`.")
+        raise tree.error("timeoutInMinutes", f"`timeoutInMinutes` is a whole number, not `{value}`.")
     return int(value) if value else default
 
 
@@ -71,7 +71,7 @@ def mapping(tree: Mapping, key: str) -> Mapping:
     """Return a mapping; empty if the key is missing."""
     value = tree.get(key) or Mapping(tree.place_of(key))
     if not isinstance(value, Mapping):
-        raise PipelineError(tree.places[key], f"`{key}` is a mapping: `name: value` lines, indented.")
+        raise tree.error(key, f"`{key}` is a mapping: `name: value` lines, indented.")
     return value
 
 
@@ -85,7 +85,7 @@ def mappings(tree: Mapping, key: str) -> list[Mapping]:
     """Return a list of at least one mapping."""
     value = tree.get(key)
     if not isinstance(value, Sequence) or not value:
-        raise PipelineError(tree.place_of(key), f"`{key}` is a list with at least one entry: begin each with `- `.")
+        raise tree.error(key, f"`{key}` is a list with at least one entry: begin each with `- `.")
     for item, place in value.entries():
         if not isinstance(item, Mapping):
             raise PipelineError(place, f"each entry of `{key}` is a mapping: `- name: value`.")
@@ -97,7 +97,7 @@ def names(tree: Mapping, key: str) -> tuple[str, ...]:
     value = tree.get(key) or []
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-        raise PipelineError(tree.places[key], f"`{key}` is a name or a list of names.")
+        raise tree.error(key, f"`{key}` is a name or a list of names.")
     return tuple(listed)
 
 

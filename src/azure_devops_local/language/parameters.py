@@ -70,7 +70,7 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
     if isinstance(listed, Mapping) and not root:
         return {name: Parameter(name, "object", required=False, default=value) for name, value in listed.items()}
     if not isinstance(listed, Sequence):
-        raise PipelineError(tree.places["parameters"], "`parameters` is a list: begin each with `- name: …`.")
+        raise tree.error("parameters", "`parameters` is a list: begin each with `- name: …`.")
     found: dict[str, Parameter] = {}
     for item, place in listed.entries():
         parameter = _declaration(item, place)
@@ -125,7 +125,7 @@ def of_template(
         try:
             values[name] = parameter.value(given[name]) if name in given else parameter.default
         except ValueError as error:
-            raise PipelineError(given.places[name], f"the parameter {name} of {path} {error}.") from error
+            raise given.error(name, f"the parameter {name} of {path} {error}.") from error
     return values
 
 
@@ -142,7 +142,7 @@ def _declaration(item: Any, place: Place) -> Parameter:
         raise PipelineError(place, "a parameter is declared as `- name: …`, with `type:` and `default:` below.")
     fields.only(item, "a parameter", ("name", "type", "default", "values", "displayName"))
     if not isinstance(item.get("values", Sequence(place)), Sequence):
-        raise PipelineError(item.places["values"], "`values` is a list of the values that are allowed.")
+        raise item.error("values", "`values` is a list of the values that are allowed.")
     kind = item.get("type", "string")
     if not isinstance(kind, str) or kind not in TYPES:
         raise PipelineError(
@@ -156,5 +156,5 @@ def _declaration(item: Any, place: Place) -> Parameter:
         if "default" in item:
             parameter = replace(parameter, required=False, default=parameter.value(item["default"]))
     except ValueError as error:
-        raise PipelineError(item.places[key], f"the parameter {parameter.name} {error}.") from error
+        raise item.error(key, f"the parameter {parameter.name} {error}.") from error
     return parameter

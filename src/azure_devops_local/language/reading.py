@@ -34,18 +34,15 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
     tree, parameters = expand(files, path, given, predefined)
     fields.only(tree, "a pipeline", PIPELINE_KEYS)
     if tree.get("pr", "none") != "none":
-        problem = (
-            "Azure Repos ignores `pr:`: remove it, and set a build-validation policy on the target branch instead."
-        )
-        raise PipelineError(tree.places["pr"], problem)
+        problem = "Azure Repos ignores `pr:`: remove it, and set a build-validation policy on the target branch."
+        raise tree.error("pr", problem)
     _pool_and_lock(tree)
     groups: list[str] = []
     variables = _variables(tree, groups)
     stages = _stages(_with_stages(tree), groups)
     run_name = fields.text(tree, "name")
-    pipeline = Pipeline(path, stages, parameters, variables, tuple(dict.fromkeys(groups)), run_name)
     undefined_variables.refuse(tree, bool(groups))
-    return pipeline
+    return Pipeline(path, stages, parameters, variables, tuple(dict.fromkeys(groups)), run_name)
 
 
 def _with_stages(tree: Mapping) -> Mapping:
@@ -126,7 +123,7 @@ def _environment(item: Mapping) -> str:
         fields.only(given, "`environment`", ("name",))
         given = fields.text(given, "name")
     if not isinstance(given, str) or not given:
-        raise PipelineError(item.place_of("environment"), "a deployment job needs `environment: NAME`: add it.")
+        raise item.error("environment", "a deployment job needs `environment: NAME`: add it.")
     return given
 
 
@@ -139,51 +136,48 @@ def _pool_and_lock(tree: Mapping) -> None:
 
 
 def _variables(tree: Mapping, groups: list[str]) -> dict[str, str]:
-    """Return the variables of a pipeline, stage or job; their groups are added to `groups`."""
-    given: Any = tree.get("variables", "")
-    found: dict[str, str] = {}
+    """Return the variables of a pipeline, stage or job, and add their groups to `groups`."""
+    given: Any = tree.get("variables") or Mapping(tree.place)
+    variables: dict[str, str] = {}
     if isinstance(given, Mapping):
-        found = fields.texts(tree, "variables")
-        places = given.places
-    else:
-        places = {}
-        for item in fields.mappings(tree, "variables") if given else []:
-            if "group" in item:
-                fields.only(item, "a variable group", ("group",))
-                groups.append(fields.text(item, "group"))
-                continue
-            fields.only(item, "a variable", ("name", "value", "readonly"))
-            name = fields.text(item, "name")
-            if not name or "value" not in item:
-                raise PipelineError(item.place, "a variable has a `name` and a `value`.")
-            found[name], places[name] = fields.text(item, "value"), item.place
-    for name, value in found.items():
-        _at_run_time(value, places[name])
-    return found
+        for name, _, place in given.entries():
+            variables[name] = _at_run_time(fields.text(given, name), place)
+        return variables
+    for item in fields.mappings(tree, "variables"):
+        if "group" in item:
+            fields.only(item, "a variable group", ("group",))
+            groups.append(fields.text(item, "group"))
+            continue
+        fields.only(item, "a variable", ("name", "value", "readonly"))
+        name = fields.text(item, "name")
+        if not name or "value" not in item:
+            raise PipelineError(item.place, "a variable has a `name` and a `value`.")
+        variables[name] = _at_run_time(fields.text(item, "value"), item.place)
+    return variables
 
 
-def _at_run_time(value: str, place: Place) -> None:
-    if "$[" not in value:
-        return
-    whole = _AT_RUN_TIME.fullmatch(value.strip())
-    if whole is None:
-        raise PipelineError(place, "`$[ ]` has to be the whole value: use format() in it to add text.")
-    fields.expression(whole[1], place, {"dependencies": None, "stageDependencies": None})
+def _at_run_time(value: str, place: Place) -> str:
+    """Return the value of a variable, whose `$[ ]` is checked."""
+    if "$[" in value:
+        whole = _AT_RUN_TIME.fullmatch(value.strip())
+        if whole is None:
+            raise PipelineError(place, "`$[ ]` has to be the whole value: use format() in it to add text.")
+        fields.expression(whole[1], place, {"dependencies": None, "stageDependencies": None})
+    return value
 
 
 def _order(ones: Ordered[Stage | Job], items: list[Mapping]) -> None:
     """Refuse a dependency that is unknown or circular."""
     known = {one.name.lower(): one.name for one in ones}
-    places = {one.name: item.place_of("dependsOn") for one, item in zip(ones, items, strict=True)}
+    trees = {one.name: item for one, item in zip(ones, items, strict=True)}
     for one in ones:
         for other in one.depends_on:
             if other.lower() not in known:
                 problem = f"`dependsOn` names `{other}`, which does not exist{fields.hint(other, list(known.values()))}"
-                raise PipelineError(places[one.name], problem)
+                raise trees[one.name].error("dependsOn", problem)
     try:
         TopologicalSorter({one.name: [known[other.lower()] for other in one.depends_on] for one in ones}).prepare()
     except CycleError as error:
         circle = list(error.args[1])
-        raise PipelineError(
-            places[circle[0]], f"`dependsOn` is circular ({' → '.join(circle)}): remove one of these."
-        ) from error
+        problem = f"`dependsOn` is circular ({' → '.join(circle)}): remove one of these."
+        raise trees[circle[0]].error("dependsOn", problem) from error

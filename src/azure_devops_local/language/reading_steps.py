@@ -100,19 +100,19 @@ def _inputs(item: Mapping, kind: str, what: str) -> tuple[dict[str, str], str]:
 def _task(item: Mapping, task: str) -> dict[str, str]:
     if task not in TASKS:
         problem = f"the task `{task}` is not implemented by this agent{fields.hint(task, TASKS)}"
-        raise PipelineError(item.places["task"], problem)
+        raise item.error("task", problem)
     known = {name.rstrip("!"): value for name, value in TASKS[task].items()}
     tree, inputs = fields.mapping(item, "inputs"), fields.texts(item, "inputs")
     for name, value in inputs.items():
         if name not in known:
             problem = f"`{name}` is not an input of {task} here{fields.hint(name, known)}"
-            raise PipelineError(tree.places[name], problem)
+            raise tree.error(name, problem)
         if known[name] and value.lower() != known[name].lower():
             problem = f"`{name}: {value}` is not implemented by this agent: it can only be {known[name]}."
-            raise PipelineError(tree.places[name], problem)
+            raise tree.error(name, problem)
     for name in TASKS[task]:
         if name.endswith("!") and not inputs.get(name[:-1]):
-            raise PipelineError(item.places["task"], f"{task} needs the input `{name[:-1]}`: add it below `inputs:`.")
+            raise item.error("task", f"{task} needs the input `{name[:-1]}`: add it below `inputs:`.")
     return inputs
 
 
@@ -120,4 +120,4 @@ def _checkout(item: Mapping) -> None:
     fields.one_of(item, "checkout", ("self", "none"))
     for key, limit in _CHECKOUT_LIMITS.items():
         if fields.text(item, key).lower() not in {"", "false"}:
-            raise PipelineError(item.places[key], f"`{key}` can only be false here: this agent {limit}.")
+            raise item.error(key, f"`{key}` can only be false here: this agent {limit}.")

@@ -58,7 +58,7 @@ def _scoped(tree: Mapping, context: _Context) -> Mapping:
         listed = Sequence(first.place, _listing(_items(first, context, "variables"), variables))
         expanded = [("variables", listed, tree.places["variables"])]
     elif first:
-        raise PipelineError(tree.places["variables"], "`variables` is a mapping, or a list of `- name: …`.")
+        raise tree.error("variables", "`variables` is a mapping, or a list of `- name: …`.")
     return Mapping(tree.place, [*expanded, *_entries(tree if first is None else tree.without("variables"), context)])
 
 
@@ -173,7 +173,7 @@ def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any
             yield Mapping(at, [("name", name, at), ("value", content, at)]), at
         return
     if not isinstance(value, Sequence):
-        raise PipelineError(tree.places[kind], f"`{kind}` is a list: begin each entry with `- `.")
+        raise tree.error(kind, f"`{kind}` is a list: begin each entry with `- `.")
     yield from _items(value, inner, kind)
 
 

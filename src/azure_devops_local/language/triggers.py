@@ -91,7 +91,12 @@ def decide(files: Files, push: Push) -> dict[str, Verdict]:
     for name, path in by_name(files).items():
         try:
             tree = load(files, path)
-            _refuse_hidden(tree)
+            for key, value, place in tree.entries():
+                if key.startswith("${{") and isinstance(value, Mapping) and value.keys() & {*_WORK, "trigger"}:
+                    problem = (
+                        "a pipeline's trigger and work can't depend on an expression: write their keys at the margin."
+                    )
+                    raise PipelineError(place, problem)
             if tree.keys() & _WORK:
                 verdicts[name] = _verdict(tree, push)
         except PipelineError as error:
@@ -108,13 +113,6 @@ def concerned(files: Files, path: str, changed: abc.Sequence[str]) -> bool:
     tree = load(files, path)
     filters = _read(tree["trigger"], tree.places["trigger"]) if "trigger" in tree else {}
     return "paths" not in filters or filters["paths"].match_any(changed)[0]
-
-
-def _refuse_hidden(tree: Mapping) -> None:
-    for key, value in tree.items():
-        if key.startswith("${{") and isinstance(value, Mapping) and value.keys() & {*_WORK, "trigger"}:
-            problem = "a pipeline's trigger and work can't depend on an expression: write their keys at the margin."
-            raise PipelineError(tree.places[key], problem)
 
 
 def _verdict(tree: Mapping, push: Push) -> Verdict:
@@ -135,7 +133,7 @@ def _verdict(tree: Mapping, push: Push) -> Verdict:
     if triggered and kind == "branches" and "paths" in filters:
         triggered, path_rule = filters["paths"].match_any(push.changed)
         rule = f"{rule}, and {path_rule}" if triggered else path_rule
-    batch = isinstance(tree["trigger"], Mapping) and tree["trigger"].get("batch", "").lower() == "true"
+    batch = isinstance(tree["trigger"], Mapping) and fields.flag(tree["trigger"], "batch")
     return Verdict(triggered, rule, batch)
 
 
@@ -148,17 +146,13 @@ def _read(value: Any, place: Place) -> dict[str, _Filters]:
     if isinstance(value, Sequence):
         return {"branches": _Filters("branch", _filters(value, place, "branches"))}
     if not isinstance(value, Mapping):
-        raise PipelineError(
-            place, "`trigger` is `none`, a list of branches, or a mapping with `branches`, `tags` and `paths`."
-        )
+        problem = "`trigger` is `none`, a list of branches, or a mapping with `branches`, `tags` and `paths`."
+        raise PipelineError(place, problem)
     fields.only(value, "`trigger`", ("batch", *_KINDS))
-    if str(value.get("batch", "false")).lower() not in {"true", "false"}:
-        raise PipelineError(value.places["batch"], "`batch` is true or false.")
+    fields.flag(value, "batch")
     found = {kind: _include_exclude(value[kind], value.places[kind], kind) for kind in _KINDS if kind in value}
     if "paths" in found and "branches" not in found:
-        raise PipelineError(
-            value.places["paths"], "`paths` needs `branches` beside it: add the branches that it applies to."
-        )
+        raise value.error("paths", "`paths` needs `branches` beside it: add the branches that it applies to.")
     if not found:
         raise PipelineError(place, "`trigger` has neither branches nor tags: add `branches`, or remove it.")
     return found
@@ -173,7 +167,7 @@ def _include_exclude(value: Any, place: Place, kind: str) -> _Filters:
         exclude = _first_match(lists.get("exclude", ()), include.text)
         if exclude and exclude.text != include.text:
             problem = (
-                f"`{include.text}` is inside the exclude {exclude}, and Azure's documents disagree on which one counts"
+                f"`{include.text}` is inside the exclude {exclude}; Azure's documents disagree on which one counts"
             )
             raise PipelineError(Place(place.file, include.line), f"{problem}: make the exclude narrower.")
     return _Filters(_KINDS[kind][0], **lists)
