@@ -1,7 +1,6 @@
-"""The record of a run: its timeline, in `run.json`, written by the process that runs it and read by every page."""
+"""The record of a run: its timeline, in `run.json`, written by the process that runs it and read by all views."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,12 +15,17 @@ from kit_common.files import write_whole
 Record = TypeVar("Record", bound=BaseModel)
 Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
 _REASONS = {
-    "manual": "manually",
+    "manual": "a manual start",
     "individualCI": "a push",
     "batchedCI": "several pushes",
     "pullRequest": "a pull request",
 }
 State = Literal["queued", "running", "waiting for approval", "completed"]
+
+
+def now() -> datetime:
+    """Return the time, for a record."""
+    return datetime.now(UTC)
 
 
 class Issue(BaseModel):
@@ -31,32 +35,37 @@ class Issue(BaseModel):
     text: str
 
 
-class Step(BaseModel):
+class Part(BaseModel):
+    """A step or a job on the timeline."""
+
+    name: str
+    result: Result | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    issues: list[Issue] = Field(default_factory=list)
+
+
+class Step(Part):
     """One step on the timeline."""
 
-    name: str
-    result: Result | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
     log: str = ""
     """The log's path, relative to the run's folder; empty until it starts."""
-    issues: list[Issue] = Field(default_factory=list)
 
 
-class Job(BaseModel):
+class Job(Part):
     """One job on the timeline."""
 
-    name: str
-    result: Result | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
     environment: str = ""
-    """The environment that a deployment job deploys to."""
+    """The environment of a deployment job."""
     asked: datetime | None = None
-    """When its approval was asked for."""
+    """When it began to wait for its approval."""
     approved_by: str = ""
     steps: list[Step] = Field(default_factory=list)
-    issues: list[Issue] = Field(default_factory=list)
+
+    def skip(self, result: Result = "skipped") -> None:
+        """Give the job, and each of its steps, this result where it has none."""
+        for part in (*self.steps, self):
+            part.result = part.result or result
 
 
 class Stage(BaseModel):
@@ -70,7 +79,8 @@ class Stage(BaseModel):
 class Run(BaseModel):
     """One run of a pipeline."""
 
-    number: int
+    number: int = 0
+    """Assigned when the run is stored."""
     pipeline: str
     """The file's name, `cd.yml`."""
     branch: str
@@ -79,19 +89,19 @@ class Run(BaseModel):
     message: str = ""
     """The commit's subject."""
     reason: Literal["manual", "individualCI", "batchedCI", "pullRequest"] = "manual"
-    """In the words of the variable Build.Reason."""
+    """In the terms of the variable Build.Reason."""
     requested_for: str = ""
     parameters: dict[str, str] = Field(default_factory=dict)
     state: State = "queued"
     result: Result | None = None
     problem: str = ""
-    """Why it could not be run at all, or stopped: one sentence."""
-    created: datetime
+    """Why it did not start, or stopped: one sentence."""
+    created: datetime = Field(default_factory=now)
     started: datetime | None = None
     finished: datetime | None = None
     stages: list[Stage] = Field(default_factory=list)
     notices: list[str] = Field(default_factory=list)
-    """What this agent did otherwise than Azure DevOps would, one sentence each."""
+    """Differences between this agent and Azure DevOps that the run has met, one sentence each."""
     artifacts: list[str] = Field(default_factory=list)
     """Names; each is a folder or file below `artifacts/` in the run's folder."""
     summaries: list[str] = Field(default_factory=list)
@@ -102,7 +112,7 @@ class Run(BaseModel):
 
     @property
     def waiting_job(self) -> int | None:
-        """Which of all its jobs, from 0, waits for an approval; None where none does."""
+        """The index, among all jobs, of the one that waits for an approval."""
         jobs = [job for stage in self.stages for job in stage.jobs]
         waiting = (at for at, job in enumerate(jobs) if job.asked and not job.approved_by and job.result is None)
         return next(waiting, None) if self.state == "waiting for approval" else None
@@ -114,13 +124,21 @@ class Run(BaseModel):
 
     @property
     def title(self) -> str:
-        """How the run is called in sentences and on pages."""
+        """The run's name in sentences and on pages."""
         return f"run {self.number} of {self.pipeline}"
 
-
-def now() -> datetime:
-    """Return the time, for a record."""
-    return datetime.now(UTC)
+    def complete(self, result: Result) -> None:
+        """End the run; also its parts without a result: those that have begun end alike, the others were skipped."""
+        self.state, self.result, self.finished = "completed", result, now()
+        rest: Result = "canceled" if result == "canceled" else "skipped"
+        for stage in self.stages:
+            for job in stage.jobs:
+                for part in (*job.steps, job):
+                    if part.started and part.result is None:
+                        part.result, part.finished = result, self.finished
+                job.skip(rest)
+            if stage.result is None:
+                stage.result = result if any(job.started for job in stage.jobs) else rest
 
 
 def read_record(path: Path, kind: type[Record]) -> Record:
@@ -132,7 +150,7 @@ def read_record(path: Path, kind: type[Record]) -> Record:
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise UserError(f"{path} can't be read as what it should be: restore it, or take it away.") from error
+        raise UserError(f"{path} is damaged: restore it, or remove it.") from error
 
 
 class Runs:
@@ -154,20 +172,20 @@ class Runs:
         )
 
     def all(self) -> list[Run]:
-        """All runs whose record can be read, oldest first."""
+        """Return the runs with a readable record, oldest first."""
         return [run for number in self.numbers() if (run := self.readable(number)) is not None]
 
     def readable(self, number: int) -> Run | None:
-        """One run, or None where its record can't be read: one that is damaged must not hold up all the others."""
+        """Return a run, or None if its record is damaged, which must not block the other runs."""
         with suppress(UserError):
             return self.load(number)
         return None
 
     def load(self, number: int) -> Run:
-        """One run.
+        """Return a run.
 
         Raises:
-            UserError: there is none of that number, or its record is damaged.
+            UserError: no run has that number, or its record is damaged.
         """
         path = self.folder_of(number) / "run.json"
         if not path.is_file():
@@ -175,20 +193,14 @@ class Runs:
         return read_record(path, Run)
 
     def add(self, run: Run) -> Run:
-        """Store a new run under the next number, which it gets; whole or not at all."""
-        with self._locked():
-            number = max(self.numbers(), default=0) + 1
-            run = run.model_copy(update={"number": number})
-            self.folder_of(number).mkdir(parents=True, exist_ok=True)
+        """Store a new run under the next number, and return it with that number."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            run = run.model_copy(update={"number": max(self.numbers(), default=0) + 1})
+            self.folder_of(run.number).mkdir(parents=True, exist_ok=True)
             self.save(run)
         return run
 
     def save(self, run: Run) -> None:
-        """Store the run as it is now; whole or not at all."""
+        """Store the run as it is now."""
         write_whole(self.folder_of(run.number) / "run.json", run.model_dump_json(indent=1))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
-            yield

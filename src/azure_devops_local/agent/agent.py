@@ -1,4 +1,4 @@
-"""The agent: runs a pipeline's stages, jobs and steps on this machine, one after the other, as Azure DevOps would."""
+"""The agent: runs a pipeline's stages, jobs and steps on this machine, one at a time, as Azure DevOps would."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from azure_devops_local import host, run_store
 from azure_devops_local.agent import conditions, variables
 from azure_devops_local.agent.conditions import Done
-from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds, skip
+from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds
 from azure_devops_local.agent.steps import sweep
 from azure_devops_local.agent.variables import Variable, Variables
 from azure_devops_local.language import documents, expressions, pipeline, reading
@@ -22,16 +22,16 @@ def execute(
     watcher: Watcher | None = None,
     service: Service | None = None,
 ) -> run_store.Run:
-    """Run a pipeline to its end, and save what is known of it at every change.
+    """Run a pipeline to its end, and save its record at every change.
 
     An interrupt ends the run as canceled, a mistake in its files as failed, with the `problem` in one sentence.
 
     Args:
-        run: the run, stored already; it is changed in place and returned.
-        repository: where its commit is.
-        approver: is called before a job that deploys to an environment.
-        watcher: is called at every change.
-        service: the API for the steps; without it their token opens nothing.
+        run: the stored run; it is changed in place and returned.
+        repository: the repository with its commit.
+        approver: called before a job that deploys to an environment.
+        watcher: called at every change.
+        service: the API for the steps; without it their token is not valid anywhere.
     """
     execution = _Execution(run, repository, approver, watcher, service)
     run.state, run.started = "running", run.started or run_store.now()
@@ -46,32 +46,22 @@ def execute(
     except OSError as error:
         run.problem = execution.mask(describe_os_error(error, host.current().home_variable))
     finally:
-        _settle(run, result)
+        run.complete(result)
         clean_up(run.number)
         execution.saved()
     return run
 
 
 def clean_up(number: int) -> int:
-    """Kill what the steps of a run left running, and remove its work folder; returns how many processes there were."""
+    """Kill the processes that a run's steps left, and remove its work folder; return the number of processes."""
     return sweep(run_store.Runs().folder_of(number))
-
-
-def _settle(run: run_store.Run, result: run_store.Result) -> None:
-    """Complete a run: what has no result yet never came to its end."""
-    run.state, run.result, run.finished = "completed", result, run_store.now()
-    rest: run_store.Result = "canceled" if result == "canceled" else "skipped"
-    for stage in run.stages:
-        for job in stage.jobs:
-            skip(job, rest)
-        stage.result = stage.result or rest
 
 
 class _Execution(RunAtWork):
     """One run of a pipeline."""
 
     def whole(self) -> run_store.Result:
-        """Execute all of it, and return how it ended."""
+        """Execute all stages, and return the run's result."""
         files = documents.Commit(self.repository, self.run.commit)
         name = self.run.pipeline
         path = documents.by_name(files).get(name, f"{documents.FOLDER}/{name}")
@@ -97,7 +87,7 @@ class _Execution(RunAtWork):
         known = self._variables(scope, stage)
         if not holds(stage.condition, known, scope, done.before):
             for job_entry in entry.jobs:
-                skip(job_entry)
+                job_entry.skip()
             return done
         entries = dict(zip([job.name for job in stage.jobs], entry.jobs, strict=True))
         for job in conditions.in_order(stage.jobs):
@@ -125,14 +115,14 @@ class _Execution(RunAtWork):
         finally:
             entry.finished = run_store.now() if entry.started else None
         if entry.result is None:
-            skip(entry)
+            entry.skip()
         elif entry.result == "failed" and job.continue_on_error:
             entry.result = "succeeded with issues"
         done.result = entry.result or "skipped"
         self.saved()
 
     def _variables(self, scope: dict[str, Any], stage: pipeline.Stage, job: pipeline.Job | None = None) -> Variables:
-        """All that a stage's condition, or a job, may know; what stands nearer to it wins."""
+        """Return the variables of a stage's condition, or of a job; those nearer to it win."""
         known = Variables(self.groups)
         own = {
             "System.StageName": stage.name,
@@ -147,7 +137,7 @@ class _Execution(RunAtWork):
             if job.environment:
                 known.put(Variable("Environment.Name", job.environment, written=True))
         known.add({**self.own, **own}, read_only=True)
-        known.work_out(lambda text: expressions.as_text(evaluate(text, known, scope)), self.mask)
+        known.evaluate(lambda text: expressions.as_text(evaluate(text, known, scope)), self.mask)
         return known
 
 

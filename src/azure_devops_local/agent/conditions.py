@@ -1,4 +1,4 @@
-"""What runs after what, whether it runs, and how the whole ended: results and conditions."""
+"""Order, conditions and results of stages and jobs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,19 +24,19 @@ Part = TypeVar("Part", bound=_Part)
 
 @dataclass
 class Done:
-    """What later stages and jobs may know of one that is over."""
+    """A completed stage or job, as later conditions and expressions see it."""
 
     name: str
     result: Result = "skipped"
     outputs: dict[str, str] = field(default_factory=dict)
     """Output variables: `step.variable` of a job, `job.step.variable` of a stage."""
     jobs: dict[str, "Done"] = field(default_factory=dict)
-    """Of a stage; by name in lower case, as everywhere."""
+    """The jobs of a stage, by name in lower case, as everywhere."""
     before: dict[str, "Done"] = field(default_factory=dict)
-    """All that it depends on, also through others."""
+    """All direct and indirect dependencies."""
 
     def for_expressions(self) -> dict[str, Any]:
-        """As `dependencies.NAME` has it."""
+        """Return the value of `dependencies.NAME`."""
         return {"result": azure_name(self.result), "outputs": self.outputs}
 
 
@@ -46,29 +46,29 @@ def azure_name(result: Result) -> str:
 
 
 def worst(results: Iterable[Result]) -> Result:
-    """How a whole ended of which the parts ended so; what was skipped counts only where everything was."""
+    """Return the result of a whole with these parts: the worst; "skipped" only if all were skipped."""
     return min(results, key=_WORST_FIRST.index, default="skipped")
 
 
 def in_order(parts: Sequence[Part]) -> list[Part]:
-    """Each after all that it depends on, otherwise as they are written; that there is no circle is known."""
+    """Return the parts in the order of the file, but each after its dependencies, which have no cycle."""
     ordered: list[Part] = []
     waiting = list(parts)
     while waiting:
-        over = {part.name.lower() for part in ordered}
-        ready = next(part for part in waiting if over.issuperset(name.lower() for name in part.depends_on))
+        done = {part.name.lower() for part in ordered}
+        ready = next(part for part in waiting if done.issuperset(name.lower() for name in part.depends_on))
         waiting.remove(ready)
         ordered.append(ready)
     return ordered
 
 
 def named(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done]:
-    """Those with these names."""
+    """Return those with these names."""
     return {name.lower(): done[name.lower()] for name in names}
 
 
 def all_before(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done]:
-    """Those with these names, and all that they depend on."""
+    """Return those with these names, and all their dependencies."""
     found: dict[str, Done] = {}
     for name, one in named(names, done).items():
         found |= {**one.before, name: one}
@@ -76,10 +76,9 @@ def all_before(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done
 
 
 def functions(before: Mapping[str, Done]) -> dict[str, Callable[..., bool]]:
-    """Return the functions of a stage's or a job's condition that depend on what came before.
+    """Return the status functions of a condition, given all direct and indirect dependencies.
 
-    Without names they ask about all that it depends on, also through others; a name that it doesn't depend on is as
-    good as skipped.
+    Without names they look at all dependencies; a name that is not a dependency counts as skipped.
     """
 
     def results(names: tuple[Any, ...]) -> list[Result]:

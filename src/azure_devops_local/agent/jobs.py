@@ -4,8 +4,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from azure_devops_local import host, run_store
 from azure_devops_local.agent import checkout, conditions, logging_commands, tasks, variables
@@ -17,25 +18,23 @@ from azure_devops_local.language import expressions, pipeline
 from kit_common.errors import UserError, describe_os_error
 
 Approver = Callable[[run_store.Run, run_store.Job], str | None]
-"""Answers an approval: the name of who approved, or None for a rejection."""
+"""Returns the name of the person who approved a job, or None for a rejection."""
 Watcher = Callable[[run_store.Run], None]
-"""Is called at every change."""
+"""Called at every change."""
 
 
-class Service(Protocol):
+@dataclass(frozen=True)
+class Service:
     """The stand-in for Azure DevOps, for the steps of a run."""
 
-    @property
-    def collection_uri(self) -> str:
-        """Where it is: the variable System.CollectionUri."""
-
-    @property
-    def token(self) -> str:
-        """What lets them in: the variable System.AccessToken, a secret."""
+    collection_uri: str
+    """Its address: the variable System.CollectionUri."""
+    token: str
+    """Its password: the variable System.AccessToken, a secret."""
 
 
 class RunAtWork:
-    """What all jobs of a run share."""
+    """A run, as its jobs share it."""
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class RunAtWork:
         self.runs, self.mask = run_store.Runs(), Mask()
         self.folder = self.runs.folder_of(run.number)
         self.own = variables.predefined(run)
-        """The variables that the run has by itself."""
+        """The predefined variables."""
         self.token = service.token if service else secrets.token_urlsafe(24)
         if service:
             uri = service.collection_uri
@@ -64,12 +63,7 @@ class RunAtWork:
             self.watcher(self.run)
 
     def perform(self, job: pipeline.Job, entry: run_store.Job, known: Variables) -> dict[str, str]:
-        """Execute a job, whose entry gets the result, and return its output variables.
-
-        Raises:
-            UserError: its variables are no good.
-            KeyboardInterrupt: the run is to stop.
-        """
+        """Execute a job, store the result in its entry, and return its output variables."""
         entry.environment = known.expand(job.environment)
         if job.environment and not self._is_approved(entry):
             self.fail(entry, f"The deployment to {entry.environment} was not approved.")
@@ -91,15 +85,15 @@ class RunAtWork:
             entry.result = so_far
         finally:
             sweep(self.folder)
-        # Azure's way to write the outputs of a deployment job has its name before them.
+        # In Azure, the name of a deployment job comes before its outputs.
         named = {f"{job.name}.{name}": value for name, value in place.outputs.items()} if job.environment else {}
         return place.outputs | named
 
     def fail(self, entry: run_store.Job, sentence: str, result: run_store.Result = "failed") -> None:
-        """Let a job fail, or be canceled, for a reason that is none of its steps'."""
+        """Let a job fail, or be canceled, for a reason outside of its steps."""
         entry.issues.append(run_store.Issue(kind="error", text=self.mask(sentence)))
         entry.result = result
-        skip(entry, "canceled" if result == "canceled" else "skipped")
+        entry.skip("canceled" if result == "canceled" else "skipped")
 
     def _is_approved(self, entry: run_store.Job) -> bool:
         self.run.state, entry.asked = "waiting for approval", run_store.now()
@@ -130,7 +124,7 @@ class RunAtWork:
                 at_work.limit_result("canceled")
                 raise
             except OutOfTimeError:
-                at_work.fail("It took longer than it may: see timeoutInMinutes of the step and of its job.")
+                at_work.fail("The step took longer than timeoutInMinutes of the step or of its job allows.")
                 at_work.limit_result("canceled" if time.monotonic() >= deadline else "failed")
             except UserError as error:
                 at_work.fail(str(error))
@@ -144,21 +138,14 @@ class RunAtWork:
 
 
 def evaluate(text: str, known: Variables, scope: dict[str, Any], before: dict[str, Done] | None = None) -> Any:
-    """Return the value of an expression; that of a condition may depend on what came `before`."""
+    """Return the value of an expression; a condition may depend on the parts `before` it."""
     everything = {"dependencies": {}, "stageDependencies": {}, **scope, "variables": known.values()}
     return expressions.evaluate(text, everything, None if before is None else conditions.functions(before))
 
 
 def holds(condition: str, known: Variables, scope: dict[str, Any], before: dict[str, Done]) -> bool:
-    """Whether a condition is met."""
+    """Return whether a condition is met."""
     return expressions.is_true(evaluate(condition, known, scope, before))
-
-
-def skip(entry: run_store.Job, result: run_store.Result = "skipped") -> None:
-    """Give a job, and each of its steps, this result where it has none."""
-    for step in entry.steps:
-        step.result = step.result or result
-    entry.result = entry.result or result
 
 
 def _perform(step: StepAtWork) -> None:

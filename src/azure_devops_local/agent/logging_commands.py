@@ -1,4 +1,4 @@
-"""The commands that a step's output may contain: `##vso[area.event key=value;…]text`."""
+"""Logging commands in a step's output: `##vso[area.event key=value;…]text`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ Properties = Mapping[str, str]
 
 @dataclass(frozen=True)
 class LoggingCommand:
-    """One command of a line."""
+    """A command in a line of output."""
 
     name: str
-    """As it is written, `task.setvariable`."""
+    """For example `task.setvariable`."""
     properties: Properties
     """By key, in lower case."""
     text: str
@@ -36,11 +36,7 @@ class LoggingCommand:
 
 
 def parse(line: str) -> LoggingCommand | None:
-    """Return the command in a line of output, or None if the line has none.
-
-    Raises:
-        UserError: the command is not well-formed.
-    """
+    """Return the command in a line of output, or None if there is no command; it must be well-formed."""
     if (at := line.find(_START)) < 0:
         return None
     found = _COMMAND.match(line, at)
@@ -52,17 +48,13 @@ def parse(line: str) -> LoggingCommand | None:
 
 
 def apply(command: LoggingCommand, step: StepAtWork) -> None:
-    """Carry out a command of a step's output.
-
-    Raises:
-        UserError: this agent does not implement the command, or a property is missing or out of range.
-    """
+    """Carry out a command, which must be implemented and have all its properties."""
     effect = _EFFECTS.get(command.name.lower())
     if effect is None:
         known = ", ".join(sorted(_EFFECTS))
-        raise UserError(f"The logging command {command.name} is not done here: leave it out, or use one of {known}.")
+        raise UserError(f"The logging command {command.name} is not implemented here: use one of {known}.")
     if _is_true(command.properties, "issecret") or effect is _set_secret:
-        step.place.mask.add(command.written)  # as it stands in the line, too
+        step.place.mask.add(command.written)  # the log has the escaped text
     effect(step, command.properties, command.text)
 
 
@@ -81,7 +73,7 @@ def _is_true(properties: Properties, key: str) -> bool:
 
 def _wanted(properties: Properties, key: str) -> str:
     if not properties.get(key):
-        raise UserError(f"A logging command lacks {key}=…: add it.")
+        raise UserError(f"A logging command has no {key}=…: add it.")
     return properties[key]
 
 
@@ -89,7 +81,7 @@ def _file(step: StepAtWork, text: str) -> Path:
     path = step.place.sources / text.strip()
     if not text.strip() or not path.is_file():
         raise UserError(f"There is no file {path} to upload: check the path.")
-    # What a log says must not choose a file of the machine's for the run's page.
+    # A line of a log must not put any file of the machine on the run's page.
     if not path.resolve().is_relative_to(step.place.work.resolve()):
         raise UserError(f"{path} is not in the job's own folder: copy it there, then upload it.")
     return path
@@ -113,7 +105,7 @@ def _set_secret(step: StepAtWork, _: Properties, text: str) -> None:
 def _log_issue(step: StepAtWork, properties: Properties, text: str) -> None:
     kind = _wanted(properties, "type").lower()
     if kind not in {"warning", "error"}:
-        raise UserError(f"task.logissue knows the types warning and error, not {kind}: use one of them.")
+        raise UserError(f"task.logissue has the types warning and error, not {kind}: use one of them.")
     place = ":".join(filter(None, map(properties.get, ("sourcepath", "linenumber", "columnnumber"))))
     step.issue(cast(Literal["warning", "error"], kind), f"{place}: {text}" if place else text)
 
@@ -121,10 +113,10 @@ def _log_issue(step: StepAtWork, properties: Properties, text: str) -> None:
 def _complete(step: StepAtWork, properties: Properties, text: str) -> None:
     result = _RESULTS.get(_wanted(properties, "result").lower())
     if result is None:
-        raise UserError("task.complete knows the results Succeeded, SucceededWithIssues and Failed: use one of them.")
+        raise UserError("task.complete has the results Succeeded, SucceededWithIssues and Failed: use one of them.")
     step.limit_result(result)
     if result == "failed":
-        step.issue("error", text or "The step says itself that it failed.")
+        step.issue("error", text or "The step has set its own result to Failed.")
 
 
 def _prepend_path(step: StepAtWork, _: Properties, text: str) -> None:
@@ -134,19 +126,19 @@ def _prepend_path(step: StepAtWork, _: Properties, text: str) -> None:
 def _upload_summary(step: StepAtWork, _: Properties, text: str) -> None:
     source, run = _file(step, text), step.place.run
     name = f"summaries/{len(run.summaries) + 1}-{source.name}"
-    target = step.place.folder / name
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(step.place.mask(source.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+    _copy_masked(step, source, step.place.folder / name)
     run.summaries.append(name)
     step.place.save()
 
 
+def _copy_masked(step: StepAtWork, source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(step.place.mask(source.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+
+
 def _upload_log(step: StepAtWork, _: Properties, text: str) -> None:
-    source = _file(step, text)
-    logs = step.place.folder / "logs"
-    target = logs / f"{len(list(logs.iterdir())) + 1}-uploaded-{source.name}"
-    shown = step.place.mask(source.read_text(encoding="utf-8", errors="replace"))
-    target.write_text(shown, encoding="utf-8")
+    source, logs = _file(step, text), step.place.folder / "logs"
+    _copy_masked(step, source, logs / f"{len(list(logs.iterdir())) + 1}-uploaded-{source.name}")
 
 
 def _upload_artifact(step: StepAtWork, properties: Properties, text: str) -> None:
@@ -161,11 +153,7 @@ def _add_tag(step: StepAtWork, _: Properties, text: str) -> None:
 
 
 def _set_build_number(step: StepAtWork, _: Properties, text: str) -> None:
-    step.place.notice(f"A step gave this run the build number {text}; here it goes on by its number.")
-
-
-def _nothing(_step: StepAtWork, _: Properties, _text: str) -> None:
-    """How far a step has come stands in its log."""
+    step.place.notice(f"A step gave this run the build number {text}; here it keeps its own number.")
 
 
 _EFFECTS: dict[str, Callable[[StepAtWork, Properties, str], None]] = {
@@ -175,7 +163,7 @@ _EFFECTS: dict[str, Callable[[StepAtWork, Properties, str], None]] = {
     "task.complete": _complete,
     "task.prependpath": _prepend_path,
     "task.uploadsummary": _upload_summary,
-    "task.setprogress": _nothing,
+    "task.setprogress": lambda *_: None,  # the log shows the progress
     "artifact.upload": _upload_artifact,
     "build.uploadlog": _upload_log,
     "build.addbuildtag": _add_tag,

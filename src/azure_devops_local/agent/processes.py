@@ -1,4 +1,4 @@
-"""Programs that a step runs: each in a process group of its own, read line by line, and gone when the step ends."""
+"""The processes of a step: run in their own process group, read line by line, and killed when the step ends."""
 
 import os
 import selectors
@@ -24,10 +24,10 @@ Take = Callable[[str], None]
 
 
 class OutOfTimeError(Exception):
-    """It was not over in time."""
+    """The program did not end before the deadline."""
 
 
-def run(  # noqa: PLR0913, PLR0917  # what a process needs
+def run(  # noqa: PLR0913, PLR0917  # the parameters of a process
     command: list[str],
     folder: Path,
     environment: Mapping[str, str],
@@ -37,19 +37,19 @@ def run(  # noqa: PLR0913, PLR0917  # what a process needs
 ) -> int:
     """Run a program to its end, and return its exit code, negative for a signal.
 
-    Whatever ends this early, an interrupt included, first asks the processes to stop, and kills them after a while.
+    At the deadline and on an interrupt, its processes get SIGTERM, and SIGKILL after `GRACE` seconds.
 
     Args:
         command: program and arguments.
-        folder: where it runs.
-        environment: its environment variables, all of them.
-        deadline: when it has to be over, as `time.monotonic` counts.
-        take: gets each line that it prints.
-        take_error: gets those of standard error, where they are to be kept apart.
+        folder: the working directory.
+        environment: all its environment variables.
+        deadline: the latest end, on the clock of `time.monotonic`.
+        take: called with each line of output.
+        take_error: called with each line of standard error instead.
 
     Raises:
-        UserError: it can't be started, or prints a line without end.
-        OutOfTimeError: it was not over at the deadline.
+        UserError: the program can't be started, or prints a line without end.
+        OutOfTimeError: it did not end before the deadline.
     """
     try:
         process = subprocess.Popen(
@@ -81,9 +81,9 @@ def run(  # noqa: PLR0913, PLR0917  # what a process needs
 
 
 def kill_marked(marks: Mapping[str, str]) -> int:
-    """Kill every process but this one that has these environment variables; returns how many there were."""
+    """Kill every process but this one that has these environment variables; return the number of processes."""
     killed: set[int] = set()
-    # Once more after each round: one of them may have started another meanwhile, and dying takes a moment.
+    # Repeated, because a process may have started another one meanwhile, and takes a moment to end.
     while found := [process for process in psutil.process_iter() if _is_marked(process, marks)]:
         for process in found:
             with suppress(psutil.NoSuchProcess):
@@ -108,7 +108,7 @@ def _send(process: "subprocess.Popen[bytes]", signum: int) -> None:
 
 
 class _Output:
-    """What a process and its children print, line by line."""
+    """The output of a process and its children, line by line."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", take: Take, take_error: Take) -> None:
         streams = ((process.stdout, take), (process.stderr, take_error))
@@ -117,7 +117,7 @@ class _Output:
         self._selector = selectors.DefaultSelector()
         for stream, taking in self._streams:
             self._selector.register(stream, selectors.EVENT_READ, taking)
-        # The end of the program is an event of its own: children that it leaves behind keep its output open.
+        # The end of the program is a separate event, because children that are still running keep its output open.
         self._ended, at_the_end = os.pipe()
         self._selector.register(self._ended, selectors.EVENT_READ)
 
@@ -139,11 +139,7 @@ class _Output:
             stream.close()
 
     def follow(self, deadline: float, to_the_last: bool = False) -> None:
-        """Hand on the lines until the program has ended and what it printed is read, or until all its children have.
-
-        Raises:
-            OutOfTimeError: that was not before the deadline.
-        """
+        """Pass on the lines until the program has ended, or, with `to_the_last`, until all its children have."""
         has_ended = self._ended not in self._selector.get_map()
         while self._selector.get_map():
             left = deadline - time.monotonic()

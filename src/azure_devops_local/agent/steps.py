@@ -1,4 +1,4 @@
-"""One step at work: what it shares with the other steps of its job, its log, and how it ends."""
+"""A step while it is executed: its log, its result, and the folders and variables that it shares with its job."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from kit_common.errors import UserError
 from kit_common.sanitize import visible
 
 RUN, RUN_FOLDER = "AZURE_DEVOPS_LOCAL_RUN", "AZURE_DEVOPS_LOCAL_RUN_FOLDER"
-"""The environment variables by which a step's processes are known."""
+"""The environment variables that mark a step's processes."""
 _MOST_ISSUES = 10
 _WORK = ("Pipeline.Workspace", "Agent.BuildDirectory", "Agent.WorkFolder", "System.WorkFolder")
 _SOURCES = ("Build.SourcesDirectory", "System.DefaultWorkingDirectory", "Build.Repository.LocalPath")
@@ -32,14 +32,14 @@ _FOLDERS = {
     "tools": ("Agent.ToolsDirectory",),
     "TestResults": ("Common.TestResultsDirectory",),
 }
-# What belongs to the process that runs the agent, not to the steps: its own environment, Git hook, test or make.
+# Variables of the agent's own process: its virtual environment, Git hook, test or make.
 _NOT_FOR_STEPS = re.compile(
     r"VIRTUAL_ENV.*|PYTHON(PATH|HOME)|PYTEST_.*|__PYVENV_LAUNCHER__|MAKEFLAGS|MAKELEVEL|MFLAGS|GIT_CONFIG.*"
 )
 
 
 def sweep(folder: Path) -> int:
-    """Kill what the steps of the run in this folder left running, remove its work, and return how many there were."""
+    """Kill the processes that a run's steps left, remove its work folder, and return the number of processes."""
     killed = processes.kill_marked({RUN: folder.name, RUN_FOLDER: str(folder)})
     shutil.rmtree(folder / "work", ignore_errors=True)
     return killed
@@ -47,39 +47,39 @@ def sweep(folder: Path) -> int:
 
 @dataclass
 class Workplace:
-    """What the steps of one job share."""
+    """The folders, variables and outputs that the steps of a job share."""
 
     run: run_store.Run
     folder: Path
-    """The run's."""
+    """The folder of the run."""
     repository: Path
     variables: Variables
     mask: Mask
     save: Callable[[], None]
     on_line: Callable[["StepAtWork", str], None]
-    """Is called with each line of a step's output, before the line reaches the log; a `UserError` fails the step."""
+    """Called with each line of output before it is logged; a `UserError` fails the step."""
     paths: list[str] = field(default_factory=list)
-    """What was prepended to PATH, the last first."""
+    """The folders in front of PATH."""
     outputs: dict[str, str] = field(default_factory=dict)
     """Output variables, as `step.variable`."""
 
     @property
     def work(self) -> Path:
-        """The job's own folder, gone when it ends."""
+        """The job's folder, which is removed at its end."""
         return self.folder / "work"
 
     @property
     def sources(self) -> Path:
-        """Where the commit is checked out."""
+        """The folder of the checkout."""
         return self.work / "s"
 
     @property
     def temp(self) -> Path:
-        """For scripts and scratch files."""
+        """The folder for temporary files."""
         return self.work / "temp"
 
     def make_folders(self, with_artifacts: bool) -> None:
-        """Make the job's folders, empty but for what a deployment job finds: the artifacts of the run so far."""
+        """Make the job's folders, empty except for the artifacts of the run so far, which a deployment job finds."""
         shutil.rmtree(self.work, ignore_errors=True)
         for name in (*_FOLDERS, "s"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class Workplace:
             shutil.copytree(self.folder / "artifacts" / name, self.work / name, dirs_exist_ok=True, symlinks=True)
 
     def folders(self) -> dict[str, str]:
-        """Return the variables that are known where a job runs."""
+        """Return the predefined variables of a job."""
         places = {"s": _SOURCES, "": _WORK, **_FOLDERS}
         machine = {
             "Agent.OS": platform.system(),
@@ -106,7 +106,7 @@ class Workplace:
     def environment(self, step: dict[str, str]) -> dict[str, str]:
         """Return the environment of a step with these variables of its own."""
         agents = {name: value for name, value in git.environment().items() if not _NOT_FOR_STEPS.fullmatch(name)}
-        # The pipeline is to set its own environment up, as it must in the cloud, not to find the agent's.
+        # The pipeline must set up its own environment, as in the cloud, instead of finding the agent's.
         own_bin = sysconfig.get_path("scripts") if sys.prefix != sys.base_prefix else ""
         inherited = [path for path in os.get_exec_path() if path != own_bin]
         return {
@@ -121,17 +121,13 @@ class Workplace:
         }
 
     def notice(self, sentence: str) -> None:
-        """Record, once, what happens otherwise here than in Azure DevOps."""
+        """Record, once, a difference from Azure DevOps."""
         if (shown := self.mask(sentence)) not in self.run.notices:
             self.run.notices.append(shown)
             self.save()
 
     def keep_artifact(self, source: Path, name: str, below: str = "") -> None:
-        """Copy a file or a folder into an artifact of the run.
-
-        Raises:
-            UserError: it is not there, or the name won't do.
-        """
+        """Copy a file or a folder into an artifact of the run."""
         parts = [name, *filter(None, below.split("/"))]
         if any(re.search(r'[\\/:*?"<>|\x00-\x1f]', part) or part in {"", ".", ".."} for part in parts):
             raise UserError(f"An artifact can't be called {'/'.join(parts)!r}: use letters, digits, - and _.")
@@ -139,82 +135,73 @@ class Workplace:
             raise UserError(f"There is no {source} to publish: check the path.")
         target = self.folder.joinpath("artifacts", *parts)
         try:
-            if source.is_dir():  # links stay links: what they lead to outside of it is not the run's to keep
+            if source.is_dir():  # links stay links: files outside of the folder are not part of the artifact
                 shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
             else:
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
         except OSError as error:
-            reason = error.strerror or "not everything in it is a readable file"
-            raise UserError(f"{source} can't be published ({reason}): look at what it is.") from error
+            reason = error.strerror or "not all of it are readable files"
+            raise UserError(f"{source} can't be published ({reason}): check its content.") from error
         if name not in self.run.artifacts:
             self.run.artifacts.append(name)
         self.save()
 
 
 class StepAtWork:
-    """One step while it is being executed."""
+    """A step while it is executed."""
 
     def __init__(
         self, place: Workplace, step: pipeline.Step, entry: run_store.Step, log: IO[str], deadline: float
     ) -> None:
         self.place, self.step, self.entry, self._log = place, step, entry, log
         self.deadline = deadline
-        """When it has to be over, as `time.monotonic` counts."""
+        """The latest end, on the clock of `time.monotonic`."""
         self.result: run_store.Result = "succeeded"
 
     def say(self, line: str) -> None:
-        """Write a line to the log; it can be read at once."""
+        """Write a line to the log at once."""
         line = self.place.mask(line)
-        # A progress bar writes over what came before. Masked once more: what is not seen may have split a secret.
+        # Only the last state of a progress bar is kept. Invisible characters may have split a secret: mask again.
         shown = self.place.mask(visible(line.rstrip("\r").rpartition("\r")[2]))
         self._log.write(f"{shown}\n")
         self._log.flush()
 
     def limit_result(self, result: run_store.Result) -> None:
-        """Let the step end no better than this."""
+        """Limit the result of the step to this one or a worse one."""
         self.result = conditions.worst((self.result, result))
 
     def issue(self, kind: Literal["warning", "error"], text: str) -> None:
-        """Record a warning or an error; of each kind the first ten, as in Azure DevOps."""
+        """Record a warning or an error: the first ten of each kind, as in Azure DevOps."""
         if sum(issue.kind == kind for issue in self.entry.issues) < _MOST_ISSUES:
             self.entry.issues.append(run_store.Issue(kind=kind, text=self.place.mask(text)))
             self.place.save()
 
     def fail(self, sentence: str) -> None:
-        """Let the step fail, and say why in its log and on the timeline."""
+        """Let the step fail, with the reason in its log and on the timeline."""
         self.limit_result("failed")
         self.say(f"##[error]{sentence}")
         self.issue("error", sentence)
 
     def bash(self, script: str, folder: str = "", fail_on_stderr: bool = False) -> None:
-        """Run a script as Azure does: only the exit code of its last command counts, unless it says otherwise.
+        """Run a script with bash.
 
         Args:
-            script: the script, with its `$(name)`.
-            folder: where it runs, seen from the sources.
-            fail_on_stderr: whether anything on its standard error fails the step.
-
-        Raises:
-            UserError: it can't be started.
-            OutOfTimeError: it took too long.
+            script: the script, in which each `$(name)` is replaced.
+            folder: the working directory, relative to the sources.
+            fail_on_stderr: let the step fail if the script writes to standard error.
         """
         file = self.place.temp / f"{uuid.uuid4()}.sh"
         file.write_text(self.place.variables.expand(script), encoding="utf-8")
         code = self.execute(["bash", "--noprofile", "--norc", str(file)], self.place.sources / folder, fail_on_stderr)
         if code:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            self.fail(f"The script ended with {how}: the last lines of its log say why.")
+            self.fail(f"The script ended with {how}: see the last lines of its log.")
 
     def execute(
         self, command: list[str], folder: Path, fail_on_stderr: bool = False, with_commands: bool = True
     ) -> int:
-        """Run a program, and return its exit code, negative for a signal; its output may contain logging commands.
-
-        Raises:
-            UserError: it can't be started.
-            OutOfTimeError: it took too long.
-        """
+        """Run a program, and return its exit code, negative for a signal; its output may contain logging commands."""
         return processes.run(
             command,
             folder,
@@ -234,4 +221,4 @@ class StepAtWork:
     def _error_line(self, text: str) -> None:
         self.say(text)
         if self.result != "failed":
-            self.fail("Something was written to standard error, and this step fails on that.")
+            self.fail("The script wrote to standard error, and failOnStderr is set.")

@@ -1,4 +1,4 @@
-"""The tasks that this agent knows, done as Azure's own do them, or said to be left out."""
+"""The tasks that this agent implements; the parts that are left out become notices of the run."""
 
 import glob
 import platform
@@ -19,14 +19,9 @@ Inputs = Mapping[str, str]
 
 
 def perform(step: StepAtWork) -> None:
-    """Do what a task or a `publish:` asks for.
-
-    Raises:
-        UserError: it can't be done, or this agent does not know the task.
-        OutOfTimeError: it took too long.
-    """
+    """Execute a task or a `publish:` step."""
     written = {name.lower(): value for name, value in step.step.inputs.items()}
-    # A script is expanded where it is run, and a second time would be once too often.
+    # Scripts are expanded when they are run, and must not be expanded twice.
     scripts = {"script", "inlinescript"}
     expand = step.place.variables.expand
     inputs = {name: value if name in scripts else expand(value) for name, value in written.items()}
@@ -40,7 +35,7 @@ def perform(step: StepAtWork) -> None:
 
 
 def known() -> str:
-    """Return the tasks, for a sentence."""
+    """Return the names of the tasks, for a sentence."""
     return "Bash@3, AzureCLI@2, UsePythonVersion@0, Cache@2, PublishTestResults@2 and PublishPipelineArtifact@1"
 
 
@@ -54,7 +49,8 @@ def _azure_cli(step: StepAtWork, inputs: Inputs) -> None:
     if inputs.get("scriptlocation", "inlineScript").lower() != "inlinescript":
         raise UserError("AzureCLI@2 runs only inline scripts here: set `scriptLocation: inlineScript`.")
     connection = inputs.get("azuresubscription", "")
-    sentence = f"{step.entry.name}: the script ran without signing in to Azure as {connection or 'anybody'}."
+    account = f" as {connection}" if connection else ""
+    sentence = f"{step.entry.name}: the script ran without signing in to Azure{account}."
     step.say(f"##[warning]{sentence}")
     step.place.notice(sentence)
     step.bash(
@@ -63,30 +59,30 @@ def _azure_cli(step: StepAtWork, inputs: Inputs) -> None:
 
 
 def _use_python_version(step: StepAtWork, inputs: Inputs) -> None:
-    asked, version = inputs.get("versionspec", "3.x"), platform.python_version()
-    spec = re.sub(r"\.[xX*]\b", "", asked.strip())
+    required, version = inputs.get("versionspec", "3.x"), platform.python_version()
+    spec = re.sub(r"\.[xX*]\b", "", required.strip())
     try:
         specifiers = SpecifierSet(f"=={spec}.*" if re.fullmatch(r"\d+(\.\d+)*", spec) else ",".join(spec.split()))
     except InvalidSpecifier as error:
-        raise UserError(f"{asked!r} is no Python version: write 3.11, 3.x or >=3.11.") from error
+        raise UserError(f"{required!r} is not a Python version: write 3.11, 3.x or >=3.11.") from error
     if not specifiers.contains(version, prereleases=True):
-        raise UserError(f"Python {asked} is asked for, and this agent runs on {version}: start it with that one.")
+        raise UserError(
+            f"The task needs Python {required}, and this agent runs on {version}: start it with that version."
+        )
     python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    step.say(f"Python {version}, the one that this agent runs on: {python}")
+    step.say(f"Python {version}, which also runs this agent: {python}")
     if inputs.get("addtopath", "true").lower() == "true" and python.is_file():
         folder = step.place.work / "python"
         folder.mkdir(exist_ok=True)
         for name in ("python", "python3", python.name):
-            # No link: an environment that is made with one doesn't find its standard library.
+            # Not a link: a virtual environment made with a link would not find its standard library.
             (folder / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} "$@"\n', encoding="utf-8")
             (folder / name).chmod(0o755)
         step.place.paths.insert(0, str(folder))
 
 
 def _cache(step: StepAtWork, inputs: Inputs) -> None:
-    sentence = (
-        f"{step.entry.name}: nothing is brought from a cache or put into one, {inputs.get('path', '')} stays here."
-    )
+    sentence = f"{step.entry.name}: no cache is used here, and {inputs.get('path', '')} stays as it is."
     step.say(sentence)
     step.place.notice(sentence)
     if hit := inputs.get("cachehitvar"):
@@ -125,11 +121,13 @@ def _publish_test_results(step: StepAtWork, inputs: Inputs) -> None:
 
 
 def _cases(path: Path) -> list[tuple[str, str]]:
-    """Return the result and the name of each test in a file of JUnit's."""
+    """Return the result and the name of each test in a JUnit file."""
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read as JUnit test results ({error}): look at what wrote it.") from error
+        raise UserError(
+            f"{path} can't be read as JUnit test results ({error}): check the program that wrote it."
+        ) from error
     found = []
     for case in root.iter("testcase"):
         children = {child.tag for child in case}

@@ -1,4 +1,4 @@
-"""The variables of a run: what `$(name)` stands for, what reaches the environment, and what no log may show."""
+"""The variables of a run: replacement of `$(name)`, environment variables, and masked secrets."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ GROUPS_FILE = "variable_groups.yml"
 _AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
 _DATE = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 _MACRO = re.compile(r"\$\(([^()]+)\)")
-# Linux takes no longer string into a process's environment.
+# Linux refuses longer strings in the environment of a process.
 _LONGEST = 100_000
 
 
@@ -25,13 +25,13 @@ class Variable:
     name: str
     value: str
     written: bool = False
-    """Its value stands in a file, so `$(other)` in it means that variable; any other value is data."""
+    """The value was written in a file, so `$(other)` in it is replaced; any other value is data."""
     secret: bool = False
     read_only: bool = False
 
 
 class Variables:
-    """Variables by name, whatever its case."""
+    """Variables by name, without regard to case."""
 
     def __init__(self, known: Iterable[Variable] = ()) -> None:
         self._known = {variable.name.lower(): variable for variable in known}
@@ -41,36 +41,28 @@ class Variables:
         return Variables(self._known.values())
 
     def add(self, values: Mapping[str, str], *, written: bool = False, read_only: bool = False) -> None:
-        """Set several that are no secrets."""
+        """Set several variables that are not secret."""
         for name, value in values.items():
             self.put(Variable(name, value, written=written, read_only=read_only))
 
     def put(self, variable: Variable) -> None:
-        """Set one.
-
-        Raises:
-            UserError: it is read-only.
-        """
+        """Set a variable that is not read-only."""
         before = self._known.get(variable.name.lower())
         if before is not None and before.read_only:
             raise UserError(f"The variable {before.name} is read-only: choose another name.")
-        # No process can be given a NUL.
+        # An environment variable can't contain a NUL.
         self._known[variable.name.lower()] = replace(variable, value=variable.value.replace("\0", ""))
 
     def get(self, name: str) -> str | None:
-        """Return the value of a variable, or None if it is not set.
-
-        Raises:
-            UserError: what it refers to makes it longer than a process can take.
-        """
+        """Return the value of a variable, or None if it is not set."""
         return self._resolved(name, frozenset())[0]
 
     def expand(self, text: str) -> str:
-        """Replace each `$(name)` by the value, once; a name that nobody set stays as it stands."""
+        """Replace each `$(name)` by the value, once; an unknown name stays as it is."""
         return self._replaced(text, frozenset())[0]
 
-    def work_out(self, evaluate: Callable[[str], str], mask: "Mask") -> None:
-        """Give each variable whose whole value is an expression for run time, `$[ … ]`, what comes out: data."""
+    def evaluate(self, evaluate: Callable[[str], str], mask: "Mask") -> None:
+        """Replace each value that is a runtime expression, `$[ … ]`, by the expression's value, as data."""
         for key, variable in list(self._known.items()):
             expression = _AT_RUN_TIME.fullmatch(variable.value.strip()) if variable.written else None
             if expression is not None:
@@ -79,21 +71,21 @@ class Variables:
                 self._known[key] = replace(variable, value=value, written=False, secret=secret)
 
     def values(self) -> dict[str, str]:
-        """All values by name."""
+        """Return all values by name."""
         return {variable.name: self.get(key) or "" for key, variable in self._known.items()}
 
     def environment(self) -> dict[str, str]:
-        """Those that a step's process gets by itself: all but the secrets."""
+        """Return the environment variables of a step: all variables except secrets."""
         found = {variable.name: self._resolved(key, frozenset()) for key, variable in self._known.items()}
         return {
             re.sub(r"[.\s=]", "_", name).upper(): value or "" for name, (value, secret) in found.items() if not secret
         }
 
     def _resolved(self, name: str, within: frozenset[str]) -> tuple[str | None, bool]:
-        """Return the value, and whether a secret is in it."""
+        """Return the value, and whether it contains a secret."""
         key = name.lower()
         variable = self._known.get(key)
-        if variable is None or key in within:  # a circle is left as it is written
+        if variable is None or key in within:  # a circular reference is not replaced
             return None, False
         if not variable.written:
             return variable.value, variable.secret
@@ -114,22 +106,22 @@ class Variables:
 
 
 class Mask:
-    """Puts `***` in the place of secrets."""
+    """Replaces secrets by `***`."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
 
     def add(self, secret: str) -> None:
-        """Never show this; where it has several lines, none of them either, since a log is made of lines."""
+        """Mask this secret, and each of its lines, since logs are written line by line."""
         parts = (secret, *secret.splitlines())
         self._secrets |= {shown for part in parts for shown in (part, part.strip()) if part.strip()}
 
     def holds(self, text: str) -> bool:
-        """Whether the text is a secret itself."""
+        """Return whether the text is a secret."""
         return text in self._secrets
 
     def __call__(self, text: str) -> str:
-        """Return the text without the secrets, also where two of them overlap."""
+        """Return the text with masked secrets, which may overlap."""
         spans = sorted(
             (found.start(), found.start() + len(secret))
             for secret in self._secrets
@@ -145,7 +137,7 @@ class Mask:
 
 
 def predefined(run: Run) -> dict[str, str]:
-    """Return the variables that are known of a run before it starts."""
+    """Return the predefined variables of a run."""
     ref = run.branch if run.branch.startswith("refs/") else f"refs/heads/{run.branch}"
     known = {
         "Build.SourceBranch": ref,
@@ -173,7 +165,7 @@ def predefined(run: Run) -> dict[str, str]:
 
 
 def build_number(run: Run, form: str) -> str:
-    """Return the build number for the pipeline's `name:`; of its counters, `$(Rev:r)` is the run's number here."""
+    """Return the build number in the format of the pipeline's `name:`; here `$(Rev:r)` is the run's number."""
     if not form:
         return predefined(run)["Build.BuildNumber"]
 
@@ -189,11 +181,7 @@ def build_number(run: Run, form: str) -> str:
 
 
 def read_groups(names: Iterable[str]) -> list[Variable]:
-    """Return the variables of these variable groups, from `variable_groups.yml` in the home.
-
-    Raises:
-        UserError: the file or a group is not there, or something in it can't be understood.
-    """
+    """Return the variables of these variable groups, from `variable_groups.yml` in the home."""
     folder = host.current().home
     where = f"write `{{group: {{name: value, other: {{value: …, secret: true}}}}}}` into {folder / GROUPS_FILE}"
     wanted = list(names)
@@ -208,6 +196,8 @@ def read_groups(names: Iterable[str]) -> list[Variable]:
         for name, value in members.items():
             given = value if isinstance(value, dict) else {"value": value}
             if not isinstance(given.get("value"), str) or given.keys() - {"value", "secret"}:
-                raise documents.PipelineError(members.places[name], f"`{name}` is neither a text nor value and secret.")
+                raise documents.PipelineError(
+                    members.places[name], f"`{name}` is neither a text nor a mapping of value and secret."
+                )
             found.append(Variable(name, given["value"], written=True, secret=given.get("secret", "").lower() == "true"))
     return found

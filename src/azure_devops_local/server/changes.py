@@ -1,4 +1,4 @@
-"""What a push changed, asked of Git."""
+"""The checkout, its branches, and the files that a push changed."""
 
 from pathlib import Path
 
@@ -9,43 +9,38 @@ from kit_common.errors import UsageError, UserError
 def changed_files(repository: Path, old: str, new: str, ref: str) -> list[str]:
     """Return the paths of the files that a push changed, from the root; bytes that are not UTF-8 as surrogates.
 
-    `old` and `new` are what a hook is told: the commits of `ref` before and after, only zeros for none. An update
-    changed what differs between the two, however the history went. A new branch changed what those of its commits
-    changed that no other branch holds; the first branch of all changed every file. A deletion changed nothing.
+    For an update, these are the files that differ between the two commits, whatever the history between them. For a new
+    branch, they are the files that its commits changed, without the commits of other branches; for the first branch,
+    every file.
 
-    Raises:
-        UserError: Git does not know the commits.
+    Args:
+        repository: the team's repository, or a clone.
+        old: the commit of `ref` before the push; only zeros for a new branch.
+        new: the commit after it; only zeros for a deletion.
+        ref: the full name of the branch or tag.
     """
     if not new.strip("0"):
         return []
     if old.strip("0"):
-        said = _git(repository, "diff-tree", "-r", "--name-only", "--no-renames", "-z", "--end-of-options", old, new)
+        paths = _git(repository, "diff-tree", "-r", "--name-only", "--no-renames", "-z", "--end-of-options", old, new)
     elif set(_git(repository, "for-each-ref", "--format=%(refname)", "refs/heads").splitlines()) <= {ref}:
-        said = _git(repository, "ls-tree", "-r", "--name-only", "--full-tree", "-z", "--end-of-options", new)
+        paths = _git(repository, "ls-tree", "-r", "--name-only", "--full-tree", "-z", "--end-of-options", new)
     else:
-        # When a hook asks, the branch is there already, so it must not count as one that holds its commits. Of a
-        # merge only what differs from both sides is its own doing (-c): the rest came with the commits themselves.
+        # When a hook runs, the branch exists already, so its own commits must not count as commits of another branch.
+        # A merge itself changed only what differs from both sides (-c): the rest belongs to the merged commits.
         not_others = ("--not", f"--exclude={ref}", "--glob=refs/heads/*", "--not")
         what = ("--format=", "--name-only", "--no-renames", "-c", "-z")
-        said = _git(repository, "log", *what, *not_others, "--end-of-options", new)
-    return sorted(set(said.split("\0")) - {""})
+        paths = _git(repository, "log", *what, *not_others, "--end-of-options", new)
+    return sorted(set(paths.split("\0")) - {""})
 
 
 def head_message(repository: Path, commit: str) -> str:
-    """Return the whole message of a commit.
-
-    Raises:
-        UserError: Git does not know the commit.
-    """
+    """Return the whole message of a commit."""
     return _git(repository, "log", "-1", "--format=%B", "--encoding=UTF-8", "--end-of-options", commit).strip()
 
 
 def top_level(folder: Path) -> Path:
-    """Return the root of the checkout that the folder is in.
-
-    Raises:
-        UserError: it is in none, or Git refuses it.
-    """
+    """Return the root of the checkout around the folder."""
     top = git.top_level(folder)
     if top is None:
         raise UserError(f"{folder} is not in a Git checkout: go to the folder that you cloned, then try again.")
@@ -53,13 +48,13 @@ def top_level(folder: Path) -> Path:
 
 
 def check_branch(name: str) -> str:
-    """Return the name of a branch, if Git allows a branch of that name.
+    """Return the name of a branch.
 
     Raises:
-        UsageError: it does not.
+        UsageError: Git does not allow the name.
     """
     allowed = git.run(Path.cwd(), "check-ref-format", "--branch", name)
-    # Git would also resolve a name such as @{-1}, and answer with the branch that it stands for.
+    # Git would resolve a name such as @{-1}, and print the branch that it stands for.
     if allowed.returncode or allowed.stdout.decode("utf-8", "surrogateescape").removesuffix("\n") != name:
         raise UsageError(f"{name!r} is no name that Git allows for a branch: correct it.")
     return name
@@ -68,7 +63,5 @@ def check_branch(name: str) -> str:
 def _git(repository: Path, *arguments: str) -> str:
     done = git.run(repository, *arguments)
     if done.returncode:
-        raise UserError(
-            f"Git could not say what a push to {repository} changed ({git.reason(done)}): check the repository."
-        )
+        raise UserError(f"Git can't read the commits of {repository} ({git.reason(done)}): check the repository.")
     return done.stdout.decode("utf-8", "surrogateescape")

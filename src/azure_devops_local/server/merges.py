@@ -1,4 +1,4 @@
-"""The merge of two branches of the team's repository: made aside, to be tested, before a branch moves to it."""
+"""Merge commits of the team's repository, made for the test before a branch moves to them."""
 
 from azure_devops_local import host
 from azure_devops_local.server import repository
@@ -10,41 +10,37 @@ MERGE_TREE_SINCE = (2, 38)
 
 
 def merge(ref: str, source: str, target: str, author: str, message: str) -> tuple[str, str]:
-    """Return the merge commit of the two branches as they are now, kept under `ref`, and the target's commit.
+    """Return the merge commit of the two branches, kept under `ref`, and the target's commit.
 
     Raises:
-        UserError: a branch is not there, there is nothing to merge, or the branches contradict each other.
+        UserError: a branch is missing, there is nothing to merge, or the branches have conflicts.
     """
     place = repository.repository()
     old, new = tip(target), tip(source)
     if git.ask(place, "rev-list", "--count", f"{old}..{new}") == "0":
-        raise UserError(f"There is nothing to merge: {target} has all that {source} has.")
+        raise UserError(f"There is nothing to merge: {target} has all commits of {source}.")
     known = commit_at(ref)
     if known and git.ask(place, "rev-parse", f"{known}^1", f"{known}^2").split() == [old, new]:
         return known, old
     tree = _merged_tree(source, target, old, new)
-    who = "".join(letter for letter in author if letter.isprintable() and letter not in "<>").strip(" .,;:'\"")
-    person = {"NAME": who or "somebody", "EMAIL": f"{host.current().name}@localhost"}
+    name = "".join(letter for letter in author if letter.isprintable() and letter not in "<>").strip(" .,;:'\"")
+    person = {"NAME": name or "unknown", "EMAIL": f"{host.current().name}@localhost"}
     identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
-    made = git.ask(place, "commit-tree", tree, "-p", old, "-p", new, "-m", message, **identity)
-    git.ask(place, "update-ref", ref, made)
-    return made, old
+    commit = git.ask(place, "commit-tree", tree, "-p", old, "-p", new, "-m", message, **identity)
+    git.ask(place, "update-ref", ref, commit)
+    return commit, old
 
 
 def tip(branch: str) -> str:
-    """Return the commit that a branch has.
-
-    Raises:
-        UserError: there is no such branch.
-    """
+    """Return the newest commit of a branch, which must exist."""
     commit = commit_at(f"refs/heads/{branch}")
     if commit is None:
-        raise UserError(f"There is no branch {branch} in the team's repository: push it, or mend its name.")
+        raise UserError(f"There is no branch {branch} in the team's repository: push it, or correct its name.")
     return commit
 
 
 def commit_at(ref: str) -> str | None:
-    """Return the commit that a full ref names; nothing in the name has another meaning than itself."""
+    """Return the commit of a full ref, whose name is taken literally; None if it is missing."""
     try:
         return git.ask(repository.repository(), "show-ref", "--verify", "--hash", ref)
     except UserError:
@@ -61,5 +57,5 @@ def _merged_tree(source: str, target: str, old: str, new: str) -> str:
     except UserError as error:
         raise UserError(
             f"{source} and {target} change the same lines: "
-            f"merge {target} into {source} in your clone, settle the conflicts and push."
+            f"merge {target} into {source} in your clone, resolve the conflicts and push."
         ) from error

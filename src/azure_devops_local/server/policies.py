@@ -1,4 +1,4 @@
-"""Pull requests, and what a protected branch asks of one."""
+"""Pull requests, and the policies of a protected branch."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True)
 class Policy:
-    """What a branch asks of a pull request into it."""
+    """The conditions for a pull request into a branch."""
 
     build: str = ""
     """The pipeline that must succeed on the merge."""
     reviewers: int = 0
-    """How many people besides the author must agree; the person that completes it is one."""
+    """Number of people besides the author who must approve; the person who completes it is one."""
 
 
 class PullRequest(BaseModel):
@@ -32,14 +32,14 @@ class PullRequest(BaseModel):
     completed_by: str = ""
     merge_commit: str = ""
     validation_run: int = 0
-    """The number of the run that tests the merge; 0 where none has to."""
+    """The number of the run that tests the merge; 0 if no test is needed."""
 
     @property
     def name(self) -> str:
-        """Its name in sentences."""
+        """The pull request's name in sentences."""
         return f"pull request {self.id} ({self.source} into {self.target})"
 
     @property
     def merge_ref(self) -> str:
-        """The ref of the merge that is tested."""
+        """The ref of the merge commit that is tested."""
         return f"refs/pull/{self.id}/merge"

@@ -1,4 +1,4 @@
-"""Pull requests: a merge that is tried, tested and looked at before it happens."""
+"""Pull requests: merges that are tested and reviewed before a branch moves."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -24,30 +24,30 @@ _PAUSE = 0.5
 
 @dataclass(frozen=True)
 class Validation:
-    """How far the test of the merge is."""
+    """The state of the test of a merge."""
 
     state: Literal["not needed", "waiting", "succeeded", "failed"]
     merge: str
     """The merge commit."""
     old: str
-    """The target's commit that it starts from."""
+    """The target's commit before the merge."""
     run: int = 0
 
 
 def every() -> list[PullRequest]:
-    """All of them whose record can be read, oldest first."""
+    """Return the pull requests with a readable record, oldest first."""
     found = []
     for number in numbers():
-        with suppress(UserError):  # a damaged one must not hold up all the others
+        with suppress(UserError):  # a damaged record must not block the others
             found.append(load(number))
     return found
 
 
 def load(number: int) -> PullRequest:
-    """One of them.
+    """Return a pull request.
 
     Raises:
-        UserError: there is none of that number, or its record is damaged.
+        UserError: no pull request has that number, or its record is damaged.
     """
     path = _folder() / f"{number}.json"
     if not path.is_file():
@@ -56,9 +56,9 @@ def load(number: int) -> PullRequest:
 
 
 def create(source: str, target: str, title: str, description: str, author: str) -> tuple[PullRequest, bool]:
-    """Open a pull request, or find the one that is open between these branches; whether it is new.
+    """Return a new pull request, or the one that is open between these branches, and whether it is new.
 
-    One that is found gets the description, unless that is empty.
+    An open one gets the description, unless that is empty.
 
     Raises:
         UserError: a branch does not exist, there is nothing to merge, or the branches contradict each other.
@@ -86,10 +86,10 @@ def create(source: str, target: str, title: str, description: str, author: str) 
 
 
 def validation(number: int) -> Validation:
-    """Where the test of the merge stands; started anew where one of the branches has moved on.
+    """Return the state of the test of the merge; a new test is started if one of the branches has moved.
 
     Raises:
-        UserError: it is not active, or the branches can't be merged (any more).
+        UserError: the pull request is not active, or the branches can't be merged.
     """
     with _active(number) as request:
         found = _validate(request)
@@ -98,69 +98,57 @@ def validation(number: int) -> Validation:
 
 
 def wait_for_validation(number: int) -> None:
-    """Wait until the merge has been tested, or nothing has to be.
-
-    Raises:
-        UserError: as `validation`.
-    """
+    """Wait until the test of the merge has ended, or is not needed."""
     while validation(number).state == "waiting":
         threading.Event().wait(_PAUSE)
 
 
 def source_moved(branches: Iterable[str]) -> list[str]:
-    """After a push: test the merges of the pull requests from these branches anew; a sentence on each."""
-    said = []
+    """Test the merges of the pull requests from these branches after a push; return a sentence on each."""
+    messages = []
     for request in every():
         if request.status == "active" and request.source in branches:
             try:
-                state = validation(request.id)
-                said.append(f"The {request.name} has this push too; its test: {state.state}.")
+                outcome = f"its test: {validation(request.id).state}."
             except UserError as error:
-                said.append(f"The {request.name} has this push too. {error}")
-    return said
+                outcome = str(error)
+            messages.append(f"The {request.name} has got this push; {outcome}")
+    return messages
 
 
 def complete(number: int, completed_by: str, one_person: bool = False) -> tuple[PullRequest, list[str]]:
-    """Merge it and start what the merge starts; with a sentence on each pipeline.
+    """Merge, start the pipelines that the merge triggers, and return a sentence on each pipeline.
 
     Args:
-        number: which.
-        completed_by: who does it, and so agrees to it.
-        one_person: lets the author be that person where somebody else is asked for.
+        number: of the pull request.
+        completed_by: the person, who thereby approves it.
+        one_person: accept the author as this person, also where the policy requires another one.
 
     Raises:
-        UserError: a policy is not fulfilled, or somebody else was quicker.
+        UserError: a policy is not fulfilled, or the target branch has moved meanwhile.
     """
     with _active(number) as request:
-        _ask_for_a_reviewer(request, completed_by, one_person)
-        merged = _merged_already(request)
+        _require_reviewer(request, completed_by, one_person)
+        merged = _merged_before(request)
         if merged is None:
             merged = _validate(request)
             _save(request)
-            _ask_for_success(request, merged)
+            _require_success(request, merged)
             _move(request, merged)
-        said = repository.received([f"{merged.old} {merged.merge} refs/heads/{request.target}"], completed_by)
+        messages = repository.received([f"{merged.old} {merged.merge} refs/heads/{request.target}"], completed_by)
         request.status, request.completed_by, request.merge_commit = "completed", completed_by, merged.merge
-    return request, said + source_moved([request.target])
+    return request, messages + source_moved([request.target])
 
 
 def abandon(number: int) -> PullRequest:
-    """Close it without a merge.
-
-    Raises:
-        UserError: it is not active.
-    """
+    """Close an active pull request without a merge."""
     with _active(number) as request:
         request.status = "abandoned"
     return request
 
 
 def describe(number: int, description: str) -> PullRequest:
-    """Change its description.
-
-    Raises:
-        UserError: it is not active.
-    """
+    """Change the description of an active pull request."""
     with _active(number) as request:
         request.description = description
     return request
@@ -168,7 +156,7 @@ def describe(number: int, description: str) -> PullRequest:
 
 @contextmanager
 def _active(number: int) -> Iterator[PullRequest]:
-    """Load an active pull request to change; it is stored at the end."""
+    """Load a pull request, which must be active, and store it at the end of the block."""
     with _locked():
         request = load(number)
         if request.status != "active":
@@ -179,14 +167,14 @@ def _active(number: int) -> Iterator[PullRequest]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    repository.repository()  # it says so where nothing has been started yet
+    repository.repository()  # raises an error before the first `start`
     _folder().mkdir(exist_ok=True)
     with FileLock(_folder() / ".lock"):
         yield
 
 
 def numbers() -> list[int]:
-    """Return the numbers of all pull requests, also of those whose record is damaged."""
+    """Return the numbers of all pull requests, also of those with a damaged record."""
     return sorted(int(path.stem) for path in _folder().glob("*.json") if path.stem.isdecimal())
 
 
@@ -198,16 +186,20 @@ def _save(request: PullRequest) -> None:
     write_whole(_folder() / f"{request.id}.json", request.model_dump_json(indent=1))
 
 
-def _ask_for_a_reviewer(request: PullRequest, name: str, one_person: bool) -> None:
+def _require_reviewer(request: PullRequest, name: str, one_person: bool) -> None:
     is_author = name.strip().casefold() == request.author.strip().casefold()
-    if host.current().policies.get(request.target, Policy()).reviewers and is_author and not one_person:
+    if _policy(request).reviewers and is_author and not one_person:
         raise UserError(
-            f"{request.target} wants somebody else than the author to complete a pull request, and {name} is the "
-            "author: let another person do it (`--as NAME`), or say that one person plays both with `--one-person`."
+            f"{request.target} needs another person than the author to complete a pull request, and {name} is the "
+            "author: let another person do it (`--as NAME`), or play both with `--one-person`."
         )
 
 
-def _ask_for_success(request: PullRequest, found: Validation) -> None:
+def _policy(request: PullRequest) -> Policy:
+    return host.current().policies.get(request.target, Policy())
+
+
+def _require_success(request: PullRequest, found: Validation) -> None:
     if found.state == "waiting":
         raise UserError(
             f"The {request.name} is still being tested, by run {found.run}: "
@@ -216,7 +208,7 @@ def _ask_for_success(request: PullRequest, found: Validation) -> None:
     if found.state == "failed":
         raise UserError(
             f"The test of {request.name} failed in run {found.run}: "
-            f"push what mends it to {request.source}, or try again with `{host.current().advice} rerun {found.run}`."
+            f"push a fix to {request.source}, or try again with `{host.current().advice} rerun {found.run}`."
         )
 
 
@@ -225,12 +217,12 @@ def _move(request: PullRequest, merged: Validation) -> None:
         git.ask(repository.repository(), "update-ref", f"refs/heads/{request.target}", merged.merge, merged.old)
     except UserError as error:
         raise UserError(
-            f"Somebody else has changed {request.target} at this moment: complete the {request.name} again."
+            f"{request.target} has just been changed by another push or merge: complete the {request.name} again."
         ) from error
 
 
-def _merged_already(request: PullRequest) -> Validation | None:
-    """Return the merge of a process that died between moving the branch and recording it."""
+def _merged_before(request: PullRequest) -> Validation | None:
+    """Return the merge of a process that was killed between moving the branch and recording it."""
     tip, merge = merges.tip(request.target), merges.commit_at(request.merge_ref)
     if merge is None or tip != merge:
         return None
@@ -238,13 +230,22 @@ def _merged_already(request: PullRequest) -> Validation | None:
 
 
 def _validate(request: PullRequest) -> Validation:
-    """Try the merge, and see that it is tested if the target's policy asks for it."""
+    """Make the merge commit, and start its test if the target's policy requires one."""
     merge, old = merges.merge(request.merge_ref, request.source, request.target, request.author, _message(request))
-    build = _file_of(host.current().policies.get(request.target, Policy()).build, merge)
+    build = _file_of(_policy(request).build, merge)
     if not build or not _is_concerned(build, merge, old):
         request.validation_run = 0
         return Validation("not needed", merge, old)
-    run = _run_on_the_same_files(build, merge) or run_queue.add(_test_of(request, build, merge))
+    run = _run_on_the_same_files(build, merge) or run_queue.add(
+        Run(
+            pipeline=build,
+            branch=request.merge_ref,
+            commit=merge,
+            message=_message(request),
+            reason="pullRequest",
+            requested_for=request.author,
+        )
+    )
     request.validation_run = run.number
     if run.state != "completed":
         return Validation("waiting", merge, old, run.number)
@@ -252,7 +253,7 @@ def _validate(request: PullRequest) -> Validation:
 
 
 def _file_of(build: str, merge: str) -> str:
-    """Return the name of a pipeline's file on the merge, where it may end in .yaml; empty if it is missing."""
+    """Return the name of a pipeline's file in the merge, which may end in .yaml; empty if it is missing."""
     paths = map(PurePosixPath, Commit(repository.repository(), merge).pipelines())
     return next((path.name for path in paths if path.with_suffix(".yml").name == build), "")
 
@@ -264,24 +265,11 @@ def _is_concerned(build: str, merge: str, old: str) -> bool:
     return triggers.concerned(files, path, [each for each in changed.split("\0") if each])
 
 
-def _test_of(request: PullRequest, build: str, merge: str) -> Run:
-    return Run(
-        number=0,
-        pipeline=build,
-        branch=request.merge_ref,
-        commit=merge,
-        message=_message(request),
-        reason="pullRequest",
-        requested_for=request.author,
-        created=now(),
-    )
-
-
 def _run_on_the_same_files(build: str, merge: str) -> Run | None:
-    """Return the newest run on a commit with the files of the merge; one that succeeded comes first."""
+    """Return the newest run on a commit with the files of the merge; a run that succeeded comes first."""
     runs = [run for run in reversed(Runs().all()) if run.pipeline == build]
-    asked = "\n".join(f"{commit}^{{tree}}" for commit in (merge, *(run.commit for run in runs)))
-    trees = git.ask(repository.repository(), "cat-file", "--batch-check=%(objectname)", given=asked).splitlines()
+    names = "\n".join(f"{commit}^{{tree}}" for commit in (merge, *(run.commit for run in runs)))
+    trees = git.ask(repository.repository(), "cat-file", "--batch-check=%(objectname)", given=names).splitlines()
     same = [run for run, tree in zip(runs, trees[1:], strict=True) if tree == trees[0] and run.result != "canceled"]
     return next((run for run in same if run.result == "succeeded"), same[0] if same else None)
 

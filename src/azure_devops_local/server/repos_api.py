@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import uvicorn
@@ -15,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from azure_devops_local.agent.jobs import Service
 from azure_devops_local.agent.variables import predefined
 from azure_devops_local.run_store import Run
 from azure_devops_local.server import pull_requests
@@ -24,14 +24,6 @@ from kit_common.errors import UserError
 _PATH = "/{project}/_apis/git/repositories/{repository}/pullrequests"
 _Ref = Annotated[str, Field(pattern="^refs/heads/.")]
 _Description = Annotated[str, Field(max_length=4000)]
-
-
-@dataclass(frozen=True)
-class Service:
-    """Where a run's steps find the API, and what lets them in."""
-
-    collection_uri: str
-    token: str
 
 
 class _New(BaseModel):
@@ -70,7 +62,7 @@ def serving(run: Run) -> Iterator[Service]:
     config = uvicorn.Config(build(run, token), log_config=None, access_log=False, server_header=False, lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # It listens already: who connects before the server is up waits in line.
+        # The socket listens already: a connection before the server has started waits.
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -81,7 +73,7 @@ def serving(run: Run) -> Iterator[Service]:
 
 
 def build(run: Run, token: str) -> FastAPI:
-    """Return the API as an app. It is strict: what Azure Repos would refuse is refused here too."""
+    """Return the API as an app, which refuses what Azure Repos would refuse."""
     known = predefined(run)
 
     def allowed(project: str, repository: str, request: Request, authorization: Annotated[str, Header()] = "") -> None:

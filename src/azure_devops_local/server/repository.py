@@ -1,4 +1,4 @@
-"""The team's repository on this machine: how it is made, what it refuses, and what a push to it sets off."""
+"""The team's repository on this machine: its creation, its rules, and the pipelines that a push starts."""
 
 import os
 import shlex
@@ -13,26 +13,26 @@ from pydantic import BaseModel
 from azure_devops_local import host
 from azure_devops_local.language import triggers
 from azure_devops_local.language.documents import Commit
-from azure_devops_local.run_store import Run, now
+from azure_devops_local.run_store import Run
 from azure_devops_local.server import changes, run_queue
 from kit_common import git
 from kit_common.errors import UserError
 from kit_common.files import write_whole
 
 _NOTHING = "0" * 40
-# In the repository itself, where a push by any person finds them before that person's own.
+# In the repository's own configuration, which overrides that of the user who pushes.
 _SETTINGS = {
     "core.hooksPath": "hooks",
-    "receive.advertisePushOptions": "true",  # a person's push.pushOption needs it
-    "receive.autogc": "false",  # a run's commit stays, whatever is pushed over it
+    "receive.advertisePushOptions": "true",  # for a user's push.pushOption
+    "receive.autogc": "false",  # keeps the commits of runs after a forced push
     "receive.denyDeletes": "false",
     "receive.denyNonFastForwards": "false",
     "receive.maxInputSize": "0",
-    "receive.shallowUpdate": "true",  # a clone made with --depth will do
+    "receive.shallowUpdate": "true",  # for a clone made with --depth
 }
 
 _RECEIVE = """#!/bin/sh
-# What `git push` was given for this repository is not meant for the commands that follow.
+# The variables of `git push` are only for this repository, not for the commands that follow.
 unset $(git rev-parse --local-env-vars)
 {exports}
 exec {python} -m {command} received
@@ -60,23 +60,19 @@ class Rules(BaseModel):
     """The options of the command `start`, in `settings.json`."""
 
     approvals: bool = True
-    """Whether a deployment job waits for a person's approval."""
+    """Whether a deployment job waits for an approval."""
 
 
 def folder() -> Path:
-    """Where everything about the team's Azure DevOps lies."""
+    """Return the folder of the team's Azure DevOps."""
     return host.current().home
 
 
 def repository() -> Path:
-    """Return the team's repository.
-
-    Raises:
-        UserError: there is none yet.
-    """
+    """Return the team's repository, which must exist."""
     path = folder() / "repository.git"
     if not path.is_dir():
-        raise UserError(f"There is no team repository yet: `{host.current().advice} start`, in your clone, makes it.")
+        raise UserError(f"There is no team repository yet: run `{host.current().advice} start` in your clone.")
     return path
 
 
@@ -87,23 +83,19 @@ def rules() -> Rules:
 
 
 def person(place: Path, name: str) -> str:
-    """Who acts: whoever is named, or the `user.name` that Git knows there.
-
-    Raises:
-        UserError: neither.
-    """
+    """Return the name of the user: the one that is given, or else Git's `user.name`."""
     with suppress(UserError):
         name = name.strip() or git.ask(place, "config", "user.name")
     if not name:
-        raise UserError("Nobody knows who you are: say `--as NAME`, or `git config user.name NAME` once and for all.")
+        raise UserError("Your name is not known: add `--as NAME`, or run `git config user.name NAME` once.")
     return name
 
 
 def start(place: Path, approvals: bool = True, direct_push: bool = False) -> bool:
-    """Make the team's repository from the checkout around `place`, or see that the one there works; whether it is new.
+    """Make or repair the team's repository, with the checkout around `place` as a clone; return whether it is new.
 
     Raises:
-        UserError: no checkout, no commit, or a remote of the host's name that leads elsewhere.
+        UserError: there is no checkout or no commit, or the remote's name is already used for another address.
     """
     checkout, remote = _checkout(place), host.current().name
     target = folder() / "repository.git"
@@ -156,19 +148,19 @@ def _configure(repository: Path) -> None:
 
 def _set_up(target: Path, direct_push: bool) -> None:
     _configure(target)
-    around = host.current()
-    key = f"{around.name}.directPush"
+    program = host.current()
+    key = f"{program.name}.directPush"
     if direct_push:
         git.ask(target, "config", key, "true")
     elif f"{key}=true".lower() in git.ask(target, "config", "--local", "--list").splitlines():
         git.ask(target, "config", "--unset-all", key)
-    kept = {**around.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    kept = {**program.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in kept.items() if value)
-    command = shlex.join(around.command)
+    command = shlex.join(program.command)
     hooks = {"post-receive": _RECEIVE.format(exports=exports, python=shlex.quote(sys.executable), command=command)}
-    if around.policies:
-        branches = " | ".join(f"refs/heads/{branch}" for branch in around.policies)
-        hooks["pre-receive"] = _REFUSE.format(branches=branches, name=around.name, advice=around.advice)
+    if program.policies:
+        branches = " | ".join(f"refs/heads/{branch}" for branch in program.policies)
+        hooks["pre-receive"] = _REFUSE.format(branches=branches, name=program.name, advice=program.advice)
     for name, text in hooks.items():
         hook = target / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
@@ -177,55 +169,52 @@ def _set_up(target: Path, direct_push: bool) -> None:
 
 
 def received(updates: Iterable[str], requested_for: str = "") -> list[str]:
-    """Start what a push starts, given Git's lines `old new ref`; one sentence on each pipeline.
+    """Start the pipelines that a push triggers, and return a sentence on each pipeline.
 
     Args:
-        updates: as Git hands them to a `post-receive` hook.
-        requested_for: for whom; the pushed head commit's author if empty.
+        updates: the lines `old new ref` of a `post-receive` hook.
+        requested_for: the person of the runs; by default the author of the pushed commit.
     """
-    said = []
+    messages = []
     for update in updates:
         old, new, ref = update.split()
         name = ref.removeprefix("refs/heads/")
-        if new.strip("0") == "":
-            said.append(f"{name} was deleted: nothing starts.")
+        if not new.strip("0"):
+            messages.append(f"{name} was deleted: nothing starts.")
         elif ref.startswith(("refs/heads/", "refs/tags/")):
-            said += _start_runs(old, new, name, ref, requested_for)
+            messages += _start_runs(old, new, name, ref, requested_for)
         else:
-            said.append(f"{ref} is neither a branch nor a tag: nothing starts.")
+            messages.append(f"{ref} is neither a branch nor a tag: nothing starts.")
     run_queue.ensure_working()
-    return said
+    return messages
 
 
 def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> list[str]:
     place = repository()
     try:
-        commit = git.ask(
-            place, "rev-parse", "--verify", "--quiet", f"{new}^{{commit}}"
-        )  # a tag may be an object of its own
+        # A tag may be an object of its own.
+        commit = git.ask(place, "rev-parse", "--verify", "--quiet", f"{new}^{{commit}}")
     except UserError:
         return [f"{ref} names no commit: nothing starts."]
     author = git.ask(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
     message = changes.head_message(place, commit)
     push = triggers.Push(ref, changes.changed_files(place, old, commit, ref), message)
-    said = []
+    messages = []
     for pipeline, verdict in triggers.decide(Commit(place, commit), push).items():
         run = Run(
-            number=0,
             pipeline=pipeline,
             branch=name,
             commit=commit,
             message=message.partition("\n")[0],
             reason="individualCI",
             requested_for=requested_for or author,
-            created=now(),
         )
         if verdict.broken:
             run.state, run.result, run.problem, run.finished = "completed", "failed", verdict.rule, run.created
-            said.append(f"{pipeline} can't be run ({run_queue.add(run).title}): {verdict.rule}")
+            messages.append(f"{pipeline} can't be run ({run_queue.add(run).title}): {verdict.rule}")
         elif verdict.triggered:
             run = run_queue.add(run, batch=verdict.batch)
-            said.append(f"{pipeline} starts ({run.title}): {verdict.rule}.")
+            messages.append(f"{pipeline} starts ({run.title}): {verdict.rule}.")
         else:
-            said.append(f"{pipeline} does not start: {verdict.rule}.")
-    return said or [f"There are no pipelines on {name}: nothing starts."]
+            messages.append(f"{pipeline} does not start: {verdict.rule}.")
+    return messages or [f"There are no pipelines on {name}: nothing starts."]

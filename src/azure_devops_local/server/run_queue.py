@@ -1,8 +1,8 @@
-"""The queue of runs, and the listener that works through it: started when there is something to do, gone when not.
+"""The queue of runs, and the listener: a process that lives as long as there are runs to do.
 
-Each run is executed by a worker, a process of its own. Three locks, which the kernel gives back even after kill -9,
-say who is alive: `agent.lock` is the listener's, `runs/N/.lock` the one of run N's worker, and `busy.lock` is held by
-the one worker whose turn it is to execute steps. A worker that waits for an approval lets the others have their turn.
+The listener starts a worker, a process of its own, for each run. Three locks, which the kernel releases even after
+kill -9, show which processes are alive: the listener holds `agent.lock`, the worker of run N holds `runs/N/.lock`, and
+the worker that executes steps holds `busy.lock`. A worker that waits for an approval releases `busy.lock`.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from azure_devops_local import host
 from azure_devops_local.agent import agent
 from azure_devops_local.agent.steps import RUN
-from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now, read_record
+from azure_devops_local.run_store import Run, Runs, now, read_record
 from kit_common import git
 from kit_common.errors import UserError
 from kit_common.files import write_whole
@@ -28,18 +28,18 @@ _MARK = "AZURE_DEVOPS_LOCAL_AGENT"
 _PAUSE = 0.2
 _SECONDS_TO_END = 30
 _listeners: list["subprocess.Popen[bytes]"] = []
-"""Those that this process has started, so that it takes note of their ends."""
+"""The listeners that this process has started, and must collect when they end."""
 
 
 class Approval(BaseModel):
-    """A person's answer."""
+    """The answer to an approval."""
 
     by: str
     approved: bool
 
 
 def add(run: Run, batch: bool = False) -> Run:
-    """Queue a run; with `batch`, one of that pipeline and branch that still waits takes the newer commit instead."""
+    """Queue a run; with `batch`, one of the same pipeline and branch that is still queued takes its commit instead."""
     runs = Runs()
     with lock("queue"):
         for waiting in unfinished() if batch else []:
@@ -52,23 +52,10 @@ def add(run: Run, batch: bool = False) -> Run:
 
 
 def rerun(number: int, requested_for: str) -> Run:
-    """Queue a run again: the same pipeline, commit and parameters.
-
-    Raises:
-        UserError: there is no such run.
-    """
+    """Queue a run again: the same pipeline, commit and parameters."""
     old = Runs().load(number)
-    again = Run(
-        number=0,
-        pipeline=old.pipeline,
-        branch=old.branch,
-        commit=old.commit,
-        message=old.message,
-        requested_for=requested_for,
-        parameters=old.parameters,
-        created=now(),
-    )
-    return add(again)
+    kept = old.model_dump(include={"pipeline", "branch", "commit", "message", "parameters"})
+    return add(Run(requested_for=requested_for, **kept))
 
 
 def begin(number: int) -> Run | None:
@@ -83,17 +70,17 @@ def begin(number: int) -> Run | None:
 
 
 def answer_approval(number: int, name: str, approved: bool) -> Run:
-    """Answer the approval that a run waits for: once, for the job that asks.
+    """Answer the approval that a run waits for.
 
     Raises:
-        UserError: it waits for none, or it has been answered.
+        UserError: the run does not wait for an approval, or has an answer already.
     """
     with lock("queue"):
         run = Runs().load(number)
         if run.waiting_job is None:
             watch = f"; `{host.current().advice} watch --until-idle` ends when it does"
             later = "" if run.state == "completed" else watch
-            raise UserError(f"The {run.title} waits for no approval: it is {run.state}{later}.")
+            raise UserError(f"The {run.title} does not wait for an approval: it is {run.state}{later}.")
         path = approval_file(run)
         if path.exists():
             raise UserError(f"{read_record(path, Approval).by} has answered already: the {run.title} goes on soon.")
@@ -104,42 +91,36 @@ def answer_approval(number: int, name: str, approved: bool) -> Run:
 
 
 def approval_file(run: Run) -> Path:
-    """Where the answer for the job that waits is put; it stays there, so that no other job takes it for its own."""
+    """Return the file for the answer to the job that waits; each job has its own, so an answer counts only once."""
     return _folder() / "approvals" / f"{run.number}-{run.waiting_job}.json"
 
 
 def lock(name: str) -> FileLock:
-    """One of the locks `agent`, `busy` and `queue`; any thread of this process may give it back."""
+    """Return one of the locks `agent`, `busy` and `queue`; any thread of this process may release it."""
     _folder().mkdir(parents=True, exist_ok=True)
     return FileLock(_folder() / f"{name}.lock", thread_local=False)
 
 
 def sign_of_life(number: int) -> FileLock:
-    """Return the lock that a run's worker holds as long as it lives."""
+    """Return the lock that the worker of a run holds while it is alive."""
     return FileLock(Runs().folder_of(number) / ".lock", thread_local=False)
 
 
-def unfinished(over: set[int] | None = None) -> list[Run]:
+def unfinished(completed: set[int] | None = None) -> list[Run]:
     """Return the runs that are not completed, oldest first.
 
     Args:
-        over: numbers of which it is known that they are; those found to be are added.
+        completed: numbers of runs that need not be read again; those found to be completed are added.
     """
-    over = set() if over is None else over
+    completed = set() if completed is None else completed
     runs = Runs()
-    found = []
-    for number in runs.numbers():
-        if number not in over:
-            run = runs.readable(number)
-            if run is None or run.state == "completed":
-                over.add(number)
-            else:
-                found.append(run)
-    return found
+    found = {number: runs.readable(number) for number in runs.numbers() if number not in completed}
+    completed |= {number for number, run in found.items() if run is None or run.state == "completed"}
+    return [run for number, run in found.items() if run and number not in completed]
 
 
 def ensure_working() -> None:
-    """Start a listener where runs are not completed and there is none."""
+    """Start a listener if runs are not completed and no listener is alive."""
     _listeners[:] = [listener for listener in _listeners if listener.poll() is None]
     if not unfinished():
         return
@@ -148,7 +129,7 @@ def ensure_working() -> None:
 
 
 def listen() -> None:
-    """Work through the queue until nothing is left, unless another listener does."""
+    """Work through the queue until it is empty, unless another listener does."""
     while unfinished():
         try:
             with lock("agent").acquire(timeout=0):
@@ -157,66 +138,65 @@ def listen() -> None:
                     threading.Event().wait(_PAUSE)
         except Timeout:
             return
-        # What was queued between the last look and the end of the lock found a listener: so look once more.
+        # A run that was queued just before the lock was released has started no listener: so look once more.
 
 
 def stop() -> int:
-    """End listener and workers; what was running is canceled, what was queued stays. Returns how many ended.
+    """End listener and workers, and return their number; running runs are canceled, queued ones stay queued.
 
     Raises:
-        UserError: a run does not end.
+        UserError: a process does not end.
     """
-    asked: set[int] = set()
-    patience = time.monotonic() + _SECONDS_TO_END
+    terminated: set[int] = set()
+    deadline = time.monotonic() + _SECONDS_TO_END
     while found := _processes():
         for process in found:
-            if process.pid not in asked:
+            if process.pid not in terminated:
                 with suppress(psutil.NoSuchProcess):
                     process.terminate()
-                asked.add(process.pid)
-        if time.monotonic() > patience:
+                terminated.add(process.pid)
+        if time.monotonic() > deadline:
             raise UserError(f"The process {found[0].pid} does not end: end it with `kill -9 {found[0].pid}`.")
         threading.Event().wait(_PAUSE)
-    return len(asked)
+    return len(terminated)
 
 
 class _Listener:
-    """Gives the workers their turns."""
+    """The process that starts the workers."""
 
     def __init__(self) -> None:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
-        self._over: set[int] = set()
+        self._completed: set[int] = set()
 
     def look_round(self) -> bool:
-        """Clear up after workers that were lost, start the next; whether anything is left to wait for."""
+        """Clean up after killed workers and start the next one; return whether runs are left."""
         for number in [number for number, worker in self._workers.items() if worker.poll() is not None]:
             del self._workers[number]
-            _give_up_on(number, even_if_queued=True)
-        waiting = unfinished(self._over)
+            _fail_lost_run(number, even_if_queued=True)
+        waiting = unfinished(self._completed)
         for run in waiting:
             if run.number not in self._workers and run.state != "queued":
-                _give_up_on(run.number)
-        following = self._next(waiting)
-        if following is not None:
+                _fail_lost_run(run.number)
+        if following := self._next(waiting):
             self._workers[following] = _spawn("--run", str(following))
         return bool(waiting)
 
     def _next(self, waiting: list[Run]) -> int | None:
-        """Return the oldest queued run if it may start; a pipeline's runs never overtake each other."""
-        ahead = set()
+        """Return the oldest queued run that may start: runs of one pipeline keep their order."""
         for run in waiting:
-            alive = run.number in self._workers or _is_alive(run.number)
-            if run.state == "running" or (run.state == "queued" and alive):
+            starting = run.state == "queued" and (run.number in self._workers or _is_alive(run.number))
+            if run.state == "running" or starting:
                 return None
+        started = set()
         for run in waiting:
-            if run.state == "queued" and run.pipeline not in ahead:
+            if run.state == "queued" and run.pipeline not in started:
                 return run.number
-            ahead.add(run.pipeline)
+            started.add(run.pipeline)
         return None
 
 
-def _give_up_on(number: int, even_if_queued: bool = False) -> None:
-    """Complete a run whose worker is gone."""
+def _fail_lost_run(number: int, even_if_queued: bool = False) -> None:
+    """Complete a run whose worker is no longer alive."""
     if _is_alive(number):
         return
     agent.clean_up(number)
@@ -227,22 +207,8 @@ def _give_up_on(number: int, even_if_queued: bool = False) -> None:
         run.problem = (
             f"The agent was lost while it ran {run.pipeline}: push again or `{host.current().advice} rerun {number}`."
         )
-        finish(run, "failed")
-
-
-def finish(run: Run, result: Result) -> None:
-    """Complete a run that did not come to its end: what had begun gets that result, the rest was skipped."""
-    run.state, run.result, run.finished = "completed", result, now()
-    for stage in run.stages:
-        for job in stage.jobs:
-            parts: list[Step | Job] = [*job.steps, job]
-            for part in parts:
-                if part.result is None:
-                    part.result = result if part.started else "skipped"
-                    part.finished = run.finished if part.started else None
-        if stage.result is None:
-            stage.result = result if any(job.started for job in stage.jobs) else "skipped"
-    Runs().save(run)
+        run.complete("failed")
+        Runs().save(run)
 
 
 def _is_alive(number: int) -> bool:
@@ -254,13 +220,13 @@ def _is_alive(number: int) -> bool:
 
 
 def _spawn(*arguments: str) -> "subprocess.Popen[bytes]":
-    """Start a listener or a worker that goes on when this process ends, and holds none of its pipes."""
-    # A step may have pushed: what carries its run's number would be cleared up together with it.
+    """Start a listener or a worker that outlives this process and does not hold its pipes open."""
+    # A step may have pushed: a process with its run's variables would be killed at the end of that run.
     inherited = {name: value for name, value in git.environment().items() if not name.startswith(RUN)}
     environment = {**inherited, **host.current().environment, _MARK: str(_folder())}
     with (_folder() / "agent.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, *_command(), *arguments],
+            [sys.executable, "-m", *host.current().command, "work", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -270,16 +236,12 @@ def _spawn(*arguments: str) -> "subprocess.Popen[bytes]":
         )
 
 
-def _command() -> list[str]:
-    return ["-m", *host.current().command, "work"]
-
-
 def _processes() -> list[psutil.Process]:
-    found = []
+    command, found = ["-m", *host.current().command, "work"], []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            command = process.cmdline()
-            if command[1 : 1 + len(_command())] == _command() and process.environ().get(_MARK) == str(_folder()):
+            same = process.cmdline()[1 : 1 + len(command)] == command
+            if same and process.environ().get(_MARK) == str(_folder()):
                 found.append(process)
     return found
 

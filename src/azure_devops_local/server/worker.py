@@ -17,7 +17,7 @@ _SECONDS_TO_BEGIN = 10
 
 
 def work(number: int) -> None:
-    """Execute a queued run when it is its turn; if SIGTERM comes, it ends as canceled."""
+    """Execute a queued run when no other run is executed; SIGTERM cancels it."""
     stopped = threading.Event()
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
@@ -26,7 +26,7 @@ def work(number: int) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     turn = run_queue.lock("busy")
-    # A listener takes the sign of life for a moment, to see whether anyone holds it.
+    # A listener acquires the sign of life for a moment, to see whether a worker holds it.
     with suppress(Timeout), run_queue.sign_of_life(number).acquire(timeout=_SECONDS_TO_BEGIN), turn:
         run = run_queue.begin(number)
         if run is not None:
@@ -42,14 +42,15 @@ def _execute(run: Run, turn: FileLock) -> None:
     try:
         with repos_api.serving(run) as service:
             agent.execute(run, repository.repository(), approve, service=service)
-    except KeyboardInterrupt:  # it came before or after the steps; in between the agent takes it
+    except KeyboardInterrupt:  # before or after the steps; during the steps the agent handles it
         if run.state != "completed":
-            run_queue.finish(run, "canceled")
+            run.complete("canceled")
+            Runs().save(run)
     html_page.write(run, Runs().folder_of(run.number) / "page.html")
 
 
 def _approval(run: Run, turn: FileLock) -> str | None:
-    """Who approves, or None where somebody rejects; others have their turn while nobody has answered."""
+    """Return the name of the person who approves, or None for a rejection; other runs go on until the answer."""
     if not repository.rules().approvals:
         return "no approval is asked for"
     path = run_queue.approval_file(run)

@@ -1,7 +1,8 @@
-"""The page of a run: one HTML file that needs no network, and in which nothing that a log says comes alive."""
+"""The page of a run: one HTML file that needs no network and runs no code from logs or other foreign texts."""
 
 import os
 import posixpath
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,14 +21,10 @@ _MOST_FILES = 50
 
 
 def write(run: Run, path: Path) -> None:
-    """Write the page of a run; its links to logs and artifacts are relative to the page.
-
-    Raises:
-        OSError: it can't be written.
-    """
+    """Write the page of a run; its links to logs and artifacts are relative to the page."""
     folder = Runs().folder_of(run.number)
-    way = Path(os.path.relpath(folder, path.parent)).as_posix()
-    body = content(run, folder, "" if way == "." else f"{way}/")
+    base = Path(os.path.relpath(folder, path.parent)).as_posix()
+    body = content(run, folder, "" if base == "." else f"{base}/")
     path.write_text(whole(title(run), body), encoding="utf-8")
 
 
@@ -37,16 +34,16 @@ def title(run: Run) -> str:
 
 
 def whole(title: str, body: str, nonce: str = "") -> str:
-    """Return a whole page around its content; with a nonce, it refreshes itself while its content is `live`."""
+    """Return a whole page around its content; with a nonce, it is refreshed while the content is `live`."""
     return render("page.html.j2", title=title, body=Markup(body), nonce=nonce)
 
 
-def content(run: Run, folder: Path, way: str) -> str:
-    """Return the content of a run's page; `way`, from the page to the run's folder, is empty or ends in `/`."""
+def content(run: Run, folder: Path, base: str) -> str:
+    """Return the content of a run's page; `base`, the path to the run's folder, is empty or ends in `/`."""
     return render(
         "run.html.j2",
         run=run,
-        way=way,
+        base=base,
         live=run.state != "completed",
         summaries=[text for text in (_summary(folder, name) for name in run.summaries) if text],
         issues=[issue for stage in run.stages for job in stage.jobs for issue in _issues(job)],
@@ -56,24 +53,22 @@ def content(run: Run, folder: Path, way: str) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """One of the templates beside this module, filled in."""
-    around = host.current()
-    return _templates().get_template(template).render(advice=around.advice, remote=around.name, **values)
+    """Return a template of this package, filled in."""
+    program = host.current()
+    return _templates().get_template(template).render(advice=program.advice, remote=program.name, **values)
 
 
 def newest(runs: Runs, most: int) -> list[Run]:
     """Return the newest runs, newest first, without those whose folder is removed meanwhile."""
     found = []
     for number in reversed(runs.numbers()[-most:]):
-        try:
+        with suppress(UserError, OSError):
             found.append(runs.load(number))
-        except (UserError, OSError):
-            continue
     return found
 
 
 def status(item: Run | Stage | Job | Step) -> str:
-    """In a word or two, how far it has come or how it ended."""
+    """Return the result, or the state before there is one."""
     if item.result:
         return item.result
     if isinstance(item, Run):
@@ -84,7 +79,7 @@ def status(item: Run | Stage | Job | Step) -> str:
 
 
 def duration(item: Run | Stage | Job | Step) -> str:
-    """How long it took, or has taken so far; empty before it starts."""
+    """Return the time that it took, or has taken so far; empty before the start."""
     parts = item.jobs if isinstance(item, Stage) else [item]
     begun = [part.started for part in parts if part.started]
     ended = [part.finished for part in parts if part.finished] if item.result else []
@@ -105,7 +100,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
-        finalize=_harmless,
+        finalize=_without_invisible,
     )
     templates.filters.update(
         status=status, duration=duration, visible=visible, markdown=page_content.markdown, moment=_moment
@@ -113,8 +108,8 @@ def _templates() -> Environment:
     return templates
 
 
-def _harmless(value: Any) -> Any:
-    """Return what a template puts into the page: text without anything unseen, HTML of ours as it is."""
+def _without_invisible(value: Any) -> Any:
+    """Return a value for a page: text without invisible characters, our own HTML unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -124,7 +119,7 @@ def _moment(time: datetime) -> Markup:
 
 
 def _issues(job: Job) -> list[tuple[Job | Step, str, str]]:
-    """Whose it is, of what kind, and what it says."""
+    """Return the part of each issue, its kind and its text."""
     items: list[Job | Step] = [job, *job.steps]
     return [(item, issue.kind, issue.text) for item in items for issue in item.issues]
 
@@ -136,7 +131,7 @@ def _summary(folder: Path, name: str) -> Markup:
 
 
 def _files(folder: Path, artifact: str) -> tuple[list[str], int]:
-    """Return the first files of an artifact, by their paths from the run's folder, and how many it has."""
+    """Return the first files of an artifact, as paths from the run's folder, and the number of all files."""
     root = folder / "artifacts" / artifact
     found = sorted(path for path in [root, *root.rglob("*")] if path.is_file())
     return [path.relative_to(folder).as_posix() for path in found[:_MOST_FILES]], len(found)

@@ -1,4 +1,4 @@
-"""A run that a person starts by hand: what it is a run of, and how it looks on the terminal while it goes on."""
+"""A run that is started manually: its plan, and its progress on the terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,87 +12,80 @@ from rich.markup import escape
 from azure_devops_local import host, sanitize
 from azure_devops_local.agent import agent, variables
 from azure_devops_local.language import documents, reading
-from azure_devops_local.run_store import Job, Result, Run, Runs, Step, now
-from azure_devops_local.server import changes, repos_api, repository, run_queue
+from azure_devops_local.run_store import Job, Run, Runs, Step, now
+from azure_devops_local.server import changes, repos_api, run_queue
 from azure_devops_local.views import html_page
+from azure_devops_local.views.watch import MARKS
 from kit_common import git
 from kit_common.errors import UsageError
 from kit_common.sanitize import visible
 
-_MARKS: dict[Result, str] = {
-    "succeeded": "[green]✓[/]",
-    "succeeded with issues": "[yellow]![/]",
-    "failed": "[red]✗[/]",
-    "canceled": "[yellow]■[/]",
-    "skipped": "[dim]–[/]",
-}
 _LAST_LINES = 15
 
 
 def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Path) -> Run:
-    """Return the run of a pipeline on the head of a branch, not stored yet.
+    """Return a run of a pipeline on the head of a branch, without storing it.
 
     Args:
-        pipeline: its file, `cd.yml`, or the path of it.
-        branch: the branch; the one that is checked out if empty.
-        parameters: those of the run.
-        repository: the checkout's root.
+        pipeline: the file's name, `cd.yml`, or its path.
+        branch: the branch; if empty, the one that is checked out.
+        parameters: of the pipeline.
+        repository: the root of the checkout.
 
     Raises:
-        UsageError: the branch, the file or a parameter is not there.
+        UsageError: the branch, the file or a parameter does not exist.
     """
     try:
         "".join([pipeline, branch, *parameters, *parameters.values()]).encode()
     except UnicodeEncodeError as error:
-        raise UsageError("The command line has bytes in it that are no UTF-8 text: correct it.") from error
+        raise UsageError("The command line is not UTF-8 text: correct it.") from error
     current = _git(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
     if not (branch or current):
-        raise UsageError("No branch is checked out here: say which one with --branch.")
+        raise UsageError("No branch is checked out here: choose one with --branch.")
     branch = changes.check_branch(branch or current)
     commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/heads/{branch}^{{commit}}")
     if not commit:
-        raise UsageError(f"There is no branch {branch} with a commit here: `git branch` lists those that there are.")
+        raise UsageError(f"There is no branch {branch} with a commit here: `git branch` lists the branches.")
     files = documents.Commit(repository, commit)
     known = documents.by_name(files)
     name = Path(pipeline).name
     if name not in known or pipeline not in {name, known[name], f"./{known[name]}"}:
-        there = f"there are {', '.join(known)}" if known else "there are none; commit one"
-        raise UsageError(f"The branch {branch} has no pipeline {pipeline} in {documents.FOLDER}: {there}.")
+        advice = f"choose one of {', '.join(known)}" if known else "commit one"
+        raise UsageError(f"The branch {branch} has no pipeline {pipeline} in {documents.FOLDER}: {advice}.")
     run = Run(
-        number=0,
         pipeline=name,
         branch=branch,
         commit=commit,
         message=_git(repository, "log", "-1", "--format=%s", "--end-of-options", commit),
         requested_for=_git(repository, "config", "user.name") or host.current().user(),
         parameters=parameters,
-        created=now(),
     )
     changed = _git(repository, "status", "--porcelain").splitlines() if branch == current else []
     if changed:
         files_are = "1 changed file is" if len(changed) == 1 else f"{len(changed)} changed files are"
-        run.notices.append(f"{files_are} not part of this run: commit to have it all.")
+        run.notices.append(f"{files_are} not part of this run: commit to include all changes.")
     try:
         reading.read_pipeline(files, known[name], parameters, variables.predefined(run))
     except documents.PipelineError:
-        return run  # a run that fails at once and says why, as in Azure DevOps
+        return run  # it fails at once with the reason, as in Azure DevOps
     return run
 
 
 def execute(run: Run, repository: Path, console: Console, approves: bool) -> Run:
-    """Store the run, run it when no other one is at work, show how it goes, and write its page."""
-    timeline = Timeline(console, approves)
+    """Store the run, execute it when no other run is executed, show its progress, and write its page."""
+    timeline, team = Timeline(console, approves), host.current().home / "repository.git"
     with _stored(run) as stored:
         timeline.begin(stored)
         try:
             with (
                 _turn(timeline),
                 timeline.shown(),
-                repos_api.serving(stored) if _has_team() else nullcontext() as service,
+                repos_api.serving(stored) if team.is_dir() else nullcontext() as service,
             ):
                 agent.execute(stored, repository, timeline.approve, timeline.changed, service)
-        except KeyboardInterrupt:  # while it waited for its turn
-            run_queue.finish(stored, "canceled")
+        except KeyboardInterrupt:  # while it waited for another run
+            stored.complete("canceled")
+            Runs().save(stored)
     path = Runs().folder_of(stored.number) / "page.html"
     html_page.write(stored, path)
     timeline.end(stored, path)
@@ -100,30 +93,30 @@ def execute(run: Run, repository: Path, console: Console, approves: bool) -> Run
 
 
 class Timeline:
-    """A run on a terminal: a line for each step that is over, and the one at work below them."""
+    """A run on a terminal: a line for each completed step, and the current step below them."""
 
     def __init__(self, console: Console, approves: bool) -> None:
         self._console, self._approves = console, approves
-        self._said: set[int] = set()
+        self._shown: set[int] = set()
         self._status = console.status("") if console.is_terminal else None
 
     def begin(self, run: Run) -> None:
-        """Say what is run."""
+        """Print the title of the run."""
         title = f"{run.title[0].upper()}{run.title[1:]}"
         self._print(f"[bold]{escape(title)}[/] on {escape(run.branch)}, {run.commit[:8]} {escape(run.message)}")
 
     def wait(self) -> None:
-        """Say why nothing happens."""
-        self._print("Another run is at work: this one waits for its turn.")
+        """Print the reason for waiting."""
+        self._print("This run waits for the end of another run.")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show what is at work until the end of the block."""
+        """Show the current step until the end of the block."""
         with self._status or nullcontext():
             yield
 
     def changed(self, run: Run) -> None:
-        """Show what is new."""
+        """Print a line for each job and step that is new."""
         several = sum(len(stage.jobs) for stage in run.stages) > 1
         for stage in run.stages:
             for job in stage.jobs:
@@ -133,16 +126,17 @@ class Timeline:
                     if step.result is None and step.started and self._status:
                         self._status.update(escape(step.name))
                     if step.result is not None and self._is_new(step):
-                        self._print(f"{_MARKS[step.result]} {escape(step.name)}{_seconds(step)}")
+                        mark, style = MARKS[step.result]
+                        self._print(f"[{style}]{mark}[/] {escape(step.name)}{_seconds(step)}")
 
     def approve(self, run: Run, job: Job) -> str | None:
-        """Ask whoever sits here."""
+        """Ask for the approval of a job, unless `--approve` was given."""
         question = f"May {run.title} deploy to {job.environment}?"
         if self._approves:
-            self._print(f"{escape(question)} Yes, says --approve.")
+            self._print(f"{escape(question)} Yes, by --approve.")
             return run.requested_for
         if not self._console.is_terminal:
-            self._print(f"{escape(question)} Nobody can be asked here: add --approve to approve it.")
+            self._print(f"{escape(question)} No, because this is not a terminal: add --approve to approve it.")
             return None
         if self._status:
             self._status.stop()
@@ -155,7 +149,7 @@ class Timeline:
         return run.requested_for if answer in {"y", "yes"} else None
 
     def end(self, run: Run, path: Path) -> None:
-        """Say how it ended, why, and where to look."""
+        """Print the result, the reasons, and the places of page and logs."""
         folder = Runs().folder_of(run.number)
         for job in (job for stage in run.stages for job in stage.jobs):
             for issue in job.issues:
@@ -181,8 +175,8 @@ class Timeline:
         self._print(f"Logs: {escape(str(folder / 'logs'))}")
 
     def _is_new(self, part: Job | Step) -> bool:
-        new = id(part) not in self._said
-        self._said.add(id(part))
+        new = id(part) not in self._shown
+        self._shown.add(id(part))
         return new
 
     def _print(self, markup: str) -> None:
@@ -191,7 +185,7 @@ class Timeline:
 
 @contextmanager
 def _stored(run: Run) -> Iterator[Run]:
-    """Store a run as one at work that has a sign of life, so that the listener of the queue leaves it alone."""
+    """Store a run as running, and hold its sign of life, so that no listener takes it for lost."""
     with run_queue.lock("queue"):
         run = Runs().add(run)
         alive = run_queue.sign_of_life(run.number)
@@ -206,7 +200,7 @@ def _stored(run: Run) -> Iterator[Run]:
 
 @contextmanager
 def _turn(timeline: Timeline) -> Iterator[None]:
-    """Wait until no other run is at work."""
+    """Wait until no other run is executed."""
     busy = run_queue.lock("busy")
     try:
         busy.acquire(timeout=0)
@@ -219,10 +213,6 @@ def _turn(timeline: Timeline) -> Iterator[None]:
         busy.release()
 
 
-def _has_team() -> bool:
-    return (repository.folder() / "repository.git").is_dir()
-
-
 def _seconds(step: Step) -> str:
     if step.started is None or step.finished is None:
         return ""
@@ -230,6 +220,6 @@ def _seconds(step: Step) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> str:
-    """Return what Git prints, without the last line end; empty if the command fails."""
+    """Return the output of a Git command, without the last line end; empty if the command fails."""
     done = git.run(repository, *arguments)
     return done.stdout.decode("utf-8", "replace").removesuffix("\n") if done.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""The command `watch`: the runs and the pull requests on a terminal, as they go on."""
+"""The command `watch`: runs and pull requests, live on a terminal."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from kit_common.sanitize import visible
 _PAUSE_SECONDS = 0.3
 _LOOKED_AT = 50
 _FINISHED_SHOWN = 3
-_MARKS = {
+MARKS: dict[str, tuple[str, str]] = {
     "succeeded": ("✓", "green"),
     "succeeded with issues": ("!", "yellow"),
     "failed": ("✗", "red"),
@@ -31,24 +31,24 @@ _MARKS = {
     "not started": ("·", "dim"),
 }
 _GOOD = {"succeeded", "succeeded with issues"}
-_NOTHING_TO_SEE = {"succeeded", "skipped"}
+_COLLAPSED = {"succeeded", "skipped"}
 
 
 def follow(console: Console, until_idle: bool = False, stop: threading.Event | None = None) -> int:
-    """Show the runs until Ctrl-C, or until none is left to do; the exit code.
+    """Show the runs until Ctrl-C, or until no run goes on; return the exit code.
 
     Args:
-        console: where; one that is no terminal gets a line for each change.
-        until_idle: end when no run is queued or running; one that waits for an approval, or behind one that does, may.
-        stop: ends it when set.
+        console: the output; one that is not a terminal gets a line for each change.
+        until_idle: end when no run is queued or running, except those that wait for an approval, or behind such a run.
+        stop: ends the command when it is set.
 
     Returns:
-        1 if it ends by itself and a run that it saw going on has ended badly, otherwise 0.
+        1 if the command ends by itself and a run that it has shown as active did not succeed, otherwise 0.
     """
     run_queue.ensure_working()
     stop = stop or threading.Event()
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-    said: dict[str, str] = {}
+    printed: dict[str, str] = {}
     old = {run.number for run in newest(Runs(), _LOOKED_AT) if run.state == "completed"}
     try:
         with live or nullcontext():
@@ -58,7 +58,7 @@ def follow(console: Console, until_idle: bool = False, stop: threading.Event | N
                 if live:
                     live.update(_picture(runs, requests), refresh=True)
                 else:
-                    _tell(console, said, runs, requests)
+                    _print_changes(console, printed, runs, requests)
                 if until_idle and not _busy(runs):
                     ended = [run for run in runs if run.number not in old and run.state == "completed"]
                     return 0 if all(run.result in _GOOD for run in ended) else 1
@@ -69,26 +69,26 @@ def follow(console: Console, until_idle: bool = False, stop: threading.Event | N
 
 
 def _busy(runs: list[Run]) -> bool:
-    """Whether anything will go on without a person; behind a run that waits for one, its pipeline's next runs wait."""
-    held_up = {run.pipeline for run in runs if run.state == "waiting for approval"}
-    return any(run.state == "running" or (run.state == "queued" and run.pipeline not in held_up) for run in runs)
+    """Return whether a run goes on without a person; runs of a pipeline wait behind one that needs an approval."""
+    blocked = {run.pipeline for run in runs if run.state == "waiting for approval"}
+    return any(run.state == "running" or (run.state == "queued" and run.pipeline not in blocked) for run in runs)
 
 
-def _tell(console: Console, said: dict[str, str], runs: list[Run], requests: list[PullRequest]) -> None:
+def _print_changes(console: Console, printed: dict[str, str], runs: list[Run], requests: list[PullRequest]) -> None:
     lines = [(f"pull {request.id}", f"{request.name}: {request.status}") for request in requests]
     for run in reversed(runs):
         lines += _lines(run)
-    first = not said
+    first = not printed
     for key, line in lines:
-        if said.get(key) != line and not (first and key.startswith("pull") and not line.endswith("active")):
+        if printed.get(key) != line and not (first and key.startswith("pull") and not line.endswith("active")):
             console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
-        said[key] = line
-    said["looked"] = "yes"
+        printed[key] = line
+    printed["looked"] = "yes"
 
 
 def _lines(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield the lines on a run, each with a key that stays the same while the line changes."""
-    whole = (f"run {run.number}", f"{run.title} ({run.branch}, {run.commit[:8]}): {_said_of(run)}")
+    """Yield the lines on a run, each with a key that is the same for all versions of the line."""
+    whole = (f"run {run.number}", f"{run.title} ({run.branch}, {run.commit[:8]}): {_state_of(run)}")
     if run.state != "completed":
         yield whole
     for s, stage in enumerate(run.stages):
@@ -101,7 +101,7 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
         yield whole
 
 
-def _said_of(run: Run) -> str:
+def _state_of(run: Run) -> str:
     if run.state == "waiting for approval":
         return f"waiting for approval: `{host.current().advice} approve {run.number}`"
     took = f", {duration(run)}" if run.result else ""
@@ -109,7 +109,7 @@ def _said_of(run: Run) -> str:
 
 
 def _picture(runs: list[Run], requests: list[PullRequest]) -> Group:
-    """Return the picture: active runs at the top, with every step; then ended runs, with what failed in them."""
+    """Return the display: active runs with all steps at the top, then ended runs with their failed parts."""
     going = [run for run in reversed(runs) if run.state != "completed"]
     ended = [run for run in runs if run.state == "completed"][:_FINISHED_SHOWN]
     active = [Text(f"◦ {visible(each.name)}: {visible(each.title)}") for each in requests if each.status == "active"]
@@ -126,13 +126,13 @@ def _tree(run: Run) -> Tree:
         tree.add(Text(visible(run.problem), style="red"))
     for stage in run.stages:
         under_stage = tree.add(_label(status(stage), stage.name, duration(stage)))
-        for job in stage.jobs if stage.result not in _NOTHING_TO_SEE else []:
+        for job in stage.jobs if stage.result not in _COLLAPSED else []:
             under_job = under_stage.add(_label(status(job), job.name, duration(job)))
-            for step in job.steps if job.result not in _NOTHING_TO_SEE else []:
+            for step in job.steps if job.result not in _COLLAPSED else []:
                 under_job.add(_label(status(step), step.name, duration(step)))
     return tree
 
 
 def _label(word: str, text: str, took: str) -> Text:
-    mark, style = _MARKS[word]
+    mark, style = MARKS[word]
     return Text.assemble((f"{mark} ", style), visible(text), (f"  {word}" + (f", {took}" if took else ""), style))

@@ -1,4 +1,4 @@
-"""The command `web`: the runs and the pull requests in a browser, on this machine only and only to be looked at."""
+"""The command `web`: runs and pull requests in a browser, read-only and on this machine only."""
 
 import secrets
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# An artifact is a team's file, not ours: it is shown as if it came from nowhere, and nothing in it runs.
+# An artifact is a foreign file: it has no origin, and no script in it runs.
 _SANDBOX = (
     "sandbox allow-popups; default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src data:"
 )
@@ -37,14 +37,11 @@ _Number = Annotated[int, Path(ge=1, le=10**9)]
 
 
 def serve(port: int, tell: Callable[[str], None] = print) -> None:
-    """Show the pages in this process until Ctrl-C.
+    """Serve the pages until Ctrl-C.
 
     Args:
-        port: where to listen on 127.0.0.1; 0 for a port that is free.
-        tell: given one sentence with the address once a browser can connect.
-
-    Raises:
-        UserError: the port is taken.
+        port: the port on 127.0.0.1; 0 for any free port.
+        tell: called with a sentence with the address as soon as a browser can connect.
     """
     listener = listen(HOST, port)
     server = uvicorn.Server(
@@ -56,9 +53,9 @@ def serve(port: int, tell: Callable[[str], None] = print) -> None:
 
 
 def build() -> FastAPI:
-    """Return the pages as an app; each answer shows the state at that moment."""
+    """Return the pages as an app; each response shows the current state."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    # A page elsewhere whose name was made to lead to this machine would read these with its visitor's browser.
+    # Protects against DNS rebinding: a foreign site whose name resolves to this machine could read the pages.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
     app.add_api_route("/", _front, methods=["GET"], response_model=None)
     app.add_api_route("/runs/{number}", _run, methods=["GET"], response_model=None)
@@ -96,13 +93,13 @@ def _pull_request(number: _Number) -> HTMLResponse:
 
 def _refused(_: Request, error: Exception) -> HTMLResponse:
     code = error.status_code if isinstance(error, Refusal) else 404
-    known = {404: "There is nothing at this address.", 405: "These pages can only be looked at."}
+    known = {404: "There is nothing at this address.", 405: "These pages are read-only."}
     sentence = str(error) if isinstance(error, UserError) else known[code]
     return _answer("Not here", _filled_in(sentence=sentence), code)
 
 
 def _policies(request: PullRequest) -> list[tuple[str, str, int]]:
-    """How far each policy of the target branch is, what it asks for, and by which run that is seen."""
+    """Return the state of each policy of the target branch, its text, and the number of its run."""
     policy = host.current().policies.get(request.target, Policy())
     found = []
     if policy.build:
@@ -110,13 +107,13 @@ def _policies(request: PullRequest) -> list[tuple[str, str, int]]:
     if policy.reviewers and request.completed_by:
         found.append(("succeeded", f"completed by {request.completed_by}", 0))
     elif policy.reviewers:
-        found.append(("waiting for approval", f"somebody else than {request.author} completes it", 0))
+        found.append(("waiting for approval", f"another person than {request.author} completes it", 0))
     return found
 
 
 def _build(pipeline: str, number: int) -> tuple[str, str, int]:
     if not number:
-        return "skipped", f"{pipeline} on the merge, which changes nothing it watches", 0
+        return "skipped", f"{pipeline} on the merge, which changes none of its paths", 0
     try:
         return html_page.status(Runs().load(number)), f"{pipeline} on the merge", number
     except UserError:

@@ -206,7 +206,7 @@ def pr_create(
     request, new = pull_requests.create(source, target, title, description, _person(name))
     _print(f"The {request.name} is {'open' if new else 'open already'}: {request.title}")
     if request.validation_run:
-        _print(f"Run {request.validation_run} tests the merge: it has the same files.")
+        _print(f"Run {request.validation_run} is the test of the merge: it runs on the same files.")
 
 
 @pr.command("complete")

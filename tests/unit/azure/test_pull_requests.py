@@ -12,10 +12,10 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
+from azure_devops_local.agent.jobs import Service
 from azure_devops_local.run_store import Run, now
 from azure_devops_local.server import pull_requests as local_pull_requests
 from azure_devops_local.server import repos_api, repository, run_queue
-from azure_devops_local.server.repos_api import Service
 from tests.support.team import Clone
 from workshop.azure import pull_requests
 from workshop.cli import azure

@@ -81,7 +81,7 @@ def test_a_run_shows_its_steps_and_leaves_a_page(tmp_path: Path) -> None:
         "✓ Say hi there",
         "! Doubt",
     ]
-    assert "Note: 1 changed file is not part of this run: commit to have it all." in lines
+    assert "Note: 1 changed file is not part of this run: commit to include all changes." in lines
     assert "run 1 of try.yml: succeeded with issues" in lines
     stored = run_store.Runs().load(1)
     assert (stored.requested_for, stored.reason, stored.branch) == ("Ana", "manual", "main")
@@ -100,13 +100,14 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pipeline", "branch", "parameters", "problem"),
     [
-        ("no.yml", "", {}, "has no pipeline no.yml in .azure_pipelines: there are try.yml"),
+        ("no.yml", "", {}, "has no pipeline no.yml in .azure_pipelines: choose one of try.yml"),
+        ("elsewhere/try.yml", "", {}, "has no pipeline elsewhere/try.yml"),
         ("try.yml", "no", {}, "There is no branch no"),
         ("try.yml", "-x", {}, "no name that Git allows"),
         ("try.yml", "x; touch pwned", {}, "no name that Git allows"),
         ("try.yml", "", {"no": "1"}, "has no parameter no: it has word, code"),
         ("try.yml", "", {"code": "x"}, "must be a number"),
-        ("try.yml", "a\udcff", {}, "no UTF-8"),
+        ("try.yml", "a\udcff", {}, "not UTF-8"),
     ],
 )
 def test_an_unknown_pipeline_branch_or_parameter_is_refused(
@@ -156,7 +157,7 @@ def test_a_run_waits_for_its_turn(tmp_path: Path) -> None:
             )
         )
         thread.start()
-        while "waits for its turn" not in shown.getvalue():
+        while "waits for the end" not in shown.getvalue():
             threading.Event().wait(0.02)
         assert laptop.steps_of(run_store.Runs().load(1)) == {}
     thread.join(30)

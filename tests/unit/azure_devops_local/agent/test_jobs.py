@@ -4,13 +4,13 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from azure_devops_local import run_store
 from azure_devops_local.agent import agent, variables
+from azure_devops_local.agent.jobs import Service
 from tests.support import laptop
 from tests.support.laptop import approve, reject, results, run
 from workshop.core.settings import current_settings
@@ -87,11 +87,6 @@ def test_untrusted_names_are_only_data(tmp_path: Path) -> None:
 
 
 def test_the_stand_in_for_azure_devops_is_passed_on(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class Service:
-        collection_uri: str = "http://127.0.0.1:1/"
-        token: str = "t0ken"
-
     folder = laptop.repository(
         tmp_path / "repository",
         """
@@ -101,7 +96,7 @@ def test_the_stand_in_for_azure_devops_is_passed_on(tmp_path: Path) -> None:
           env: {T: $(System.AccessToken)}
         """,
     )
-    done = agent.execute(laptop.queued(folder), folder, reject, service=Service())
+    done = agent.execute(laptop.queued(folder), folder, reject, service=Service("http://127.0.0.1:1/", "t0ken"))
     assert laptop.log_of(done, "show") == "http://127.0.0.1:1/ *** 5\n"
 
 

@@ -79,7 +79,7 @@ def test_an_expression_for_run_time_becomes_data() -> None:
     known.add({"data": "$[ dependencies.A ]"})
     mask = Mask()
     mask.add("s3cret")
-    known.work_out(lambda text: "s3cret" if "secret" in text else f"$(plain) of{text}", mask)
+    known.evaluate(lambda text: "s3cret" if "secret" in text else f"$(plain) of{text}", mask)
     assert known.get("out") == "$(plain) of dependencies.A "
     assert known.get("plain") == "$[ no"
     assert known.get("data") == "$[ dependencies.A ]"

@@ -1,3 +1,5 @@
+"""The changed files of a push, and the names of branches."""
+
 import os
 import subprocess
 from pathlib import Path
@@ -6,194 +8,178 @@ import pytest
 
 from azure_devops_local.server.changes import changed_files, check_branch, head_message, top_level
 from kit_common.errors import UsageError, UserError
+from tests.support.team import Clone, git
 
 ZEROS = "0" * 40
 
 
-class Repository:
-    """A checkout that commits what it is told to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.git("init", "-q", "-b", "main")
+class Repository(Clone):
+    """A checkout whose commits append a line to files."""
 
     def git(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-c", "user.name=Ana", "-c", "user.email=ana@example.org", *arguments],
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-        ).stdout.strip()
+        return git(self.path, *arguments).stdout.strip()
 
-    def commit(self, *paths: str, message: str = "a change") -> str:
-        for path in paths:
-            file = self.folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(f"{message}\n")
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
+    def change(self, *paths: str, message: str = "a change") -> str:
+        files = {path: self.path / path for path in paths}
+        texts = {path: file.read_text(encoding="utf-8") if file.is_file() else "" for path, file in files.items()}
+        return self.commit({path: f"{text}{message}\n" for path, text in texts.items()}, message)
 
     def changed(self, old: str, new: str, branch: str) -> list[str]:
-        return changed_files(self.folder, old, new, f"refs/heads/{branch}")
+        return changed_files(self.path, old, new, f"refs/heads/{branch}")
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "clone")
+    return Repository(tmp_path / "clone", {})
 
 
 def test_the_first_push_of_all_changed_every_file(repository: Repository) -> None:
-    repository.commit("a.py", "gone.py")
-    (repository.folder / "gone.py").unlink()
-    head = repository.commit("docs/b.md")
+    repository.change("a.py", "gone.py")
+    (repository.path / "gone.py").unlink()
+    head = repository.change("docs/b.md")
     assert repository.changed(ZEROS, head, "main") == ["a.py", "docs/b.md"]
 
 
 def test_an_update_changed_what_differs_however_many_commits_it_has(repository: Repository) -> None:
-    old = repository.commit("a.py", "b.py", "gone.py")
-    repository.commit("b.py")
-    repository.commit("brief.py")
+    old = repository.change("a.py", "b.py", "gone.py")
+    repository.change("b.py")
+    repository.change("brief.py")
     for path in ("gone.py", "brief.py"):
-        (repository.folder / path).unlink()
-    new = repository.commit("deep/er/c.py")
+        (repository.path / path).unlink()
+    new = repository.change("deep/er/c.py")
     assert repository.changed(old, new, "main") == ["b.py", "deep/er/c.py", "gone.py"]
 
 
 def test_a_renamed_file_changed_under_both_names(repository: Repository) -> None:
-    old = repository.commit("a.py")
+    old = repository.change("a.py")
     repository.git("config", "diff.renames", "copies")
     repository.git("mv", "a.py", "b.py")
-    assert repository.changed(old, repository.commit(), "main") == ["a.py", "b.py"]
+    assert repository.changed(old, repository.change(), "main") == ["a.py", "b.py"]
 
 
 def test_a_force_push_changed_what_differs_from_what_was_there(repository: Repository) -> None:
-    base = repository.commit("a.py")
-    old = repository.commit("b.py")
+    base = repository.change("a.py")
+    old = repository.change("b.py")
     repository.git("reset", "-q", "--hard", base)
-    assert repository.changed(old, repository.commit("c.py"), "main") == ["b.py", "c.py"]
+    assert repository.changed(old, repository.change("c.py"), "main") == ["b.py", "c.py"]
 
 
 def test_a_merge_changed_what_it_brings_to_the_branch(repository: Repository) -> None:
-    repository.commit("a.py")
+    repository.change("a.py")
     repository.git("checkout", "-q", "-b", "dev")
-    repository.commit("dev.py")
+    repository.change("dev.py")
     repository.git("checkout", "-q", "main")
-    old = repository.commit("main.py")
+    old = repository.change("main.py")
     repository.git("merge", "-q", "--no-ff", "-m", "merge", "dev")
     assert repository.changed(old, repository.git("rev-parse", "HEAD"), "main") == ["dev.py"]
 
 
 def test_a_new_branch_changed_what_its_own_commits_changed(repository: Repository) -> None:
-    repository.commit("a.py")
+    repository.change("a.py")
     repository.git("checkout", "-q", "-b", "dev")
     assert repository.changed(ZEROS, repository.git("rev-parse", "HEAD"), "dev") == []
-    repository.commit("b.py")
+    repository.change("b.py")
     repository.git("mv", "a.py", "c.py")
-    head = repository.commit()
+    head = repository.change()
     repository.git("checkout", "-q", "main")
-    repository.commit("d.py")
+    repository.change("d.py")
     assert repository.changed(ZEROS, head, "dev") == ["a.py", "b.py", "c.py"]
 
 
 def test_a_new_branch_that_merged_main_did_not_change_what_main_did(repository: Repository) -> None:
-    repository.commit("a.py", "both.py")
+    repository.change("a.py", "both.py")
     repository.git("checkout", "-q", "-b", "dev")
-    repository.commit("both.py", "dev.py", message="dev")
+    repository.change("both.py", "dev.py", message="dev")
     repository.git("checkout", "-q", "main")
-    repository.commit("both.py", "main.py", message="main")
+    repository.change("both.py", "main.py", message="main")
     repository.git("checkout", "-q", "dev")
     with pytest.raises(subprocess.CalledProcessError):  # a conflict, which the commit settles
         repository.git("merge", "-q", "main")
-    head = repository.commit("both.py", message="by hand")
+    head = repository.change("both.py", message="by hand")
     assert len(repository.git("rev-parse", f"{head}^@").splitlines()) == 2
     assert repository.changed(ZEROS, head, "dev") == ["both.py", "dev.py"]
 
 
 def test_a_new_branch_without_a_common_past_changed_all_that_it_has(repository: Repository) -> None:
-    repository.commit("a.py")
+    repository.change("a.py")
     repository.git("config", "log.showRoot", "false")
     repository.git("checkout", "-q", "--orphan", "fresh")
     repository.git("rm", "-q", "-f", "a.py")
-    assert repository.changed(ZEROS, repository.commit("b.py"), "fresh") == ["b.py"]
+    assert repository.changed(ZEROS, repository.change("b.py"), "fresh") == ["b.py"]
 
 
 @pytest.mark.parametrize("other", ["dev-ana", "de", "x/dev", "dev.2"])
 def test_every_other_branch_counts_whatever_its_name_has_in_common(repository: Repository, other: str) -> None:
-    repository.commit("a.py")
+    repository.change("a.py")
     repository.git("checkout", "-q", "-b", "dev")
-    head = repository.commit("b.py")
+    head = repository.change("b.py")
     assert repository.changed(ZEROS, head, "dev") == ["b.py"]
     repository.git("branch", other)
     assert repository.changed(ZEROS, head, "dev") == []
 
 
 def test_a_deleted_branch_and_a_push_of_nothing_changed_nothing(repository: Repository) -> None:
-    head = repository.commit("a.py")
+    head = repository.change("a.py")
     assert repository.changed(head, ZEROS, "main") == []
-    assert repository.changed(head, repository.commit(), "main") == []
+    assert repository.changed(head, repository.change(), "main") == []
 
 
 def test_a_tag_on_a_commit_that_a_branch_has_changed_nothing(repository: Repository) -> None:
-    head = repository.commit("a.py")
+    head = repository.change("a.py")
     repository.git("tag", "-a", "v1", "-m", "version 1")
-    assert changed_files(repository.folder, ZEROS, repository.git("rev-parse", "v1"), "refs/tags/v1") == []
-    assert head_message(repository.folder, "v1") == head_message(repository.folder, head)
+    assert changed_files(repository.path, ZEROS, repository.git("rev-parse", "v1"), "refs/tags/v1") == []
+    assert head_message(repository.path, "v1") == head_message(repository.path, head)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 def test_names_come_as_they_are(repository: Repository) -> None:
-    old = repository.commit("a.py")
+    old = repository.change("a.py")
     names = ['q"uote.py', "new\nline.py", "wärme.py", "$(touch pwned)", "-x", "a;b", os.fsdecode(b"\xff.py")]
-    assert repository.changed(old, repository.commit(*names), "main") == sorted(names)
+    assert repository.changed(old, repository.change(*names), "main") == sorted(names)
 
 
 def test_a_bare_repository_does_too(repository: Repository, tmp_path: Path) -> None:
-    old = repository.commit("a.py")
-    new = repository.commit("b.py")
+    old = repository.change("a.py")
+    new = repository.change("b.py")
     repository.git("clone", "-q", "--bare", ".", str(tmp_path / "hub.git"))
     assert changed_files(tmp_path / "hub.git", old, new, "refs/heads/main") == ["b.py"]
 
 
 def test_the_message_is_whole(repository: Repository) -> None:
-    head = repository.commit("a.py", message="Wärme\n\nLong text, [skip ci]\n\nlast")
-    assert head_message(repository.folder, head) == "Wärme\n\nLong text, [skip ci]\n\nlast"
+    head = repository.change("a.py", message="Wärme\n\nLong text, [skip ci]\n\nlast")
+    assert head_message(repository.path, head) == "Wärme\n\nLong text, [skip ci]\n\nlast"
 
 
 def test_a_signature_is_not_taken_for_the_message(repository: Repository) -> None:
-    written = repository.git("cat-file", "commit", repository.commit("a.py", message="signed"))
+    written = repository.git("cat-file", "commit", repository.change("a.py", message="signed"))
     signature = "gpgsig -----BEGIN SSH SIGNATURE-----\n AAAA\n -----END SSH SIGNATURE-----\n"
-    signed = repository.folder.parent / "signed"
+    signed = repository.path.parent / "signed"
     signed.write_text(written.replace("\n\n", f"\n{signature}\n", 1) + "\n", encoding="utf-8")
     head = repository.git("hash-object", "-t", "commit", "-w", str(signed))
     repository.git("config", "log.showSignature", "true")
-    assert head_message(repository.folder, head) == "signed"
+    assert head_message(repository.path, head) == "signed"
     repository.git("branch", "dev", head)
     assert repository.changed(ZEROS, head, "dev") == ["a.py"]
 
 
 @pytest.mark.parametrize("name", ["f" * 40, "--help", "--output=pwned"])
 def test_a_commit_that_is_not_there_is_one_sentence(repository: Repository, name: str) -> None:
-    head = repository.commit("a.py")
+    head = repository.change("a.py")
     for ask in (
-        lambda: head_message(repository.folder, name),
+        lambda: head_message(repository.path, name),
         lambda: repository.changed(name, head, "main"),
         lambda: repository.changed(ZEROS, name, "main"),
         lambda: repository.changed(ZEROS, name, "dev"),
     ):
-        with pytest.raises(UserError, match="Git could not say") as refused:
+        with pytest.raises(UserError, match="Git can't read") as refused:
             ask()
         assert "\n" not in str(refused.value)
-    assert {path.name for path in repository.folder.iterdir()} == {".git", "a.py"}
+    assert {path.name for path in repository.path.iterdir()} == {".git", "a.py"}
 
 
 def test_the_checkout_is_found_from_a_folder_in_it_and_nowhere_else(repository: Repository, tmp_path: Path) -> None:
-    repository.commit("deep/a.py")
-    assert top_level(repository.folder / "deep") == repository.folder
+    repository.change("deep/a.py")
+    assert top_level(repository.path / "deep") == repository.path
     with pytest.raises(UserError, match="is not in a Git checkout: go to"):
         top_level(tmp_path)
 
@@ -216,8 +202,8 @@ def test_names_that_git_does_not_allow_are_refused(name: str) -> None:
 
 
 def test_the_previous_branch_is_not_a_name(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    repository.commit("a.py")
+    repository.change("a.py")
     repository.git("checkout", "-q", "-b", "dev")
-    monkeypatch.chdir(repository.folder)
+    monkeypatch.chdir(repository.path)
     with pytest.raises(UsageError):
         check_branch("@{-1}")

@@ -36,7 +36,8 @@ def push(team: Clone, branch: str, text: str, file: str = "code/train.py") -> st
 
 def end(number: int, result: Result) -> None:
     run = Runs().load(number)
-    run_queue.finish(run, result)
+    run.complete(result)
+    Runs().save(run)
 
 
 def tip(ref: str) -> str:
@@ -250,14 +251,14 @@ def test_somebody_moves_the_target_at_the_last_moment(team: Clone, monkeypatch: 
     push(team, "dev-ana", "1", "README.md")
     other = push(team, "dev-bo", "2", "other.md")
     pull_requests.create("dev-ana", "integration", "", "", "Ana")
-    checked = pull_requests._ask_for_success
+    checked = pull_requests._require_success
 
-    def and_then_somebody_is_quicker(request: PullRequest, found: pull_requests.Validation) -> None:
+    def then_another_merge(request: PullRequest, found: pull_requests.Validation) -> None:
         checked(request, found)
         git(repository.repository(), "update-ref", "refs/heads/integration", other)
 
-    monkeypatch.setattr(pull_requests, "_ask_for_success", and_then_somebody_is_quicker)
-    with pytest.raises(UserError, match="Somebody else has changed integration"):
+    monkeypatch.setattr(pull_requests, "_require_success", then_another_merge)
+    with pytest.raises(UserError, match="integration has just been changed"):
         pull_requests.complete(1, "Ana")
 
     assert tip("integration") == other
@@ -311,7 +312,7 @@ def test_a_damaged_record_holds_up_nobody_and_keeps_its_number(team: Clone) -> N
     request, new = pull_requests.create("dev-ana", "integration", "", "", "Ana")
     assert (request.id, new) == (2, True)
     assert [each.id for each in pull_requests.every()] == [2]
-    with pytest.raises(UserError, match=r"1\.json can't be read as what it should be"):
+    with pytest.raises(UserError, match=r"1\.json is damaged"):
         pull_requests.load(1)
 
 

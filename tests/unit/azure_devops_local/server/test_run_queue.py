@@ -190,7 +190,7 @@ def test_who_waits_for_an_approval_holds_up_only_the_same_pipeline(team: Clone, 
     until(lambda: Runs().load(second).state == "completed")
     assert Runs().load(second).result != "succeeded"
     assert diary(tmp_path) == ["main", "delivered"]
-    with pytest.raises(UserError, match="waits for no approval"):
+    with pytest.raises(UserError, match="does not wait for an approval"):
         run_queue.answer_approval(first, "Bo", approved=True)
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_record_holds_up_nobody(team: Clone) -> None:
     number = queue(team, "workshop_unit_test.yml")
     run_queue.ensure_working()
     until(lambda: state(number) == "succeeded")
-    with pytest.raises(UserError, match=r"run\.json can't be read as what it should be"):
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
         Runs().load(damaged)
     listed = CliRunner().invoke(devops.app, ["runs"])
     assert (listed.exit_code, "The record of run 1 is damaged" in listed.stderr) == (0, True)
@@ -275,7 +275,7 @@ def test_a_pull_request_on_the_command_line(team: Clone, tmp_path: Path) -> None
     assert "pull request 1 (dev-ana into main) is open" in opened
     assert "\x1b" not in opened
     refused = workshop("devops", "pr", "complete", "1", "--as", "Ana", "--wait")
-    assert (refused.code, "somebody else than the author" in refused.err) == (1, True), refused.err
+    assert (refused.code, "another person than the author" in refused.err) == (1, True), refused.err
 
     assert "is completed" in said("pr", "complete", "1", "--as", "Bo", "--wait")
 

@@ -103,7 +103,7 @@ def test_the_front_page_lists_runs_newest_first_and_pull_requests_active_first(s
     opened = " ".join(requests.select("li")[0].text.split())
     assert "integration into main" in opened
     assert "succeeded : workshop_unit_test.yml on the merge (run 1)" in re.sub(r" ?:", " :", opened)
-    assert "somebody else than ci.yml completes it" in opened
+    assert "another person than ci.yml completes it" in opened
 
 
 def test_before_anything_has_happened_the_front_page_says_how_to_begin(site: Site) -> None:
