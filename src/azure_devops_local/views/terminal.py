@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
-from azure_devops_local import host, sanitize
+from azure_devops_local import host
 from azure_devops_local.agent import agent, variables
 from azure_devops_local.language import documents, reading
 from azure_devops_local.run_store import Job, Run, Runs, Step, now
 from azure_devops_local.server import changes, repos_api, run_queue
-from azure_devops_local.views import html_page
+from azure_devops_local.views import html_page, page_content
 from azure_devops_local.views.watch import MARKS
 from kit_common import git
 from kit_common.errors import UsageError
@@ -165,7 +165,7 @@ class Timeline:
                     self._console.print(visible("\n".join(lines)), markup=False, highlight=False, soft_wrap=True)
         for summary in run.summaries:
             text = (folder / summary).read_text(encoding="utf-8", errors="replace")
-            self._console.print(Markdown(sanitize.for_terminal(text), hyperlinks=False))
+            self._console.print(Markdown(page_content.for_terminal(text), hyperlinks=False))
         for notice in run.notices:
             self._print(f"[dim]Note: {escape(notice)}[/]")
         if run.problem:

@@ -248,8 +248,8 @@ def pr_show(number: Request) -> None:
     """Show a pull request with its description and the state of its test."""
     from rich.markdown import Markdown
 
-    from azure_devops_local import sanitize
     from azure_devops_local.server import pull_requests
+    from azure_devops_local.views import page_content
 
     request = pull_requests.load(number)
     _print(f"{request.name[0].upper()}{request.name[1:]}, by {request.author}, {request.status}: {request.title}")
@@ -258,7 +258,7 @@ def pr_show(number: Request) -> None:
         _print(f"Test of the merge: {test.state}" + (f" (run {test.run})" if test.run else ""))
     elif request.completed_by:
         _print(f"Completed by {request.completed_by} as {request.merge_commit[:8]}.")
-    out.print(Markdown(sanitize.for_terminal(request.description), hyperlinks=False))
+    out.print(Markdown(page_content.for_terminal(request.description), hyperlinks=False))
 
 
 @pr.command("abandon")

@@ -220,7 +220,7 @@ def test_no_name_leads_out_of_a_folder(tmp_path_factory: pytest.TempPathFactory,
 
 
 def test_on_a_terminal_the_description_of_a_picture_stands_in_its_place() -> None:
-    assert sanitize.for_terminal("a ![both\u202e AUCs](a/b.png) [c](d)") == "a (picture: both AUCs) [c](d)"
+    assert page_content.for_terminal("a ![both\u202e AUCs](a/b.png) [c](d)") == "a (picture: both AUCs) [c](d)"
 
 
 @chromium.needed
