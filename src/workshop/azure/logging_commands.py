@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workshop.core.errors import WorkshopError
+from workshop.core.promotion.outcome import MEANINGS
 
-NOT_BETTER = 3
 PUBLISHED = "delivery.published"
 """Variable that is set once there is something to publish, for the conditions of later steps."""
 _DATA = {"%": "%AZP25", "\r": "%0D", "\n": "%0A"}
@@ -29,7 +29,7 @@ def announce(folder: Path, not_better: Literal["error", "warning"] = "error") ->
     if (folder / "summary.md").is_file():
         lines.append(command("task.uploadsummary", str((folder / "summary.md").absolute())))
     lines.append(command("build.addbuildtag", str(summary.get("status", ""))))
-    if code == NOT_BETTER:
+    if code == MEANINGS["not better"].exit_code:
         reason = str(((summary.get("outcome") or {}).get("decision") or {}).get("reason", ""))
         lines.append(command("task.logissue", f"{sentence} {reason}".strip(), type=not_better))
         if not_better == "warning":

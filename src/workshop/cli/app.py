@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from kit_common.sanitize import visible
-from workshop.cli import azure, databricks, devops, doctor, errors, history, pipelines, run, slots, status
+from workshop.cli import azure, databricks, devops, doctor, error_log, history, pipelines, run, slots, status
 from workshop.cli.output import output_may_fail
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
@@ -149,7 +149,7 @@ def main() -> NoReturn:
             _end_stopped()
         raise
     except Exception as error:  # noqa: BLE001  # the user gets one sentence for any of them
-        explained = errors.explain(error)
+        explained = error_log.explain(error)
         err.print(f"[bold red]✗[/] {escape(visible(str(explained)))}", soft_wrap=True)
         sys.exit(explained.exit_code)
     sys.exit(0)

@@ -87,14 +87,15 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
             kernels.begin_warming()
         from workshop.core.parameters import DevopsAction
-        from workshop.runner import plan, publication
+        from workshop.runner import publication
         from workshop.runner import run as runner
         from workshop.runner.progress import shown_on
+        from workshop.runner.target import Request
     finally:  # during an import a KeyboardInterrupt may get lost, or compiled code may turn it into another error
         interruption.check()
     if publish is not None:
         publication.check_folder(publish)
-    request = plan.Request(
+    request = Request(
         action=DevopsAction(action),
         run_name=run_name,
         parameters=parameters,

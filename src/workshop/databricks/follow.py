@@ -19,9 +19,9 @@ from workshop.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.databricks.sign_in import sign_in, who
 from workshop.databricks.target import bring_back, may_go_on, point_mlflow_at_the_workspace
 from workshop.runner import interruption, notebooks
-from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.run import carry_out
 from workshop.runner.summary import Summary
+from workshop.runner.target import Executed, Plan, Progress, Request, Target
 
 
 def follow_run(run_id: int, progress: Progress) -> Summary:

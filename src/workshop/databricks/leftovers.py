@@ -22,7 +22,7 @@ from workshop.databricks.errors import explained
 from workshop.databricks.remote_run import RemoteRun, RunMarker, pipelines_run
 from workshop.databricks.settings import databricks_settings
 from workshop.databricks.sign_in import sign_in
-from workshop.runner.plan import Progress
+from workshop.runner.target import Progress
 
 _FILE = "on-databricks.json"
 _SECONDS_TO_END = 90

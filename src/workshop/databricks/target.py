@@ -29,8 +29,8 @@ from workshop.databricks.sign_in import require_service_principal, sign_in
 from workshop.databricks.sign_in import who as signed_in_as
 from workshop.databricks.tasks import Tasks
 from workshop.runner import interruption
-from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.summary import NotebookResult
+from workshop.runner.target import Executed, Plan, Progress, Request, Target
 
 _LOOK_FOR_IT = "`workshop databricks cancel` finds and cancels it"
 

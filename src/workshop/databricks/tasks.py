@@ -10,8 +10,8 @@ from workshop.databricks.errors import harmless
 from workshop.databricks.job import RUN_ID, has_ended, page_of, parameters_of
 from workshop.runner.notebooks import SCORING
 from workshop.runner.obligations import Obligations
-from workshop.runner.plan import Executed, Plan, Progress
 from workshop.runner.summary import NotebookResult
+from workshop.runner.target import Executed, Plan, Progress
 
 _LONGEST_TEXT = 10_000
 """Characters of a message of the workspace that are read."""

@@ -18,8 +18,8 @@ from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
 from workshop.runner.notebooks import SCORING
 from workshop.runner.obligations import Obligations
-from workshop.runner.plan import Executed, Plan, Progress, Target
 from workshop.runner.summary import Failure, NotebookResult
+from workshop.runner.target import Executed, Plan, Progress, Target
 
 _PATHS = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 """Environment variables with paths; kernels run in another folder, so relative ones are made absolute."""

@@ -13,8 +13,8 @@ from workshop.core.registry.mlflow_store import explained
 from workshop.core.registry.model import RUN_ID_TAG, RUN_NAME_TAG
 from workshop.core.settings import PREPARATION, TRAINING
 from workshop.runner.notebooks import SCORING
-from workshop.runner.plan import Plan
 from workshop.runner.report import EVALUATION
+from workshop.runner.target import Plan
 
 _OWED = {
     PREPARATION: ("prepared", "the table that it has prepared"),

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from typing_extensions import override
 
-from workshop.runner.plan import Progress
 from workshop.runner.summary import NotebookResult
+from workshop.runner.target import Progress
 
 _MARKS = {"succeeded": "[green]✓", "failed": "[red]✗", "interrupted": "[yellow]■", "not run": " "}
 

@@ -14,8 +14,8 @@ from workshop.core.registry.slots import Slots, open_slots
 from workshop.core.settings import PREPARATION, TRAINING, Settings, current_settings
 from workshop.runner import interruption, notebooks, report
 from workshop.runner.notebooks import Notebook
-from workshop.runner.plan import Executed, Plan, Progress, Request, Target
 from workshop.runner.summary import Summary
+from workshop.runner.target import Executed, Plan, Progress, Request, Target
 
 _DECLARED = {
     PREPARATION: {"run_name"},

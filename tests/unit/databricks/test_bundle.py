@@ -23,7 +23,7 @@ from workshop.databricks.job import CODE_FOLDER, SUBMISSION, Work
 from workshop.databricks.remote_run import RemoteRun
 from workshop.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.runner import notebooks, run
-from workshop.runner.plan import Plan, Request
+from workshop.runner.target import Plan, Request
 
 FILE = PACKAGE.parents[1] / "databricks.yml"
 COMMIT = "c0ffee" * 6 + "c0ff"

@@ -16,8 +16,8 @@ from workshop.core.promotion.outcome import Status
 from workshop.runner import obligations
 from workshop.runner.notebooks import SCORING, select
 from workshop.runner.obligations import Obligations
-from workshop.runner.plan import Plan, Request
 from workshop.runner.report import EVALUATION
+from workshop.runner.target import Plan, Request
 
 PREPARATION, TRAINING = "part_1_1_data_prep", "part_1_2_training"
 GIVEN = {"run_name": "dev-ana"}

@@ -2,9 +2,9 @@ import io
 
 from rich.console import Console
 
-from workshop.runner.plan import Progress
 from workshop.runner.progress import LiveProgress, PlainProgress, shown_on
 from workshop.runner.summary import NotebookResult
+from workshop.runner.target import Progress
 
 
 def watch(progress: Progress) -> None:

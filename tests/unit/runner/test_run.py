@@ -15,8 +15,8 @@ from workshop.core.settings import current_settings
 from workshop.runner import notebooks
 from workshop.runner.local import returned_by, unfinished
 from workshop.runner.notebooks import select
-from workshop.runner.plan import Progress, Request, Target
 from workshop.runner.run import _make_folder, _parameters, run
+from workshop.runner.target import Progress, Request, Target
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

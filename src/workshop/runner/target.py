@@ -1,4 +1,4 @@
-"""The request, plan and result of a run, and the interface of a target."""
+"""The interface of a target, where a run's notebooks are executed: what it gets, and what it returns."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
