@@ -28,15 +28,7 @@ def perform(step: StepAtWork) -> None:
     if step.step.kind == "publish":
         _publish(step, {"targetpath": inputs["publish"], "artifact": inputs.get("artifact", "")})
         return
-    task = _TASKS.get(step.step.task.partition("@")[0].lower())
-    if task is None:
-        raise UserError(f"The task {step.step.task} is not implemented by this agent: use one of {known()}.")
-    task(step, inputs)
-
-
-def known() -> str:
-    """Return the names of the tasks, for a sentence."""
-    return "Bash@3, AzureCLI@2, UsePythonVersion@0, Cache@2, PublishTestResults@2 and PublishPipelineArtifact@1"
+    TASKS[step.step.task](step, inputs)
 
 
 def _bash(step: StepAtWork, inputs: Inputs) -> None:
@@ -149,11 +141,12 @@ def _is_true(inputs: Inputs, name: str) -> bool:
     return inputs.get(name, "").lower() == "true"
 
 
-_TASKS: dict[str, Callable[[StepAtWork, Inputs], None]] = {
-    "bash": _bash,
-    "azurecli": _azure_cli,
-    "usepythonversion": _use_python_version,
-    "cache": _cache,
-    "publishtestresults": _publish_test_results,
-    "publishpipelineartifact": _publish,
+TASKS: dict[str, Callable[[StepAtWork, Inputs], None]] = {
+    "Bash@3": _bash,
+    "AzureCLI@2": _azure_cli,
+    "UsePythonVersion@0": _use_python_version,
+    "Cache@2": _cache,
+    "PublishTestResults@2": _publish_test_results,
+    "PublishPipelineArtifact@1": _publish,
 }
+"""What each task of `language.reading_steps.TASKS` does; other tasks are refused when the file is read."""

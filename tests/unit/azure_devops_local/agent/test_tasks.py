@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from azure_devops_local import run_store
+from azure_devops_local.agent import tasks
+from azure_devops_local.language import reading_steps
 from tests.support import laptop
 
 JUNIT = """<testsuites><testsuite>
@@ -23,6 +25,10 @@ def run(tmp_path: Path, steps: str, **files: str) -> run_store.Run:
 def result_of(done: run_store.Run, name: str) -> tuple[str | None, str]:
     step = laptop.steps_of(done)[name]
     return step.result, " ".join(issue.text for issue in step.issues)
+
+
+def test_each_task_that_can_be_read_can_be_executed() -> None:
+    assert tasks.TASKS.keys() == reading_steps.TASKS.keys()
 
 
 def test_azure_cli_runs_its_script_and_says_that_nobody_signs_in(tmp_path: Path) -> None:
