@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from azure_devops_local.server.policies import Policy
+
+@dataclass(frozen=True)
+class Policy:
+    """The conditions for a pull request into a branch."""
+
+    build: str = ""
+    """The pipeline that must succeed on the merge."""
+    reviewers: int = 0
+    """Number of people besides the author who must approve; the person who completes it is one."""
 
 
 def _own_root() -> Path:

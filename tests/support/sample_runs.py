@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from azure_devops_local.run_store import Issue, Job, Run, Runs, Stage, Step
-from azure_devops_local.server.policies import PullRequest
+from azure_devops_local.server.pull_request_record import PullRequest
 from workshop.core.settings import current_settings
 
 BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -10,11 +10,12 @@ from typing import Literal
 from filelock import FileLock
 
 from azure_devops_local import host
+from azure_devops_local.host import Policy
 from azure_devops_local.language import triggers
 from azure_devops_local.language.documents import Commit, by_name
 from azure_devops_local.run_store import Run, Runs, now, read_record
 from azure_devops_local.server import merges, repository, run_queue
-from azure_devops_local.server.policies import Policy, PullRequest
+from azure_devops_local.server.pull_request_record import PullRequest
 from kit_common import git
 from kit_common.errors import UserError
 from kit_common.files import write_whole

@@ -18,7 +18,7 @@ from azure_devops_local.agent.jobs import Service
 from azure_devops_local.agent.variables import predefined
 from azure_devops_local.run_store import Run
 from azure_devops_local.server import pull_requests
-from azure_devops_local.server.policies import PullRequest
+from azure_devops_local.server.pull_request_record import PullRequest
 from kit_common.errors import UserError
 
 _PATH = "/{project}/_apis/git/repositories/{repository}/pullrequests"

@@ -1,9 +1,6 @@
 """The team's repository on this machine: its creation, its rules, and the pipelines that a push starts."""
 
-import os
-import shlex
 import shutil
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +11,7 @@ from azure_devops_local import host
 from azure_devops_local.language import triggers
 from azure_devops_local.language.documents import Commit
 from azure_devops_local.run_store import Run
-from azure_devops_local.server import changes, run_queue
+from azure_devops_local.server import changes, hooks, run_queue
 from kit_common import git
 from kit_common.errors import UserError
 from kit_common.files import write_whole
@@ -30,30 +27,6 @@ _SETTINGS = {
     "receive.maxInputSize": "0",
     "receive.shallowUpdate": "true",  # for a clone made with --depth
 }
-
-_RECEIVE = """#!/bin/sh
-# The variables of `git push` are only for this repository, not for the commands that follow.
-unset $(git rev-parse --local-env-vars)
-{exports}
-exec {python} -m {command} received
-"""
-_REFUSE = """#!/bin/sh
-while read -r old new ref; do
-  case "$ref" in
-  {branches})
-    branch="${{ref#refs/heads/}}"
-    case "$new" in
-    *[!0]*) [ "$(git config --local --type=bool --get {name}.directPush)" = true ] && continue ;;
-    *) echo "$branch can't be deleted: every pull request ends in it." >&2; exit 1 ;;
-    esac
-    echo "$branch takes pull requests only: \\`{advice} pr create --source YOUR_BRANCH --target $branch\\`." >&2
-    exit 1 ;;
-  refs/pull/*)
-    echo "refs/pull/ belongs to the pull requests: push a branch." >&2
-    exit 1 ;;
-  esac
-done
-"""
 
 
 class Rules(BaseModel):
@@ -154,18 +127,7 @@ def _set_up(target: Path, direct_push: bool) -> None:
         git.ask(target, "config", key, "true")
     elif f"{key}=true".lower() in git.ask(target, "config", "--local", "--list").splitlines():
         git.ask(target, "config", "--unset-all", key)
-    kept = {**program.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in kept.items() if value)
-    command = shlex.join(program.command)
-    hooks = {"post-receive": _RECEIVE.format(exports=exports, python=shlex.quote(sys.executable), command=command)}
-    if program.policies:
-        branches = " | ".join(f"refs/heads/{branch}" for branch in program.policies)
-        hooks["pre-receive"] = _REFUSE.format(branches=branches, name=program.name, advice=program.advice)
-    for name, text in hooks.items():
-        hook = target / "hooks" / name
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(text, encoding="utf-8", newline="\n")
-        hook.chmod(0o755)
+    hooks.install(target)
 
 
 def received(updates: Iterable[str], requested_for: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from rich.tree import Tree
 from azure_devops_local import host
 from azure_devops_local.run_store import Run, Runs
 from azure_devops_local.server import pull_requests, run_queue
-from azure_devops_local.server.policies import PullRequest
+from azure_devops_local.server.pull_request_record import PullRequest
 from azure_devops_local.views.html_page import duration, newest, status
 from kit_common.sanitize import visible
 

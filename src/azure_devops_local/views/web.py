@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException as Refusal
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from azure_devops_local import host
+from azure_devops_local.host import Policy
 from azure_devops_local.run_store import Runs
 from azure_devops_local.server import pull_requests
-from azure_devops_local.server.policies import Policy, PullRequest
+from azure_devops_local.server.pull_request_record import PullRequest
 from azure_devops_local.views import html_page, page_content
 from kit_common.errors import UserError
 from kit_common.listening import listen

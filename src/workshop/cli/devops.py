@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from azure_devops_local import host
-from azure_devops_local.server.policies import Policy
+from azure_devops_local.host import Policy
 from kit_common.sanitize import visible
 from workshop.cli.options import AsJson
 from workshop.core import provenance

@@ -8,7 +8,7 @@ import pytest
 
 from azure_devops_local.run_store import Result, Run, Runs
 from azure_devops_local.server import merges, pull_requests, repository, run_queue
-from azure_devops_local.server.policies import PullRequest
+from azure_devops_local.server.pull_request_record import PullRequest
 from kit_common.errors import UserError
 from tests.support.team import FILES, Clone, git
 

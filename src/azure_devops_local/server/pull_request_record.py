@@ -1,20 +1,9 @@
-"""Pull requests, and the policies of a protected branch."""
+"""The record of a pull request."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The conditions for a pull request into a branch."""
-
-    build: str = ""
-    """The pipeline that must succeed on the merge."""
-    reviewers: int = 0
-    """Number of people besides the author who must approve; the person who completes it is one."""
 
 
 class PullRequest(BaseModel):
