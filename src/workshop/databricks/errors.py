@@ -118,11 +118,16 @@ def of_the_network(error: requests.RequestException, doing: str) -> str:
     )
 
 
+def last_attempt(error: BaseException) -> BaseException:
+    """Return the error of the last attempt, from the time-outs of the SDK's retries and of ours around them."""
+    while isinstance(error, TimeoutError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def _given_up(error: TimeoutError, doing: str) -> str:
     """Return why the last of the SDK's retries failed, in a sentence."""
-    last = error.__cause__
-    while isinstance(last, TimeoutError):  # of the SDK's own attempts, within ours
-        last = last.__cause__
+    last = last_attempt(error)
     if isinstance(last, platform.TooManyRequests):
         return (
             f"Databricks could not {doing}, it defers each call (429): too many requests reach this workspace; run it "

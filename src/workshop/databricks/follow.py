@@ -49,7 +49,8 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
         target="databricks",
     )
     needed = {task.task_key: [each.task_key for each in task.depends_on or []] for task in run.tasks or []}
-    chosen = notebooks.select(TopologicalSorter(needed).static_order())
+    with explained(f"order the tasks of the run {run_id}"):
+        chosen = notebooks.select(TopologicalSorter(needed).static_order())
     commit, commit_problem = checked_commit(
         given.get(job.COMMIT, ""), f"the parameter {job.COMMIT} of the run {run_id}"
     )

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from workshop.core.errors import WorkshopError
 from workshop.databricks import job, upload
-from workshop.databricks.errors import explained
+from workshop.databricks.errors import explained, last_attempt
 from workshop.databricks.job import CODE_FOLDER, SUBMISSION, Work, has_ended, page_of, parameters_of
 from workshop.databricks.retries import LOST, in_a_hurry, patiently
 from workshop.databricks.settings import PREFIX, DatabricksSettings
@@ -273,7 +273,5 @@ def _digest(*parts: str) -> str:
 
 def _is_unanswered(error: WorkshopError) -> bool:
     """Return whether the service may still carry out the request that failed."""
-    reason: BaseException | None = error.__cause__
-    while isinstance(reason, TimeoutError) and reason.__cause__ is not None:
-        reason = reason.__cause__
+    reason = last_attempt(error.__cause__ or error)
     return isinstance(reason, LOST) and not isinstance(reason, TooManyRequests)
