@@ -145,9 +145,7 @@ def connect() -> MlflowClient:
     with FileLock(settings.lock_file("mlflow-store")):
         with explained("open its store", advice), store_faults.database_explained("MLFLOW_TRACKING_URI", uri):
             store_faults.require_database("MLFLOW_TRACKING_URI", uri)
-            if is_embedded(settings):
-                store_schema.create(store_address.sqlite_file(uri))
-            store_schema.copy_before_migration(uri)
+            store_schema.prepare(uri)
             client = MlflowClient(registry_uri=uri) if models_elsewhere else open_client()
             client.search_experiments(max_results=1)
         return _open_client_of_two_databases(registry) if models_elsewhere else client
@@ -158,7 +156,7 @@ def _open_client_of_two_databases(registry: str) -> MlflowClient:
     advice = "correct MLFLOW_REGISTRY_URI, or unset it to record models with the runs"
     with explained("open its registry", advice), store_faults.database_explained("MLFLOW_REGISTRY_URI", registry):
         store_faults.require_database("MLFLOW_REGISTRY_URI", registry)
-        store_schema.copy_before_migration(registry)
+        store_schema.prepare(registry)
         client = open_client()
         client.search_registered_models(max_results=1)
     return client

@@ -57,7 +57,7 @@ def absolute_uri(variable: str, uri: str) -> str:
             f"{variable} is {uri!r}, in which no path follows sqlite://: write three slashes for a relative path, "
             "sqlite:///PATH, and four for an absolute one."
         )
-    if parsed.database in (None, "", ":memory:") or parsed.query.get("mode") == "memory":
+    if not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory":
         raise WorkshopError(
             f"{variable} is {uri!r}, a store in memory, which ends with the process: name a file, sqlite:///PATH."
         )

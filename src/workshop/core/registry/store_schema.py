@@ -4,6 +4,7 @@ import logging
 import re
 import sqlite3
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -44,58 +45,65 @@ def migrated_from(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision() or _UNKNOWN
 
 
-def create(store: Path) -> None:
-    """Create an empty SQLite store, unless it exists: a process that is stopped meanwhile leaves no half of one.
-
-    MLflow can't open such a half again. The caller keeps other processes from creating the same store.
-    """
-    from mlflow.store.db.utils import _initialize_tables  # noqa: PLC0415  # only an SQL store needs it
-
-    store = store.resolve()
-    if store.exists():
-        return
-    begun = store.with_name(f"{store.name}.part")
-    for left in (begun, begun.with_name(f"{begun.name}-journal")):
-        left.unlink(missing_ok=True)
-    engine = create_engine(f"sqlite:///{begun.as_posix()}")
-    try:
-        _initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
-    begun.replace(store)
-
-
-def copy_before_migration(uri: str) -> None:
-    """Copy an SQLite store beside itself if MLflow would migrate it when it opens.
+def prepare(uri: str) -> None:
+    """Create an SQLite store that does not exist; copy one beside itself that MLflow would migrate when it opens.
 
     Raises:
         WorkshopError: a newer MLflow has written it, or it can't be copied.
     """
-    if not store_address.is_sqlite(uri) or not (original := store_address.sqlite_file(uri)).is_file():
+    if not store_address.is_sqlite(uri):
         return
+    store = store_address.sqlite_file(uri)
+    if not store.exists():
+        _create(store.resolve())
+    elif store.is_file() and (revision := _migrated_from(uri)) is not None:
+        if not _is_older(revision):
+            raise WorkshopError(of_another_mlflow(uri, revision))
+        _keep_copy(store, store.with_name(f"{store.name}.before-upgrade-{revision}"))
+
+
+def _create(store: Path) -> None:
+    """Create an empty store aside and move it, since MLflow can't open one again whose creation was stopped halfway."""
+    from mlflow.store.db.utils import _initialize_tables  # noqa: PLC0415  # only an SQL store needs it
+
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store.parent, prefix=f".{store.name}-") as folder:
+        begun = Path(folder) / store.name
+        engine = create_engine(f"sqlite:///{begun.as_posix()}")
+        try:
+            _initialize_tables(engine)  # type: ignore[no-untyped-call]
+        finally:
+            engine.dispose()
+        try:
+            store.hardlink_to(begun)
+        except FileExistsError:
+            pass  # another process was faster; its store may be in use already
+        except OSError:  # no hard links there
+            begun.replace(store)
+
+
+def _migrated_from(uri: str) -> str | None:
     engine = create_engine(uri)
     try:
-        revision = migrated_from(engine)
+        return migrated_from(engine)
     finally:
         engine.dispose()
-    if revision is None:
-        return
-    if not _is_older(revision):
-        raise WorkshopError(of_another_mlflow(uri, revision))
-    copy = original.with_name(f"{original.name}.before-upgrade-{revision}")
+
+
+def _keep_copy(store: Path, copy: Path) -> None:
     if copy.exists():
         raise WorkshopError(
-            f"The store {original} was written by an older MLflow, and {copy} exists from before an earlier attempt to "
+            f"The store {store} was written by an older MLflow, and {copy} exists from before an earlier attempt to "
             "upgrade it: move that copy to another folder, then run again."
         )
     try:
-        _copy(original, copy)
+        _copy(store, copy)
     except (OSError, sqlite3.Error) as error:
         raise WorkshopError(
-            f"The store {original} was written by an older MLflow, and copying it before its upgrade failed "
+            f"The store {store} was written by an older MLflow, and copying it before its upgrade failed "
             f"({error}): make space beside it, and allow writing there."
         ) from error
-    _log.warning("The store %s was written by an older MLflow: it is upgraded, and %s is its copy.", original, copy)
+    _log.warning("The store %s was written by an older MLflow: it is upgraded, and %s is its copy.", store, copy)
 
 
 def of_another_mlflow(uri: str, revision: str) -> str:

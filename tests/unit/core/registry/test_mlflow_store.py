@@ -285,7 +285,10 @@ def test_a_registry_that_may_be_shared_needs_a_history_that_is_shared(
         mlflow_store.require_shared_history()
 
 
-@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?mode=memory&uri=true"])
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:a?mode=memory&uri=true"],
+)
 def test_a_store_in_memory_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with refusal("MLFLOW_TRACKING_URI", "in memory", "sqlite:///PATH"):

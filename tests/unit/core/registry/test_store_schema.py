@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
 from tests.support.models import refusal
 from workshop.core.registry import mlflow_store, store_faults, store_schema
@@ -116,13 +116,34 @@ def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path)
     assert (home / "mlflow.db").read_bytes() == before
 
 
-def test_a_store_whose_creation_was_stopped_is_created_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["", "MLFLOW_TRACKING_URI"])
+def test_a_store_whose_creation_was_stopped_is_created_again(
+    variable: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
+    store = home / "named" / "team.db" if variable else home / "mlflow.db"
+    if variable:
+        monkeypatch.setenv(variable, f"sqlite:///{store}")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("mlflow.store.db.utils._upgrade_db", stop)  # after the first tables
         mlflow_store.connect()
-    assert [each.name for each in home.glob("mlflow.db*")] == ["mlflow.db.part"]
+    assert list(home.rglob("*.db")) == []
     assert [each.name for each in mlflow_store.connect().search_experiments()] == ["Default"]
-    assert [each.name for each in home.glob("mlflow.db*")] == ["mlflow.db"]
+    assert list(home.rglob("*.db")) == [store]
+
+
+def test_a_store_that_another_process_has_created_meanwhile_stays(
+    home: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = home / "mlflow.db"
+    home.mkdir()
+
+    def create_both(engine: Engine) -> None:
+        Path(str(engine.url.database)).touch()
+        shutil.copy(fresh_store, store)
+
+    monkeypatch.setattr("mlflow.store.db.utils._initialize_tables", create_both)
+    store_schema._create(store)
+    assert store.read_bytes() == fresh_store.read_bytes()
