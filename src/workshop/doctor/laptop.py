@@ -57,7 +57,7 @@ def python() -> str:
 
 def packages() -> str:
     """Check that the installed packages are those of requirements.txt."""
-    from azure_devops_local.agent.checkout import difference  # noqa: PLC0415  # an agent asks the same before it installs
+    from azure_devops_local.agent.checkout import difference  # noqa: PLC0415  # an agent compares the same before it installs
 
     if not _PINS.is_file():
         return Note("not a checkout, so there is no requirements.txt to compare with")
@@ -196,7 +196,7 @@ def clock() -> str:
     now = time.localtime(_now())
     if _now() < newest - _SECONDS_THAT_CLOCKS_DIFFER:
         when = time.strftime("%Y-%m-%d %H:%M", now)
-        raise WorkshopError(f"it says {when}, which is before this code was written: set it.")
+        raise WorkshopError(f"it shows {when}, which is before this code was written: set it.")
     return f"{time.strftime('%Y-%m-%d %H:%M:%S %Z', now)} is later than the code"
 
 

@@ -64,7 +64,7 @@ def test_the_organization_id_is_given_or_the_pipelines_own_or_asked_for(monkeypa
     assert "CollectionId" not in federation.explain(place("a/b/c"))
 
 
-def test_the_command_prints_both_ways_and_says_what_is_not_verified() -> None:
+def test_the_command_prints_both_ways_and_what_is_not_verified() -> None:
     done = CliRunner().invoke(doctor.app, ["--federation", "a/b/c", "--organization-id", ID])
     assert done.exit_code == 0
     for line in (f"issuer    https://vstoken.dev.azure.com/{ID}", "audience  api://AzureADTokenExchange"):
@@ -95,6 +95,6 @@ def test_outside_a_pipeline_there_is_no_token_to_look_at() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "no-token", "a.b.c", "a.e30.c"])
-def test_what_is_no_identity_token_is_said_to_be_none(token: str) -> None:
+def test_what_is_not_an_identity_token_is_refused_as_such(token: str) -> None:
     with pytest.raises(WorkshopError, match="has not given this job an identity token: run it again"):
         federation._claims(token)

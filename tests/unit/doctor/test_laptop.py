@@ -110,7 +110,7 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
         (no_hard_links, "home", ["has no hard links", "set WORKSHOP_HOME"]),
         (damaged_store, "store", ["MLflow could not open its store", "restore", "set WORKSHOP_HOME to a new folder"]),
         (no_git, "Git", ["not installed", "install it"]),
-        (clock_that_lost_its_battery, "clock", ["it says 1970-01-02", "set it"]),
+        (clock_that_lost_its_battery, "clock", ["it shows 1970-01-02", "set it"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -310,7 +310,7 @@ def test_what_is_broken_is_named_with_what_to_do(
         ({"drop": True}, "does not answer: correct DATABRICKS_HOST"),
     ],
 )
-def test_rights_that_nobody_can_ask_for_fail_their_own_lines(
+def test_rights_that_cannot_be_read_fail_their_own_lines(
     fault: dict[str, Any], words: str, good: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: None)
@@ -427,13 +427,13 @@ def test_a_404_of_something_else_than_the_service_is_not_taken_for_an_answer(goo
     assert (code, findings["wines"]["mark"]) == (1, "fails")
 
 
-def test_a_name_with_one_dot_is_none_of_a_model(good: Workspace) -> None:
+def test_a_name_with_one_dot_is_not_a_model_name(good: Workspace) -> None:
     code, findings = doctor(model="workshop.wine_quality")
     assert (code, findings["model"]["mark"]) == (1, "fails")
     assert "a name for neither registry" in findings["model"]["text"]
 
 
-def test_a_setting_that_is_none_is_noticed(good: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_setting_is_noticed(good: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUT", "cluster")
     monkeypatch.setenv("WORKSHOP_DATABRICKS_QQQ", "1")
     code, findings = doctor()

@@ -41,7 +41,7 @@ def test_what_comes_at_the_same_moment_is_one_wish() -> None:
     assert done == ["all of it"]
 
 
-def test_whoever_asks_twice_cuts_it_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_request_cuts_a_held_step_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interruption, "_SECONDS_OF_ONE_REQUEST", 0)
     with pytest.raises(KeyboardInterrupt), interruption.held():
         interruption.on_signal(signal.SIGINT, None)
@@ -63,7 +63,7 @@ def test_in_between_is_a_good_moment() -> None:
     assert not interruption.something_was_cut_short()
 
 
-def test_who_ends_a_run_is_not_stopped_again() -> None:
+def test_a_run_that_is_ending_is_not_stopped_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruption.on_signal(signal.SIGINT, None)
     with interruption.undisturbed():

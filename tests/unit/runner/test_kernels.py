@@ -32,7 +32,7 @@ print(result.status, result.error and result.error.message)
 
 
 @pytest.mark.parametrize("warm", ["1", "0"])
-def test_nobody_else_can_reach_a_kernel_and_nothing_of_it_remains(
+def test_other_users_cannot_reach_a_kernel_and_nothing_of_it_remains(
     warm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKSHOP_WARM_KERNELS", warm)

@@ -272,6 +272,6 @@ def test_two_tagged_cells_are_refused(tmp_path: Path) -> None:
     assert isinstance(caught.value, UsageError)
 
 
-def test_notebooks_without_parameters_are_said_to_declare_none(tmp_path: Path) -> None:
+def test_a_notebook_without_parameters_is_refused_a_parameter_in_a_whole_sentence(tmp_path: Path) -> None:
     with refusal("No notebook of this run has a parameter 'seed': they declare no parameters."):
         check_parameters([write_notebook(tmp_path / "n.ipynb", "1")], {"seed": "1"})

@@ -80,7 +80,7 @@ def test_a_run_of_all_notebooks_has_a_decision_about_its_own_candidate() -> None
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_a_candidate_of_another_run_is_none_of_this(version: str) -> None:
+def test_a_candidate_of_another_run_is_refused(version: str) -> None:
     with refusal(f"version {version}", "was not registered in this run"):
         of().check(TRAINING, returned(said={"candidate": version}), "this")
 
@@ -128,7 +128,7 @@ def test_a_parameter_that_was_set_back_is_a_failure(name: str, value: object) ->
         of(given={**GIVEN, name: value}).check(PREPARATION, returned(said={"prepared": "x"}), "this")
 
 
-def test_a_scoring_says_how_many_wines_it_has_put_where() -> None:
+def test_a_scoring_returns_its_number_of_wines_and_their_table() -> None:
     run = of()
     run.check(SCORING, returned(said={"batch": "2026-11-24", "rows": "1300"}), "this")
     assert run.scored == "Scored 1300 wines into the table predictions/dev-ana."

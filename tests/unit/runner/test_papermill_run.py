@@ -38,7 +38,7 @@ def test_a_parameter_that_papermill_cannot_parse_is_given_without_a_warning(
     assert "where" not in capfd.readouterr().err + caplog.text
 
 
-def test_progress_is_told_of_each_cell_of_code(tmp_path: Path, executed: Path) -> None:
+def test_progress_gets_each_cell_of_code(tmp_path: Path, executed: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "1", "2", "3")
     told: list[int] = []
     execute(Job(notebook, executed, {}, dict(os.environ)), told.append)

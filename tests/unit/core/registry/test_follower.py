@@ -298,7 +298,7 @@ def test_a_registry_that_hangs_holds_up_neither_answers_nor_the_end(
     until(lambda: not [each for each in threading.enumerate() if each.name == "follow-production"])
 
 
-def test_an_error_that_nobody_thought_of_does_not_end_the_thread(
+def test_an_unexpected_error_does_not_end_the_thread(
     slots: Slots, loads: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody_thought_of(slot: Slot) -> str:

@@ -84,7 +84,7 @@ def test_a_model_that_raises_is_refused(production: pd.DataFrame) -> None:
         answering(raise_it).probabilities(production)
 
 
-def test_a_candidate_says_where_it_comes_from(
+def test_a_candidate_records_its_origin(
     workbench: MlflowClient, classifiers: dict[str, Any], split: datasets.Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKSHOP_RUN_ID", "20260101-dev-ann")
@@ -144,7 +144,7 @@ def test_another_run_that_is_open_stays_open(
         assert active.info.run_id == other.info.run_id
 
 
-def test_a_type_that_nobody_trusts_is_refused_before_anything_is_registered(
+def test_an_untrusted_type_is_refused_before_anything_is_registered(
     workbench: MlflowClient, split: datasets.Split
 ) -> None:
     classifier = Homemade(2, random_state=0).fit(split.train[FEATURES], split.train[TARGET])
@@ -165,7 +165,7 @@ def test_a_consumer_gets_the_same_answers_through_the_slot(registry: MlflowClien
     )
 
 
-def test_a_slot_that_nobody_holds_leads_nowhere(registry: MlflowClient) -> None:
+def test_an_empty_slot_has_no_model(registry: MlflowClient) -> None:
     with refusal(f"load models:/{MODEL}@production"):
         model.load_as_a_consumer(f"models:/{MODEL}@production", "3")
 
@@ -209,7 +209,7 @@ def test_the_candidate_is_this_runs_or_else_the_newest_of_its_name(
     assert str(model.find_candidate(shelf, MODEL, run_name).version) == expected
 
 
-def test_a_slot_that_somebody_moved_does_not_change_who_the_candidate_is(shelf: MlflowClient) -> None:
+def test_a_slot_that_was_moved_does_not_change_the_candidate(shelf: MlflowClient) -> None:
     shelf.set_registered_model_alias(MODEL, "staging", "4")
     assert str(model.find_candidate(shelf, MODEL, "dev-ann").version) == "10"
 

@@ -92,9 +92,7 @@ def test_what_log_candidate_stores_is_no_pickle_and_is_loaded(registry: MlflowCl
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_model_that_was_logged_without_an_example_or_a_signature_says_so(
-    empty_registry: MlflowClient, tmp_path: Path
-) -> None:
+def test_a_model_without_an_example_or_a_signature_is_named(empty_registry: MlflowClient, tmp_path: Path) -> None:
     code = Path(model.__file__).with_name("pyfunc_model.py")
     stored = tmp_path / "classifier.skops"
     skops.io.dump(RandomForestClassifier(2, random_state=0).fit(np.zeros((4, len(FEATURES))), [0, 1, 0, 1]), stored)

@@ -23,7 +23,7 @@ def slots(kind: str, empty_registry: MlflowClient) -> Slots:
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("alias", AliasSlots), ("stage", StageSlots), (None, AliasSlots)])
-def test_the_setting_says_how_slots_are_kept(
+def test_the_setting_decides_how_slots_are_kept(
     setting: str | None, expected: type[Slots], empty_registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if setting is not None:
@@ -107,7 +107,7 @@ def test_a_version_that_only_held_staging_is_not_archived(slots: Slots) -> None:
 
 
 @pytest.mark.parametrize("slot", list(Slot))
-def test_a_slot_that_was_released_is_held_by_nobody(slots: Slots, slot: Slot) -> None:
+def test_a_slot_that_was_released_is_empty(slots: Slots, slot: Slot) -> None:
     for version, each in enumerate(Slot, 1):
         slots.assign(each, str(version))
     before = slots.holders()
@@ -119,7 +119,7 @@ def test_a_slot_that_was_released_is_held_by_nobody(slots: Slots, slot: Slot) ->
 
 
 @pytest.mark.parametrize("slot", list(Slot))
-def test_releasing_what_nobody_holds_changes_nothing(slots: Slots, slot: Slot) -> None:
+def test_releasing_an_empty_slot_changes_nothing(slots: Slots, slot: Slot) -> None:
     slots.release(slot)
     assert slots.holders() == {each.value: None for each in Slot}
 
@@ -132,7 +132,7 @@ def test_a_first_holder_that_is_released_can_be_archived(slots: Slots) -> None:
     assert slots.holder(Slot.PRODUCTION) is None
 
 
-def test_a_description_grows_by_a_line_and_says_nothing_twice(slots: Slots) -> None:
+def test_a_description_grows_by_a_line_and_repeats_none(slots: Slots) -> None:
     def described() -> str | None:
         return slots.client.get_model_version(MODEL, "3").description
 
