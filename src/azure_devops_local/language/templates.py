@@ -83,14 +83,14 @@ def _tree(tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
     if isinstance(tree, Sequence):
         return Sequence(tree.place, _items(tree, context, kind))
     value = _filled(tree, place, context)
-    return value if isinstance(value, Mapping | Sequence) else as_text(value)
+    return value if isinstance(value, Mapping | Sequence) else _as_text(value, place)
 
 
 def _entries(tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place]]:
     """Expand the entries of a mapping, with those below its `${{ if }}:` and the like."""
     for key, value, place, inner in _chosen(tree.entries(), context):
         if inner is None:
-            name = as_text(_filled(key, place, context))
+            name = _as_text(_filled(key, place, context), place)
             yield name, _tree(value, place, context, name if name in _KINDS else ""), place
         elif isinstance(value, Mapping):
             yield from _entries(value, inner)
@@ -151,7 +151,7 @@ def _chosen(
 def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
     place = item.places["template"]
     fields.only(item, "an entry with `template`", ("template", "parameters"))
-    path = _path_of(as_text(_filled(item["template"], place, context)), place)
+    path = _path_of(_as_text(_filled(item["template"], place, context), place), place)
     if path in context.chain:
         chain = " → ".join((*context.chain[context.chain.index(path) :], path))
         raise PipelineError(place, f"the template includes itself ({chain}): remove this line.")
@@ -201,8 +201,12 @@ def _filled(text: str, place: Place, context: _Context) -> Any:
     whole = _EXPRESSION.match(text.strip())
     if whole and whole.end() == len(text.strip()):
         return _evaluated(whole[1], place, context)
+    return _EXPRESSION.sub(lambda match: _as_text(_evaluated(match[1], place, context), place), text)
+
+
+def _as_text(value: Any, place: Place) -> str:
     try:
-        return _EXPRESSION.sub(lambda match: as_text(_evaluated(match[1], place, context)), text)
+        return as_text(value)
     except ExpressionError as error:
         raise PipelineError(place, str(error)) from error
 

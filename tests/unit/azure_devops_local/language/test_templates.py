@@ -244,6 +244,12 @@ DECLARE = "parameters:\n- name: a\n"
         ("steps:\n- ${{ each x in 'text' }}:\n  - script: y\n", 2, "neither a list nor an object"),
         ("steps:\n- script: ${{ eq(1 }}\n", 2, "is not an expression"),
         ("steps:\n- script: x ${{ variables.x\n", 2, "is not closed"),
+        (DECLARE + "  type: object\n  default: {}\nsteps:\n- ${{ parameters.a }}: x\n", 6, "convertToJson"),
+        (
+            DECLARE + "  type: object\n  default: {k: v}\nsteps:\n- ${{ each x in parameters.a }}:\n  - ${{x}}\n",
+            7,
+            "Json",
+        ),
         (DECLARE + "  type: object\n  default: []\nsteps:\n- script: a ${{ parameters.a }}\n", 6, "Json"),
         ("parameters:\n  a: 1\n", 1, "`parameters` is a list"),
         ("parameters:\n- nam: a\n", 2, "a parameter is declared as"),
