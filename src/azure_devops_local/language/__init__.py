@@ -1,1 +1,1 @@
-"""The pipeline language: reads YAML files, templates, expressions and triggers."""
+"""The pipeline language: YAML files, templates, expressions and triggers."""

@@ -92,8 +92,8 @@ def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
     _pool_and_lock(item)
     name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
     steps: list[Step] = []
-    for one in fields.mappings(_deployed(item) if deploys else item, "steps"):
-        steps.append(step(one, [other.name for other in steps if other.name]))
+    for tree in fields.mappings(_deployed(item) if deploys else item, "steps"):
+        steps.append(step(tree, [other.name for other in steps if other.name]))
     if not deploys and not any(one.kind == "checkout" for one in steps):
         steps.insert(0, Step("checkout", "Checkout", inputs={"checkout": "self"}))
     depends_on = fields.names(item, "dependsOn")

@@ -161,7 +161,7 @@ def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any
     tree = load(context.files, path, place)
     fields.only(tree, f"a template of {kind}", ("parameters", kind))
     if kind not in tree:
-        raise PipelineError(place, f"{path} has no `{kind}`: add them to the template.")
+        raise PipelineError(place, f"{path} has no `{kind}`: add the key to the template.")
     given = _tree(item.get("parameters", Mapping(place)), place, context)
     at = item.places.get("parameters", place)
     values = parameters.of_template(parameters.declared(tree), given, at, path)

@@ -110,7 +110,7 @@ def test_each_and_insert() -> None:
         - ${{ each model in parameters.models }}:
           - ${{ each name in parameters.names }}:
             - script: ${{ model.key }}${{ model.value }}${{ name }}
-        - ${{ each nobody in parameters.none }}:
+        - ${{ each x in parameters.none }}:
           - script: never
         - script: env
           env:
