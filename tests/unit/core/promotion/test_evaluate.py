@@ -1,4 +1,4 @@
-"""A contest from its judgement to the slots, and what acting again does."""
+"""A contest from its judgement to the slots and the history."""
 
 import mlflow
 import numpy as np
@@ -7,19 +7,12 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support.models import MODEL, Gallery
-from tests.support.promotions import (
-    AGAIN,
-    BETTER,
-    FIRST,
-    RIVAL,
-    contest,
-    pending,
-    run,
-    slots_now,
-)
+from tests.support.promotions import AGAIN, BETTER, FIRST, RIVAL, contest, events, pending, register_odd, run, slots_now
+from workshop.core.data import tables
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.promotion.evaluate import act, judge
-from workshop.core.registry.slots import AliasSlots, Slot, Slots
+from workshop.core.promotion.history import History
+from workshop.core.registry.slots import Slot, Slots
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -27,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 # The story
 
 
-def test_a_workshop_from_the_first_model_to_the_third(kind: str, registry: MlflowClient) -> None:
+def test_promotions_and_rejections_from_the_first_model_to_the_third(kind: str, registry: MlflowClient) -> None:
     baseline = run(FIRST)
     assert (baseline.status, baseline.decision.verdict) == ("promoted", "baseline")
     assert slots_now().holders() == {"production": "1", "staging": None, "previous": None}
@@ -49,7 +42,7 @@ def test_a_workshop_from_the_first_model_to_the_third(kind: str, registry: Mlflo
     assert pending() == []
 
 
-def test_the_way_from_a_branch_to_production(first_in_production: Slots) -> None:
+def test_a_version_goes_from_staging_to_production(first_in_production: Slots) -> None:
     assert run(BETTER, "Integration").status == "staged"
     assert first_in_production.holders() == {"production": "1", "staging": "3", "previous": None}
     assert run(BETTER, "Deployment").status == "promoted"
@@ -58,18 +51,13 @@ def test_the_way_from_a_branch_to_production(first_in_production: Slots) -> None
     assert first_in_production.archived() == ["1"]
 
 
-def test_an_outcome_says_what_was_compared_and_what_changed(champion: Slots) -> None:
-    outcome = run(BETTER)
-    assert (outcome.model_name, outcome.candidate_version, outcome.champion_version) == (MODEL, "3", "1")
-    assert outcome.rows == "production@0"
-    assert outcome.slots_before == {"production": "1", "staging": None, "previous": None}
-    assert outcome.slots_after == {"production": "3", "staging": None, "previous": "1"}
-    assert outcome.sentence == "Version 3 is promoted to Production; version 1 is archived."
-    assert outcome.decision.rows == 1_064
-
-
-def test_the_version_carries_its_outcome_and_the_reason(champion: Slots) -> None:
-    better, again = run(BETTER), run(AGAIN)
+def test_the_outcome_and_the_version_contain_what_was_compared_and_changed(champion: Slots) -> None:
+    again, better = run(AGAIN), run(BETTER)
+    assert (better.model_name, better.candidate_version, better.champion_version) == (MODEL, "3", "1")
+    assert (better.rows, better.decision.rows) == ("production@0", 1_064)
+    assert better.slots_before == {"production": "1", "staging": None, "previous": None}
+    assert better.slots_after == {"production": "3", "staging": None, "previous": "1"}
+    assert better.sentence == "Version 3 is promoted to Production; version 1 is archived."
     for version, outcome in (("3", better), ("2", again)):
         tags = champion.client.get_model_version(MODEL, version).tags
         assert tags["workshop.status"] == outcome.status
@@ -84,13 +72,6 @@ def test_a_promoted_version_is_loaded_by_its_uri_and_answers(
     np.testing.assert_array_equal(answers, gallery.classifiers["better"].predict_proba(production[FEATURES])[:, 1])
 
 
-def test_more_improvement_than_there_is_keeps_the_champion(champion: Slots) -> None:
-    assert run(BETTER, min_improvement=0.2).status == "not better"
-    assert run(BETTER, confidence=0.9999999).status == "not better"
-    assert champion.holder(Slot.PRODUCTION) == "1"
-    assert run(BETTER).status == "promoted"
-
-
 def test_a_former_champion_can_come_back(first_in_production: Slots) -> None:
     run(BETTER)
     first_in_production.assign(Slot.PRODUCTION, "2")
@@ -103,17 +84,14 @@ def test_a_former_champion_can_come_back(first_in_production: Slots) -> None:
 
 
 def test_integration_only_ever_moves_staging(first_in_production: Slots) -> None:
-    outcomes = [run(entrant, "Integration") for entrant in (AGAIN, BETTER, RIVAL, FIRST)]
-    assert [outcome.status for outcome in outcomes] == ["not better", "staged", "staged", "unchanged"]
+    entrants = (AGAIN, BETTER, RIVAL, AGAIN, FIRST)
+    outcomes = [run(entrant, "Integration") for entrant in entrants]
+    assert [outcome.status for outcome in outcomes] == ["not better", "staged", "staged", "not better", "unchanged"]
+    assert "not better than version 1" not in outcomes[-1].sentence  # version 1 is the champion itself
     assert first_in_production.holders() == {"production": "1", "staging": "4", "previous": None}
     assert pending() == []
-    assert {outcome.rows for outcome in outcomes} == {f"prepared/{name}@0" for name, _ in (AGAIN, BETTER, RIVAL, FIRST)}
+    assert [outcome.rows for outcome in outcomes] == [f"prepared/{name}@0" for name, _ in entrants]
     assert {outcome.decision.rows for outcome in outcomes} == {852}
-
-
-def test_a_person_in_jupyter_moves_staging_only(champion: Slots) -> None:
-    assert run(BETTER, "unknown").status == "staged"
-    assert champion.holders() == {"production": "1", "staging": "3", "previous": None}
 
 
 def test_integration_stages_the_first_model_as_long_as_production_is_empty(kind: str, registry: MlflowClient) -> None:
@@ -121,12 +99,6 @@ def test_integration_stages_the_first_model_as_long_as_production_is_empty(kind:
     assert (outcome.status, outcome.decision.verdict) == ("staged", "baseline")
     assert slots_now().holders() == {"production": None, "staging": "1", "previous": None}
     assert run(FIRST, "Integration").status == "unchanged"
-
-
-def test_a_candidate_that_is_not_better_does_not_take_staging_away(champion: Slots) -> None:
-    run(BETTER, "Integration")
-    assert run(AGAIN, "Integration").status == "not better"
-    assert champion.holder(Slot.STAGING) == "3"
 
 
 # Acting again
@@ -145,13 +117,6 @@ def test_acting_twice_changes_nothing(first_in_production: Slots) -> None:
     assert pending() == []
 
 
-def test_staging_twice_changes_nothing(champion: Slots) -> None:
-    run(BETTER, "Integration")
-    second = run(BETTER, "Integration")
-    assert second.status == "unchanged"
-    assert second.slots_before == second.slots_after
-
-
 @pytest.mark.parametrize("action", ["Deployment", "Integration"])
 def test_a_run_that_changes_nothing_leaves_the_record_of_the_promotion(champion: Slots, action: str) -> None:
     promoted = run(BETTER)
@@ -161,31 +126,100 @@ def test_a_run_that_changes_nothing_leaves_the_record_of_the_promotion(champion:
     assert tags["workshop.decision"] == promoted.decision.reason
 
 
-def test_the_model_in_production_is_not_said_to_be_worse_than_itself(champion: Slots) -> None:
-    outcome = run(FIRST, "Integration")
-    assert "not better than version 1" not in outcome.sentence
-    assert champion.holder(Slot.PRODUCTION) == "1"
+# Comparing only: CD on a branch that is not main
 
 
-# Judging, and showing the outcome
+def test_compare_only_records_a_better_candidate_and_moves_no_slot(champion: Slots) -> None:
+    outcome = run(BETTER, compare_only=True)
+    assert (outcome.status, outcome.decision.passed) == ("compared", True)
+    assert outcome.sentence == (
+        "Version 3 is better than version 1, but this run only compares; Production is untouched."
+    )
+    assert run(BETTER, "Integration", compare_only=True).status == "compared"
+    assert run(AGAIN, compare_only=True).status == "not better"
+    assert champion.holders() == {"production": "1", "staging": None, "previous": None} == outcome.slots_after
+    event = events()[0]
+    assert (event.kind, event.state, event.version, event.champion) == ("comparison", "done", "3", "1")
+    assert event.title == "comparison of version 3"
+    assert History(MlflowClient(), MODEL).looks_at(event.rows_digest) == 2
 
 
-def test_a_judgement_holds_what_it_was_made_from(champion: Slots, production: pd.DataFrame) -> None:
+def test_compare_only_leaves_an_empty_production_empty(registry: MlflowClient) -> None:
+    outcome = run(FIRST, compare_only=True)
+    assert outcome.status == "compared"
+    assert "nothing holds Production yet, but this run only compares" in outcome.sentence
+    assert slots_now().holder(Slot.PRODUCTION) is None
+
+
+# The judgement, and its notes
+
+
+def test_a_judgement_contains_its_data_and_changes_nothing(champion: Slots, production: pd.DataFrame) -> None:
+    before = champion.client.get_registered_model(MODEL)
     judgement = judge(contest(BETTER))
     assert judgement.champion_version == "1"
     assert judgement.champion is not None and judgement.candidate is not None
     np.testing.assert_array_equal(judgement.target, production[TARGET])
     assert len(judgement.candidate) == len(judgement.champion) == 1_064
-    assert judgement.decision.confidence == 0.975
-
-
-def test_judging_changes_nothing(champion: Slots) -> None:
-    before = champion.client.get_registered_model(MODEL)
-    judge(contest(BETTER))
     after = champion.client.get_registered_model(MODEL)
     assert (after.tags, after.aliases) == (before.tags, before.aliases)
     assert champion.holders() == {"production": "1", "staging": None, "previous": None}
 
 
-def test_both_kinds_of_slots_are_tried(kind: str, empty_registry: MlflowClient) -> None:
-    assert isinstance(slots_now(), AliasSlots) == (kind == "alias")
+def test_every_comparison_on_production_wines_is_a_look_and_new_wines_restart_the_count(champion: Slots) -> None:
+    looks = [run(entrant).decision.looks for entrant in (AGAIN, RIVAL, BETTER)]
+    assert [each.number for each in looks] == [1, 2, 3]
+    assert looks[2].false_promotion_chance == pytest.approx(3 * 0.025)
+    assert run(BETTER, "Integration").decision.looks.number == 1
+    table = tables.production_table()
+    table.write(table.read().frame, {})  # the same wines again
+    assert run(AGAIN).decision.looks.number == 4
+    table.write(table.read().frame.head(1000), {})
+    assert run(AGAIN).decision.looks.number == 1
+
+
+def test_two_simultaneous_comparisons_are_two_looks(champion: Slots) -> None:
+    opened = [contest(entrant, correct_for_looks=True) for entrant in (AGAIN, BETTER)]
+    judged = [(each, judge(each)) for each in opened]
+    assert [judgement.decision.looks.number for _, judgement in judged] == [1, 1]
+    assert [act(*each).decision.looks.number for each in judged] == [1, 2]
+
+
+def test_a_staged_model_that_can_not_be_compared_is_a_note(champion: Slots) -> None:
+    champion.assign(Slot.STAGING, register_odd("two columns"))
+    (note,) = run(BETTER).decision.notes
+    assert note.startswith("The candidate can't be compared with version 5, which an Integration run has staged: ")
+
+
+def test_a_third_look_is_noted_and_can_be_corrected_for(champion: Slots) -> None:
+    for entrant in (AGAIN, AGAIN):
+        run(entrant)
+    opened = contest(BETTER, correct_for_looks=True)
+    corrected = judge(opened).decision
+    assert corrected.confidence == pytest.approx(1 - 0.025 / 12)
+    assert corrected.verdict == "not better"
+    (note,) = judge(contest(BETTER)).decision.notes
+    assert "look 3" in note and "7.5%" in note and "99.79%" in note
+
+
+def test_deployment_notes_whether_the_candidate_reproduces_the_staged_model(registry: MlflowClient) -> None:
+    slots = slots_now()
+    run(FIRST, "Integration")
+    same = run(AGAIN)
+    assert same.status == "promoted"
+    assert same.decision.notes == [
+        "It reproduces version 1, which an Integration run has staged: the same answers to all 1,064 wines."
+    ]
+    (other,) = run(BETTER).decision.notes
+    assert other.startswith("It is another model than version 1, which an Integration run has staged: ")
+    slots.client.delete_model_version(MODEL, "1")
+    assert run(RIVAL).decision.notes[1:] == []
+
+
+def test_drift_is_measured_from_the_training_wines_and_does_not_veto(champion: Slots) -> None:
+    table = tables.production_table()
+    wines = table.read().frame
+    table.write(wines.assign(alcohol=wines["alcohol"] + 1.5), {})
+    outcome = run(BETTER)
+    assert outcome.drift["alcohol"] > 0.25 > outcome.drift["ph"]
+    assert [guard for guard in outcome.decision.guards if "drift" in guard.name] == []

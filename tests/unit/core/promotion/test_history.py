@@ -19,7 +19,7 @@ def history(empty_registry: MlflowClient) -> History:
 
 
 def decided(guards: int = 0) -> dict[str, object]:
-    """A decision as a record has it, with that many guards more."""
+    """Return a recorded decision with that many further guards."""
     scores = [0.1, 0.4, 0.35, 0.8]
     decision = decide(np.array([0, 0, 1, 1]), np.array(scores), np.array(scores[::-1]), Terms())
     more = [Guard(f"not worse on vineyard {number}", number > 0, 40 * "long. ", "verdict") for number in range(guards)]
@@ -35,19 +35,17 @@ def later(event: Event, seconds: int) -> Event:
     return replace(event, at=f"2026-11-24T12:00:{seconds:02}.000+00:00", token=f"at {seconds}")
 
 
-def test_a_history_that_has_not_begun_is_empty(history: History) -> None:
+def test_appended_events_are_read_oldest_first(history: History) -> None:
     assert history.events() == history.pending() == []
     assert history.looks_at("rows 0") == 0
-
-
-def test_what_is_appended_is_read_again_oldest_first(history: History) -> None:
     appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "567"]
     assert history.events() == appended
+    assert history.pending() == []
     assert len({event.id for event in appended}) == 3
 
 
 @pytest.mark.parametrize("clock", ["2026-11-24T11:00:00.000+00:00", "2026-11-24T12:00:00.000+00:00"])
-def test_what_is_recorded_later_comes_later_whatever_the_clocks_show(history: History, clock: str) -> None:
+def test_events_are_in_the_order_of_recording_whatever_the_clocks_show(history: History, clock: str) -> None:
     first = [history.append(later(replace(PROMOTION, version=str(number)), number)) for number in range(3)]
     ahead = history.append(replace(PROMOTION, version="3", at="2099-01-01T00:00:00.000+00:00", token="ahead"))
     slow = [history.append(replace(PROMOTION, version=str(n), at=clock, token=f"slow {n}")) for n in range(4, 8)]
@@ -55,12 +53,7 @@ def test_what_is_recorded_later_comes_later_whatever_the_clocks_show(history: Hi
     assert history.events()[-1].at == clock
 
 
-def test_events_of_one_instant_keep_the_order_of_recording(history: History) -> None:
-    recorded = [history.append(replace(later(PROMOTION, 0), token=str(number))) for number in range(6)]
-    assert history.events() == recorded
-
-
-def test_a_history_recorded_by_start_times_alone_is_read_as_it_is_and_goes_on(history: History) -> None:
+def test_a_history_of_an_earlier_kit_keeps_its_order_and_can_be_continued(history: History) -> None:
     event = later(PROMOTION, 30)
     kept = history.append(event)
     old = history.client.get_run(kept.id)
@@ -94,7 +87,7 @@ def test_an_intended_swap_is_pending_until_it_is_concluded(history: History) -> 
     ]
 
 
-def test_looks_are_comparisons_on_the_very_same_rows(history: History) -> None:
+def test_looks_are_comparisons_on_the_same_rows(history: History) -> None:
     compared = replace(PROMOTION, decision=decided())
     history.append(compared)
     history.append(replace(compared, kind="rejection", token="2"))
@@ -104,7 +97,7 @@ def test_looks_are_comparisons_on_the_very_same_rows(history: History) -> None:
     assert history.looks_at("rows 0") == 2
 
 
-def test_a_record_that_is_longer_than_a_tag_is_kept_word_for_word(history: History) -> None:
+def test_a_record_longer_than_a_tag_is_kept_whole(history: History) -> None:
     kept = history.append(replace(PROMOTION, decision=decided(30)))
     (event,) = history.events()
     assert len(json.dumps(kept.decision)) > 8000
@@ -112,7 +105,7 @@ def test_a_record_that_is_longer_than_a_tag_is_kept_word_for_word(history: Histo
     assert all(len(value) <= 8000 for value in history.client.get_run(kept.id).data.tags.values())
 
 
-def test_runs_of_somebody_else_in_the_experiment_are_left_alone(empty_registry: MlflowClient, history: History) -> None:
+def test_other_runs_in_the_experiment_are_not_events(empty_registry: MlflowClient, history: History) -> None:
     history.append(PROMOTION)
     experiment = empty_registry.get_experiment_by_name(f"{MODEL}/history")
     assert experiment is not None
@@ -132,7 +125,7 @@ def test_more_events_than_a_page_are_all_read(history: History, monkeypatch: pyt
     assert [event.version for event in history.events()] == ["0", "1", "2", "3", "4"]
 
 
-def test_a_history_that_somebody_has_deleted_is_restored(empty_registry: MlflowClient, history: History) -> None:
+def test_a_deleted_history_is_restored(empty_registry: MlflowClient, history: History) -> None:
     history.append(PROMOTION)
     experiment = empty_registry.get_experiment_by_name(f"{MODEL}/history")
     assert experiment is not None
@@ -153,7 +146,7 @@ def test_a_history_that_somebody_has_deleted_is_restored(empty_registry: MlflowC
         (replace(PROMOTION, kind="override"), "override of version 2 over 1"),
     ],
 )
-def test_a_title_says_what_happened(event: Event, title: str) -> None:
+def test_the_title_names_the_event_and_its_versions(event: Event, title: str) -> None:
     assert event.title == title
 
 
@@ -161,7 +154,7 @@ def test_a_title_says_what_happened(event: Event, title: str) -> None:
 def test_an_event_that_was_recorded_twice_is_one_event(history: History, state: State) -> None:
     event = replace(PROMOTION, state="intended", decision=decided())
     first = history.append(event)
-    history.append(event)  # the answer was lost, and the registry's client asked again
+    history.append(event)  # the answer was lost, and the registry's client retried
     history.conclude(first, state)
     assert [each.state for each in history.events()] == [state]
     assert history.looks_at("rows 0") == 1

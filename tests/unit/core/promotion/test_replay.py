@@ -6,17 +6,13 @@ from mlflow import MlflowClient
 from tests.support.models import MODEL, refusal
 from tests.support.promotions import AGAIN, BETTER, FIRST, RIVAL, events, register_odd, run, slots_now
 from workshop.core.data import tables
-from workshop.core.promotion import evaluate, manual
+from workshop.core.promotion import manual
 from workshop.core.promotion.replay import replay
 
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than all the rest, and test_plots_in_mlflow covers it."""
-    monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
-def test_every_decision_comes_out_as_recorded_however_the_world_has_changed(registry: MlflowClient) -> None:
+def test_every_decision_is_computed_as_recorded_after_the_tables_have_changed(registry: MlflowClient) -> None:
     run(FIRST)
     run(BETTER, "Integration")
     run(AGAIN, min_improvement=0.01)
@@ -28,12 +24,17 @@ def test_every_decision_comes_out_as_recorded_however_the_world_has_changed(regi
     table.write(table.read().frame.head(900), {})  # tomorrow's wines; the record names today's
     recorded = events()
     assert [event.kind for event in recorded] == [
-        "promotion", "staging", "rejection", "promotion", "refusal", "rejection",
-    ]  # fmt: skip
+        "promotion",
+        "staging",
+        "rejection",
+        "promotion",
+        "refusal",
+        "rejection",
+    ]
     assert [replay(registry, MODEL, event) for event in recorded] == [[]] * 6
 
 
-def test_a_figure_that_does_not_come_out_is_named(registry: MlflowClient) -> None:
+def test_a_figure_that_differs_from_its_record_is_named(registry: MlflowClient) -> None:
     run(FIRST)
     run(BETTER)
     event = events()[-1]
@@ -45,13 +46,13 @@ def test_a_figure_that_does_not_come_out_is_named(registry: MlflowClient) -> Non
     assert differences[1] == "verdict: not better is recorded, better is computed"
 
 
-def test_what_a_person_did_can_not_be_computed(registry: MlflowClient) -> None:
+def test_an_override_can_not_be_replayed(registry: MlflowClient) -> None:
     manual.override(slots_now(), "1", "I like it.")
     with refusal("override of version 1", "I like it"):
         replay(registry, MODEL, events()[-1])
 
 
-def test_rows_or_versions_that_are_gone_are_one_sentence(registry: MlflowClient) -> None:
+def test_missing_rows_or_versions_are_one_sentence(registry: MlflowClient) -> None:
     run(FIRST)
     run(BETTER, "Integration")
     first, staged = events()
