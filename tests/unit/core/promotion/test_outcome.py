@@ -28,7 +28,7 @@ def outcome(status: Status = "promoted", sentence: str = "Version 3 is promoted.
     return Outcome(status, sentence, "wine_quality", "3", "1", "production@0", holders, holders, DECISION, drift)
 
 
-def test_an_outcome_fits_into_json_with_every_figure() -> None:
+def test_an_outcome_becomes_json_with_every_figure() -> None:
     read = json.loads(json.dumps(outcome().as_dict()))
     assert read == outcome().as_dict()
     assert read["status"] == "promoted"
@@ -40,16 +40,16 @@ def test_an_outcome_fits_into_json_with_every_figure() -> None:
 
 
 @pytest.mark.parametrize("status", get_args(Status))
-def test_a_notebook_shows_the_sentence_and_hands_the_figures_on(status: Status) -> None:
+def test_a_notebook_shows_the_sentence_the_reason_and_the_notes(status: Status) -> None:
     formatter: Any = DisplayFormatter()
     shown, _ = formatter.format(outcome(status))
     for form in ("text/html", "text/plain"):
         assert "Version 3 is promoted." in shown[form]
-        for said in (DECISION.reason, *DECISION.notes):
-            assert said in shown[form]
+        for line in (DECISION.reason, *DECISION.notes):
+            assert line in shown[form]
 
 
-def test_a_candidate_that_takes_no_slot_is_shown_in_another_colour() -> None:
+def test_the_colour_depends_on_the_status() -> None:
     def html(status: Status) -> str:
         return str(outcome(status)._repr_mimebundle_()["text/html"])
 
@@ -58,13 +58,13 @@ def test_a_candidate_that_takes_no_slot_is_shown_in_another_colour() -> None:
     assert len({html("promoted"), html("not better"), html("refused")}) == 3
 
 
-def test_what_a_notebook_shows_is_escaped() -> None:
+def test_the_html_of_a_notebook_is_escaped() -> None:
     script = "<script>pour()</script>"
-    for said in (
+    for made in (
         outcome(sentence=script),
         replace(outcome(), decision=replace(DECISION, reason=script)),
         replace(outcome(), decision=replace(DECISION, notes=[script])),
     ):
-        shown = said._repr_mimebundle_()
+        shown = made._repr_mimebundle_()
         assert "<script>" not in shown["text/html"]
         assert script in shown["text/plain"]
