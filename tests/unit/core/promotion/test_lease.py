@@ -18,14 +18,14 @@ NAME = f"{MODEL}/lease"
 
 @pytest.fixture(autouse=True)
 def shared(empty_registry: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    """A store that is not the home's own, as if it were on a server that other machines use too."""
+    """A store that counts as shared, as if it were on a server that other machines use too."""
     monkeypatch.setattr(mlflow_store, "is_embedded", lambda settings: False)
     return empty_registry
 
 
 @contextmanager
 def another_machine(folder: Path) -> Iterator[None]:
-    """What runs inside runs on another machine, which shares nothing but the registry."""
+    """Run the block as on another machine, which shares only the registry."""
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.setenv("WORKSHOP_HOME", str(folder))
         yield
@@ -35,16 +35,18 @@ def names(client: MlflowClient) -> list[str]:
     return [each.name for each in client.search_experiments(view_type=ViewType.ACTIVE_ONLY) if each.name != "Default"]
 
 
-def test_a_lease_is_there_while_it_is_held_and_leaves_no_experiment(shared: MlflowClient) -> None:
+def test_a_lease_is_an_experiment_while_it_is_held(shared: MlflowClient) -> None:
     with lease.exclusive(shared, MODEL) as held:
         assert names(shared) == [NAME]
         held.renew()
     assert names(shared) == []
+    (ended,) = shared.search_experiments(view_type=ViewType.DELETED_ONLY)
+    assert ended.name == f"{NAME} {ended.experiment_id}"  # not below NAME: on Databricks an experiment is no folder
     with lease.exclusive(shared, MODEL):
         assert names(shared) == [NAME]
 
 
-def test_an_embedded_store_needs_none(shared: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_embedded_store_needs_no_lease(shared: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_store, "is_embedded", lambda settings: True)
     with lease.exclusive(shared, MODEL) as held:
         assert isinstance(held, NoLease)
@@ -52,24 +54,24 @@ def test_an_embedded_store_needs_none(shared: MlflowClient, monkeypatch: pytest.
         assert names(shared) == []
 
 
-def test_another_machine_waits_for_its_turn(shared: MlflowClient, tmp_path: Path) -> None:
+def test_another_machine_waits_until_the_lease_is_returned(shared: MlflowClient) -> None:
     order: list[str] = []
     waiting = threading.Event()
 
     def wait_for_it() -> None:
         waiting.set()
         taken = lease._take(shared, NAME, "another machine")
-        order.append("theirs")
+        order.append("second")
         taken.give_back()
 
     with lease.exclusive(shared, MODEL):
         other = threading.Thread(target=wait_for_it)
         other.start()
         waiting.wait()
-        other.join(timeout=0.5)  # long enough to push in, if it could
-        order.append("ours")
+        other.join(timeout=0.5)  # long enough to take the lease, if that were possible
+        order.append("first")
     other.join()
-    assert order == ["ours", "theirs"]
+    assert order == ["first", "second"]
 
 
 def test_a_lease_of_a_dead_process_of_this_machine_is_broken_at_once(shared: MlflowClient) -> None:
@@ -83,7 +85,7 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_broken_at_once(shared: Mlf
     assert names(shared) == []
 
 
-def test_a_lease_that_outlives_another_machine_is_broken_after_its_time(
+def test_a_lease_of_a_dead_machine_is_broken_after_its_time(
     shared: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "SECONDS", 0.3)
@@ -92,7 +94,7 @@ def test_a_lease_that_outlives_another_machine_is_broken_after_its_time(
         held.renew()
         with refusal("stood still"):
             dead.renew()
-        dead.give_back()  # what it may still try does no harm
+        dead.give_back()  # without effect on its successor
         held.renew()
 
 
@@ -118,18 +120,16 @@ def test_a_lease_that_is_renewed_is_not_broken(
         beating.join()
 
 
-def test_two_that_break_the_same_dead_lease_do_not_both_get_it(
-    shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_processes_that_break_the_same_lease_only_one_gets_it(shared: MlflowClient) -> None:
     dead = lease._take(shared, NAME, "dead")
     lease._end(shared, NAME, dead._id)
     first = lease._take(shared, NAME, "first")
-    lease._end(shared, NAME, dead._id)  # the second breaks the one that it has seen, which is not the first's
+    lease._end(shared, NAME, dead._id)  # the second breaks the lease that it has watched, which is not the first's
     first.renew()
     assert lease._create(shared, NAME, {}) is None
 
 
-def test_a_lease_that_somebody_deleted_by_hand_is_broken(shared: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_that_was_deleted_by_hand_is_broken(shared: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "SECONDS", 0.2)
     left = lease._take(shared, NAME, "another machine")
     shared.delete_experiment(left._id)
@@ -138,21 +138,14 @@ def test_a_lease_that_somebody_deleted_by_hand_is_broken(shared: MlflowClient, m
         held.renew()
 
 
-def test_a_lease_that_somebody_deleted_is_not_ours_any_more(shared: MlflowClient) -> None:
+def test_a_lease_that_was_deleted_by_hand_is_no_longer_held(shared: MlflowClient) -> None:
     held = lease._take(shared, NAME, "us")
     shared.delete_experiment(held._id)
     with refusal("stood still", "run it again"):
         held.renew()
 
 
-def test_a_lease_that_was_given_back_is_no_experiment_below_another(shared: MlflowClient) -> None:
-    with lease.exclusive(shared, MODEL):
-        pass
-    (ended,) = shared.search_experiments(view_type=ViewType.DELETED_ONLY)
-    assert ended.name == f"{NAME} {ended.experiment_id}"  # on Databricks an experiment is no folder
-
-
-def test_of_many_that_want_it_one_has_it_at_a_time(shared: MlflowClient) -> None:
+def test_of_many_processes_one_holds_the_lease_at_a_time(shared: MlflowClient) -> None:
     inside, most = [], []
 
     def take(number: int) -> None:
@@ -170,20 +163,20 @@ def test_of_many_that_want_it_one_has_it_at_a_time(shared: MlflowClient) -> None
     assert most == [1] * 6
 
 
-def test_a_lease_whose_answer_was_lost_is_ours_all_the_same(
+def test_a_lease_is_held_even_if_the_answer_of_its_creation_was_lost(
     shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = shared.create_experiment
 
-    def asked_twice(name: str, **named: object) -> str:
-        create(name, **named)  # type: ignore[arg-type]  # the answer is lost, and the client asks again
+    def create_twice(name: str, **named: object) -> str:
+        create(name, **named)  # type: ignore[arg-type]  # the answer is lost, and the client retries
         return create(name, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(shared, "create_experiment", asked_twice)
+    monkeypatch.setattr(shared, "create_experiment", create_twice)
     lease._take(shared, NAME, "us").renew()
 
 
-def test_an_experiment_of_somebody_that_has_its_name_is_left_alone(
+def test_another_experiment_with_the_name_of_the_lease_is_left_alone(
     shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "SECONDS", 0.2)
@@ -201,7 +194,7 @@ def test_a_copied_home_is_another_owner(home: Path, tmp_path: Path) -> None:
     assert lease._owner() == owner
 
 
-def test_a_shared_registry_with_a_history_of_ones_own_is_refused(
+def test_a_shared_registry_with_a_local_history_is_refused(
     shared: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
