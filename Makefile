@@ -58,7 +58,7 @@ bench: $(READY) ## performance, as ratios against named peers
 spark: $(READY) ## scoring with Spark: installs it (450 MB; Java 17 must be there), tests it and measures it
 	@echo "Installing the packages of requirements-spark.txt into .venv …"
 	@$(UV_ONLINE) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
-	$(BIN)/pytest tests/unit/core/scoring/test_spark.py
+	$(BIN)/pytest tests/unit/core/scoring/test_spark.py tests/unit/core/data/test_unity_catalog_with_spark.py
 	@$(BIN)/python -m bench spark
 
 lock: $(READY) ## compile requirements.txt and requirements-spark.txt again from pyproject.toml

@@ -1,5 +1,7 @@
 """A model with the faulty answers of its configuration; stored as code, so that loading it unpickles nothing."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -10,6 +12,12 @@ from mlflow.pyfunc.model import PythonModel
 
 class OddModel(PythonModel):
     """A model that answers with a constant, with more than 1, with NaN, with text, or not at all."""
+
+    def load_context(self, context: Any) -> None:
+        """Append this process's id to the file in `loads`, if there is one."""
+        if loads := context.model_config.get("loads"):
+            with Path(loads).open("a", encoding="utf-8") as log:
+                log.write(f"{os.getpid()}\n")
 
     def predict(  # MLflow calls it with these three
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

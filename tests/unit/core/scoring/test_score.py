@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -11,40 +13,21 @@ from tests.support.models import MODEL, answering, refusal
 from workshop.core.data import tables as delta
 from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.data.delta_table import Table
-from workshop.core.data.schemas import TARGET, WINE_ID
+from workshop.core.data.schemas import WINE_ID
 from workshop.core.registry.model import LoadedModel, load_version
 from workshop.core.registry.slots import Slot, open_slots
 from workshop.core.scoring import score
-from workshop.core.settings import current_settings
-
-
-@pytest.fixture
-def loaded(registry: MlflowClient) -> LoadedModel:
-    """Version 1, in a home with the tables."""
-    return load_version(registry, MODEL, "1")
-
-
-@pytest.fixture
-def predictions(home: Path) -> Table:
-    """A table of predictions that nobody has written yet."""
-    return score.predictions_table("dev-ann")
-
-
-def table_of(wines: pd.DataFrame, name: str = "cellar") -> DeltaFolder:
-    table = DeltaFolder(name, current_settings().data / name)
-    table.write(wines, {})
-    return table
-
 
 # Scoring
 
 
-@pytest.mark.parametrize("rows_a_batch", [97, 500, 1_064, score.ROWS_A_BATCH])
-def test_the_predictions_are_the_models_answers_row_for_row(
+@pytest.mark.parametrize("rows_a_batch", [97, 1_064, score.ROWS_A_BATCH])
+def test_the_predictions_are_the_answers_of_the_model_row_for_row(
     loaded: LoadedModel, predictions: Table, production: pd.DataFrame, rows_a_batch: int
 ) -> None:
     scored = score.score(loaded, delta.production_table(), predictions, rows_a_batch)
     assert (scored.rows, scored.model_version, scored.predictions) == (1_064, "1", predictions)
+    assert predictions == score.predictions_table("dev-ann")
     found = predictions.read().frame
     assert list(found.columns) == [WINE_ID, "probability", "model_version", "batch"]
     assert set(found["model_version"]) == {"1"}
@@ -55,21 +38,19 @@ def test_the_predictions_are_the_models_answers_row_for_row(
     np.testing.assert_allclose(joined["probability"], joined["expected"], rtol=1e-12)
 
 
-def test_a_table_of_several_files_is_scored_whole(
-    loaded: LoadedModel, predictions: Table, production: pd.DataFrame
+@pytest.mark.parametrize("shape", ["several files", "partitions", "more columns in another order"])
+def test_a_table_of_another_shape_is_scored_the_same(
+    loaded: LoadedModel, cellar: DeltaFolder, predictions: Table, production: pd.DataFrame, shape: str
 ) -> None:
-    wines = production.drop(columns=TARGET)
-    table = table_of(wines.head(300))
-    write_deltalake(str(table.path), wines.iloc[300:], mode="append")
-    assert score.score(loaded, table, predictions, rows_a_batch=128).rows == 1_064
-    assert sorted(predictions.read().frame[WINE_ID]) == sorted(wines[WINE_ID])
-
-
-def test_a_table_with_more_columns_in_another_order_is_scored_the_same(
-    loaded: LoadedModel, predictions: Table, production: pd.DataFrame
-) -> None:
-    table = table_of(production[production.columns[::-1]].assign(price=9.5))
-    score.score(loaded, table, predictions)
+    match shape:
+        case "several files":
+            write_deltalake(cellar.uri, production.head(300))
+            write_deltalake(cellar.uri, production.iloc[300:], mode="append")
+        case "partitions":
+            write_deltalake(cellar.uri, production, partition_by=["is_red"])
+        case _:
+            write_deltalake(cellar.uri, production[production.columns[::-1]].assign(price=9.5))
+    assert score.score(loaded, cellar, predictions, rows_a_batch=128).rows == 1_064
     found = predictions.read().frame.set_index(WINE_ID)["probability"]
     np.testing.assert_allclose(found[production[WINE_ID]], loaded.probabilities(production), rtol=1e-12)
 
@@ -89,98 +70,79 @@ def test_a_second_batch_is_added_to_the_first(
     assert predictions.read(0).frame["batch"].unique().tolist() == batches[:1]
 
 
-def test_each_run_name_has_predictions_of_its_own(loaded: LoadedModel, predictions: Table) -> None:
-    score.score(loaded, delta.production_table(), predictions)
-    assert not score.predictions_table("dev-ben").exists()
-    assert score.predictions_table("dev-ann").exists()
-
-
-def test_an_empty_table_gives_an_empty_batch(loaded: LoadedModel, predictions: Table, production: pd.DataFrame) -> None:
+def test_an_empty_table_gives_an_empty_batch(
+    loaded: LoadedModel, cellar: DeltaFolder, predictions: Table, production: pd.DataFrame
+) -> None:
+    cellar.write(production.iloc[:0], {})
+    with refusal("predictions/dev-ann"):
+        score.batches_of(predictions)
+    assert score.score(loaded, cellar, predictions).rows == 0
+    assert score.batches_of(predictions) == []
     full = score.score(loaded, delta.production_table(), predictions)
-    empty = score.score(loaded, table_of(production.iloc[:0]), predictions)
-    assert empty.rows == 0
+    empty = score.score(loaded, cellar, predictions)
+    assert (full.rows, empty.rows) == (1_064, 0)
     assert score.batches_of(predictions) == [full.batch]
     assert score.histogram(predictions, empty.batch).sum() == 0
 
 
-def test_an_empty_table_can_be_the_first(loaded: LoadedModel, predictions: Table, production: pd.DataFrame) -> None:
-    assert score.score(loaded, table_of(production.iloc[:0]), predictions).rows == 0
-    assert score.batches_of(predictions) == []
-    assert score.score(loaded, delta.production_table(), predictions).rows == 1_064
+# Refusals
 
 
-# What can't be scored
-
-
-@pytest.mark.parametrize("column", [WINE_ID, "alcohol"])
-def test_a_missing_column_is_refused_before_anything_is_written(
-    loaded: LoadedModel, predictions: Table, production: pd.DataFrame, column: str
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda wines: wines.drop(columns=WINE_ID), [f"column {WINE_ID} is missing"]),
+        (lambda wines: wines.drop(columns="alcohol"), ["column alcohol is missing"]),
+        (lambda wines: wines.assign(alcohol="strong"), ["alcohol", "convert it to numbers"]),
+        (lambda wines: wines.assign(wine_id=wines[WINE_ID].astype("Int64").mask(wines.index == 3)), [f"no {WINE_ID}"]),
+    ],
+    ids=["no ids", "no alcohol", "text for alcohol", "a missing id"],
+)
+def test_a_table_with_wrong_columns_is_refused_before_a_write(
+    loaded: LoadedModel,
+    cellar: DeltaFolder,
+    predictions: Table,
+    production: pd.DataFrame,
+    edit: Callable[[pd.DataFrame], pd.DataFrame],
+    words: list[str],
 ) -> None:
-    with refusal("cellar", f"column {column} is missing"):
-        score.score(loaded, table_of(production.drop(columns=column)), predictions)
-    assert not predictions.exists()
-
-
-def test_a_table_that_is_not_there_is_refused(loaded: LoadedModel, predictions: Table) -> None:
     with refusal("table cellar is missing"):
-        score.score(loaded, delta.named_table("cellar"), predictions)
+        score.score(loaded, cellar, predictions)
+    write_deltalake(cellar.uri, edit(production))
+    with refusal("cellar", *words):
+        score.score(loaded, cellar, predictions)
     assert not predictions.exists()
 
 
-def test_a_column_of_another_type_is_refused_in_one_sentence(
-    loaded: LoadedModel, predictions: Table, production: pd.DataFrame
+@pytest.mark.parametrize("answers", [lambda wines: np.full(3, 0.5), lambda wines: np.full(len(wines), np.nan)])
+def test_answers_that_are_no_probabilities_are_refused(
+    predictions: Table, tables: None, answers: Callable[[pd.DataFrame], np.ndarray]
 ) -> None:
-    with refusal("alcohol"):
-        score.score(loaded, table_of(production.assign(alcohol="strong")), predictions)
+    with refusal("version 7"):
+        score.score(answering(answers), delta.production_table(), predictions)
     assert not predictions.exists()
-
-
-def test_a_model_that_fails_half_way_is_explained_in_one_sentence(predictions: Table, tables: None) -> None:
-    with refusal("version 7", "the cork"):
-        score.score(failing_at(3), delta.production_table(), predictions, rows_a_batch=100)
 
 
 def test_a_model_that_fails_half_way_leaves_the_predictions_as_they_were(predictions: Table, tables: None) -> None:
     whole = score.score(answering(lambda wines: np.full(len(wines), 0.5)), delta.production_table(), predictions)
-    with pytest.raises(Exception, match="the cork"):
-        score.score(failing_at(3), delta.production_table(), predictions, rows_a_batch=100)
+    calls = count(1)
+
+    def fail_at_the_third_batch(wines: pd.DataFrame) -> np.ndarray:
+        if next(calls) == 3:
+            raise ValueError("the cork\nis stuck")
+        return np.full(len(wines), 0.5)
+
+    with refusal("version 7", "the cork"):
+        score.score(answering(fail_at_the_third_batch), delta.production_table(), predictions, rows_a_batch=100)
+    assert score.histogram(predictions, "2020-01-01T00:00:00.000+00:00").sum() == 0  # a batch that does not exist
     assert score.batches_of(predictions) == [whole.batch]
     assert predictions.read().label == "predictions/dev-ann@0"
 
 
-def failing_at(batch: int) -> LoadedModel:
-    """A model that answers all batches before that one."""
-    asked: list[int] = []
-
-    def answer(wines: pd.DataFrame) -> np.ndarray:
-        asked.append(len(wines))
-        if len(asked) >= batch:
-            raise ValueError("the cork\nis stuck")
-        return np.full(len(wines), 0.5)
-
-    return answering(answer)
-
-
-def test_answers_of_another_number_are_refused_in_one_sentence(predictions: Table, tables: None) -> None:
-    with refusal():
-        score.score(answering(lambda wines: np.full(3, 0.5)), delta.production_table(), predictions)
-    assert not predictions.exists()
-
-
-def test_answers_that_are_no_numbers_are_refused(predictions: Table, tables: None) -> None:
-    with refusal("version 7"):
-        score.score(answering(lambda wines: np.full(len(wines), np.nan)), delta.production_table(), predictions)
-
-
-def test_a_file_where_the_predictions_should_be_is_explained(loaded: LoadedModel, home: Path) -> None:
+def test_a_file_in_the_place_of_the_predictions_is_explained(loaded: LoadedModel, home: Path) -> None:
     (home / "data" / "predictions").write_text("not a folder")
     with refusal(str(home / "data" / "predictions")):
         score.score(loaded, delta.production_table(), score.predictions_table("dev-ann"))
-
-
-def test_predictions_that_were_never_made_are_refused(predictions: Table) -> None:
-    with refusal("predictions/dev-ann"):
-        score.batches_of(predictions)
 
 
 # The histogram
@@ -208,16 +170,11 @@ def test_the_ends_of_the_scale_are_counted(predictions: Table, tables: None) -> 
     assert len(counts) == score.HISTOGRAM_BINS
 
 
-def test_a_batch_that_does_not_exist_has_no_predictions(predictions: Table, tables: None) -> None:
-    score.score(answering(lambda wines: np.full(len(wines), 0.5)), delta.production_table(), predictions)
-    assert score.histogram(predictions, "2020-01-01T00:00:00.000+00:00").sum() == 0
-
-
 # Which model scores
 
 
 @pytest.mark.parametrize(
-    ("held", "asked", "expected"),
+    ("held", "slot", "expected"),
     [
         ({Slot.PRODUCTION: "1", Slot.STAGING: "3"}, "", "1"),
         ({Slot.PRODUCTION: "1", Slot.STAGING: "3"}, "production", "1"),
@@ -227,17 +184,17 @@ def test_a_batch_that_does_not_exist_has_no_predictions(predictions: Table, tabl
         ({Slot.PRODUCTION: "1"}, "", "1"),
     ],
 )
-def test_production_scores_or_what_was_asked_for(
-    kind: str, registry: MlflowClient, held: dict[Slot, str], asked: str, expected: str
+def test_the_model_in_production_or_in_the_given_slot_is_loaded(
+    kind: str, registry: MlflowClient, held: dict[Slot, str], slot: str, expected: str
 ) -> None:
     slots = open_slots(registry, MODEL)
-    for slot, version in held.items():
-        slots.assign(slot, version)
-    assert score.load_slot(slots, asked).version == expected
+    for name, version in held.items():
+        slots.assign(name, version)
+    assert score.load_slot(slots, slot).version == expected
 
 
 @pytest.mark.parametrize(
-    ("held", "asked", "named"),
+    ("held", "slot", "named"),
     [
         ({}, "", "Production or Staging"),
         ({}, "staging", "Staging"),
@@ -246,51 +203,33 @@ def test_production_scores_or_what_was_asked_for(
         ({Slot.PREVIOUS: "1"}, "", "Production or Staging"),
     ],
 )
-def test_a_slot_that_nobody_holds_is_refused(
-    kind: str, registry: MlflowClient, held: dict[Slot, str], asked: str, named: str
+def test_an_empty_slot_is_refused(
+    kind: str, registry: MlflowClient, held: dict[Slot, str], slot: str, named: str
 ) -> None:
     slots = open_slots(registry, MODEL)
-    for slot, version in held.items():
-        slots.assign(slot, version)
+    for name, version in held.items():
+        slots.assign(name, version)
     with refusal(MODEL, f"holds {named}", "part_1_3_evaluating"):
-        score.load_slot(slots, asked)
-
-
-def test_a_model_that_was_never_registered_holds_nothing(kind: str, empty_registry: MlflowClient) -> None:
+        score.load_slot(slots, slot)
     with refusal("never_registered", "part_1_3_evaluating"):
-        score.load_slot(open_slots(empty_registry, "never_registered"))
+        score.load_slot(open_slots(registry, "never_registered"))
 
 
-# Tables of other people's making
-
-
-def test_a_table_in_partitions_is_scored_the_same(loaded: LoadedModel, predictions: Table, home: Path) -> None:
-    wines = delta.production_table().read().frame
-    table = DeltaFolder("cellar", home / "data" / "cellar")
-    write_deltalake(table.uri, wines, partition_by=["is_red"])
-    assert score.score(loaded, table, predictions).rows == len(wines)
-    found = predictions.read().frame.set_index(WINE_ID)["probability"]
-    np.testing.assert_array_equal(found[wines[WINE_ID]], loaded.probabilities(wines))
-
-
-def test_wines_without_an_id_are_refused(loaded: LoadedModel, predictions: Table, home: Path) -> None:
-    wines = delta.production_table().read().frame
-    table = DeltaFolder("cellar", home / "data" / "cellar")
-    write_deltalake(table.uri, wines.assign(**{WINE_ID: wines[WINE_ID].astype("Int64").mask(wines.index == 3)}))
-    with refusal("cellar", f"no {WINE_ID}"):
-        score.score(loaded, table, predictions)
-    assert not predictions.exists()
-
-
-def test_a_table_whose_files_alone_would_give_wrong_rows_is_refused(
-    loaded: LoadedModel, predictions: Table, production: pd.DataFrame
-) -> None:
-    table, features = table_of(production), ["deletionVectors"]
+def add_deletion_vectors(table: DeltaFolder) -> None:
+    """Record the feature with which the files alone give deleted rows too."""
+    features = ["deletionVectors"]
     protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}
     record = json.dumps({"protocol": protocol}) + "\n"
     (table.path / "_delta_log" / "00000000000000000001.json").write_text(record, encoding="utf-8")
+
+
+def test_a_table_with_deletion_vectors_is_refused(
+    loaded: LoadedModel, cellar: DeltaFolder, predictions: Table, production: pd.DataFrame
+) -> None:
+    cellar.write(production, {})
+    add_deletion_vectors(cellar)
     with refusal("cellar", "deletionVectors"):
-        score.score(loaded, table, predictions)
+        score.score(loaded, cellar, predictions)
 
 
 def test_a_table_in_another_place_than_the_predictions_is_refused(
