@@ -57,16 +57,16 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     slots = open_slots(client, parameters.model_name)
     action, run_name = parameters.devops_action, parameters.run_name
     rows = datasets.production_wines() if action.compares_on == "production" else datasets.test_wines(run_name)
-    candidate = str(find_candidate(client, parameters.model_name, parameters.run_name).version)
-    prepared = tables.prepared_table(parameters.run_name).exists()
-    trained_on = datasets.split_prepared(datasets.load_prepared(parameters.run_name).frame).train if prepared else None
+    candidate = str(find_candidate(client, parameters.model_name, run_name).version)
+    prepared = tables.prepared_table(run_name).exists()
+    trained_on = datasets.split_prepared(datasets.load_prepared(run_name).frame).train if prepared else None
     return Contest(
         slots=slots,
         candidate=candidate,
         rows=rows,
         slot=Slot(action.slot),
         terms=parameters.terms,
-        run_name=parameters.run_name,
+        run_name=run_name,
         compare_only=parameters.compare_only,
         trained_on=trained_on,
     )

@@ -8,9 +8,8 @@ from typing import Literal
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import guards
 from workshop.core.promotion.history import Event
-from workshop.core.promotion.outcome import Guard
-from workshop.core.promotion.swap import STATUS_TAG, Trial, Turn, swap, trial_of, turn
-from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
+from workshop.core.promotion.swap import STATUS_TAG, Turn, loaded_or_none, swap, trial_of, turn
+from workshop.core.registry.model import require_probabilities
 from workshop.core.registry.slots import Slot, Slots
 
 LONGEST_REASON = 1000
@@ -73,19 +72,22 @@ def _move(session: Turn, kind: Literal["rollback", "override"], version: str, re
         raise WorkshopError(
             f"{slots.model_name} has no version {version}: `workshop history` lists the versions that were compared."
         )
-    loadable, model = guards.loads(slots.client, slots.model_name, version)
-    if model is None:
-        raise WorkshopError(_refused(version, loadable))
-    fitting = guards.same_inputs(model, _loaded_or_none(slots, champion))
-    if not fitting.passed:
-        raise WorkshopError(_refused(version, fitting))
+    guard, model = guards.loads(slots.client, slots.model_name, version)
+    if model is not None:
+        # A champion that can't be loaded is not compared with: a rollback is needed most then.
+        guard = guards.same_inputs(model, loaded_or_none(slots, champion))
+    if model is None or not guard.passed:
+        raise WorkshopError(f"Version {version} can't take Production: {guard.finding}")
     trial = trial_of(model)
     if trial is None:
         raise WorkshopError(
             f"Version {version} has no input example and there is no production table, so it can't be tested: log it "
             "with an example."
         )
-    _require_proper_answers(version, trial)
+    try:
+        require_probabilities(trial.answers, len(trial.sample), f"model, version {version},")
+    except WorkshopError as error:
+        raise WorkshopError(f"Version {version} can't take Production: {error}") from error
     return swap(session, Event(kind=kind, version=version, champion=champion, reason=reason), trial)
 
 
@@ -95,24 +97,3 @@ def _require_short(reason: str) -> None:
             f"The reason has {len(reason):,} characters and may have {LONGEST_REASON:,}: shorten it, and link to the "
             "rest."
         )
-
-
-def _loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:
-    """Load the model in Production; return None if that fails, since a rollback is needed most then."""
-    if version is None:
-        return None
-    try:
-        return load_version(slots.client, slots.model_name, version)
-    except WorkshopError:
-        return None
-
-
-def _require_proper_answers(version: str, trial: Trial) -> None:
-    try:
-        require_probabilities(trial.answers, len(trial.sample), f"model, version {version},")
-    except WorkshopError as error:
-        raise WorkshopError(f"Version {version} can't take Production: {error}") from error
-
-
-def _refused(version: str, guard: Guard) -> str:
-    return f"Version {version} can't take Production: {guard.finding}"

@@ -114,6 +114,14 @@ def trial_of(model: LoadedModel) -> Trial | None:
     return Trial(sample, model.probabilities(sample))
 
 
+def loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:
+    """Load a version; return None if there is no version or it can't be loaded."""
+    try:
+        return load_version(slots.client, slots.model_name, version) if version is not None else None
+    except WorkshopError:
+        return None
+
+
 def describe(slots: Slots, version: str, event: Event, status: str) -> None:
     """Write the decision on the version itself, where the team looks; the history contains it already."""
     try:
@@ -172,7 +180,7 @@ def _return(session: Turn, event: Event, problem: str, *, may_leave_it_empty: bo
     session.lease.renew()
     if slots.holder(Slot.PRODUCTION) == event.version:  # otherwise another run has moved it meanwhile
         before = [each for each in (event.champion, slots.holder(Slot.PREVIOUS)) if each and each != event.version]
-        back = next((each for each in before if _loads(slots, each)), None)
+        back = next((each for each in before if loaded_or_none(slots, each) is not None), None)
         if back is not None:
             slots.assign(Slot.PRODUCTION, back)
         elif may_leave_it_empty:
@@ -190,7 +198,7 @@ def _return(session: Turn, event: Event, problem: str, *, may_leave_it_empty: bo
 
 
 def _test_slot(slots: Slots, version: str, trial: Trial) -> str:
-    """Load the slot as a consumer does, and return the problem that it finds; empty if there is none."""
+    """Load the slot as a consumer does, and return the problem; empty if it answers as before."""
     try:
         answers = load_as_a_consumer(slots.uri(Slot.PRODUCTION), version).probabilities(trial.sample)
     except WorkshopError as error:
@@ -207,11 +215,3 @@ def _test_version(slots: Slots, version: str) -> str:
     except WorkshopError as error:
         return str(error)
     return _test_slot(slots, version, trial) if trial is not None else ""
-
-
-def _loads(slots: Slots, version: str) -> bool:
-    try:
-        load_version(slots.client, slots.model_name, version)
-    except WorkshopError:
-        return False
-    return True

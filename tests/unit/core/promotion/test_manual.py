@@ -15,7 +15,7 @@ from tests.support.models import MODEL, Gallery, refusal
 from tests.support.promotions import BETTER, FIRST, RENAMED, events, register_odd, run
 from workshop.core.data.schemas import FEATURES
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion import evaluate, manual
+from workshop.core.promotion import evaluate, manual, swap
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.model import load_version
 from workshop.core.registry.slots import Slot, Slots, open_slots
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 @pytest.fixture(scope="module")
 def overridden(tmp_path_factory: pytest.TempPathFactory, user_home: Path, gallery: Gallery) -> Callable[[str], Gallery]:
-    """The gallery after an override to version 1 and one to 3, made once for each kind of slots."""
+    """A function that returns the gallery after an override to version 1 and one to 3, made once per form of slots."""
 
     @cache
     def made(kind: str) -> Gallery:
@@ -45,7 +45,7 @@ def overridden(tmp_path_factory: pytest.TempPathFactory, user_home: Path, galler
 
 @pytest.fixture
 def slots(home: Path, overridden: Callable[[str], Gallery]) -> Slots:
-    """Version 1 held Production, and 3 was promoted over it."""
+    """Slots after version 1 held Production and 3 was promoted over it."""
     overridden(os.environ.get("WORKSHOP_SLOTS", "alias")).hang_in(home)
     return open_slots(mlflow_store.connect(), MODEL)
 
@@ -71,7 +71,7 @@ def test_after_a_rollback_production_answers_byte_for_byte_as_before(
     assert slots.archived() == ["3"]
 
 
-def test_a_rollback_is_recorded_with_who_and_why(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollback_is_recorded_with_its_author_and_reason(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUILD_REQUESTEDFOR", "Ana Lima")
     manual.roll_back(slots, reason="The panel disagrees.")
     recorded = events()[-1]
@@ -81,45 +81,41 @@ def test_a_rollback_is_recorded_with_who_and_why(slots: Slots, monkeypatch: pyte
     assert "rollback from version 3 to 1 by Ana Lima: The panel disagrees." in (entry.description or "")
 
 
-def test_a_rollback_of_a_rollback_goes_forward_again(kind: str, slots: Slots) -> None:
+def test_a_rollback_of_a_rollback_restores_the_promotion(kind: str, slots: Slots) -> None:
     manual.roll_back(slots)
     manual.roll_back(slots)
     assert slots.holders() == {"production": "3", "staging": None, "previous": "1"}
 
 
-def test_a_rollback_to_any_version_that_has_held_production(slots: Slots) -> None:
+def test_a_rollback_may_name_any_earlier_holder(slots: Slots) -> None:
     manual.override(slots, "4", "For a day.")
     manual.roll_back(slots, to="1")
     assert slots.holders() == {"production": "1", "staging": None, "previous": "4"}
 
 
-def test_a_version_that_never_held_production_is_no_way_back(slots: Slots) -> None:
+def test_a_rollback_to_a_version_that_never_held_production_is_refused(slots: Slots) -> None:
     with refusal("never held Production", "workshop promote 2 --reason"):
         manual.roll_back(slots, to="2")
     assert slots.holder(Slot.PRODUCTION) == "3"
 
 
-def test_the_way_back_is_open_when_the_version_in_production_was_deleted(slots: Slots) -> None:
+def test_a_rollback_works_after_the_version_in_production_was_deleted(slots: Slots) -> None:
     slots.client.delete_model_version(MODEL, "3")
     event = manual.roll_back(slots)
     assert event is not None and event.title == "rollback to version 1"
     assert slots.holder(Slot.PRODUCTION) == "1"
 
 
-def test_where_the_version_before_holds_production_already_there_is_no_way_back(slots: Slots) -> None:
-    slots.assign(Slot.PREVIOUS, "3")
-    with refusal("no earlier holder", "--to VERSION"):
-        manual.roll_back(slots)
-
-
-def test_rolling_back_to_what_holds_production_changes_nothing_and_records_nothing(slots: Slots) -> None:
+def test_a_rollback_or_override_to_the_holder_of_production_changes_and_records_nothing(slots: Slots) -> None:
     before = len(events())
     assert manual.roll_back(slots, to="3") is None
     assert manual.override(slots, "3", "Once more.") is None
     assert len(events()) == before
 
 
-def test_without_a_way_back_a_rollback_is_refused(registry: MlflowClient) -> None:
+def test_a_rollback_without_an_earlier_holder_is_refused(registry: MlflowClient) -> None:
+    with refusal("no earlier holder"):
+        manual.roll_back(open_slots(registry, "never_registered"))
     slots = open_slots(registry, MODEL)
     with refusal("no earlier holder", "--to VERSION"):
         manual.roll_back(slots)
@@ -127,15 +123,14 @@ def test_without_a_way_back_a_rollback_is_refused(registry: MlflowClient) -> Non
         manual.roll_back(slots, to="1")
     assert slots.holder(Slot.PRODUCTION) is None
     assert events() == []
-
-
-def test_a_model_that_nobody_has_registered_is_refused(empty_registry: MlflowClient) -> None:
-    with refusal("no earlier holder"):
-        manual.roll_back(open_slots(empty_registry, "wine"))
+    for slot in (Slot.PRODUCTION, Slot.PREVIOUS):
+        slots.assign(slot, "3")
+    with refusal("no earlier holder", "--to VERSION"):
+        manual.roll_back(slots)
 
 
 @pytest.mark.parametrize("version", ["17", "0", "latest", "3; drop table"])
-def test_a_version_that_is_not_there_is_refused(slots: Slots, version: str) -> None:
+def test_a_missing_version_is_refused(slots: Slots, version: str) -> None:
     with refusal(f"no version {version}", "workshop history"):
         manual.roll_back(slots, to=version)
     with refusal(f"no version {version}"):
@@ -143,13 +138,10 @@ def test_a_version_that_is_not_there_is_refused(slots: Slots, version: str) -> N
     assert slots.holder(Slot.PRODUCTION) == "3"
 
 
-@pytest.mark.parametrize("reason", ["", "  \n"])
-def test_an_override_needs_a_reason(slots: Slots, reason: str) -> None:
-    with refusal("needs a reason", "--reason"):
-        manual.override(slots, "2", reason)
-
-
-def test_an_override_is_recorded_as_one(slots: Slots) -> None:
+def test_an_override_needs_a_reason_and_is_recorded_with_it(slots: Slots) -> None:
+    for reason in ("", "  \n"):
+        with refusal("needs a reason", "--reason"):
+            manual.override(slots, "2", reason)
     event = manual.override(slots, "2", "The cellar master likes it.")
     assert event is not None and event.kind == "override"
     assert slots.holder(Slot.PRODUCTION) == "2"
@@ -166,7 +158,7 @@ def test_an_override_is_recorded_as_one(slots: Slots) -> None:
         ("NaN", None, True, "NaN"),
         ("more than certain", None, True, "0 to 1"),
     ],
-    ids=["renamed", "unsigned", "raising", "NaN", "boasting"],
+    ids=["renamed", "unsigned", "raising", "NaN", "out of range"],
 )
 def test_an_override_can_not_break_callers(
     registry: MlflowClient, answers: str, columns: dict[str, str] | None, signed: bool, words: str
@@ -180,11 +172,11 @@ def test_an_override_can_not_break_callers(
     assert events() == []
 
 
-def test_a_version_whose_artifacts_are_gone_can_not_be_rolled_back_to(slots: Slots) -> None:
+def test_a_rollback_to_a_version_with_missing_artifacts_is_refused(slots: Slots) -> None:
     version = register_odd("a constant")
     (artifacts,) = {
         path.parent for path in (current_settings().home / "artifacts").rglob("MLmodel")
-    }  # the gallery's own lie elsewhere
+    }  # the gallery's artifacts are elsewhere
     for path in artifacts.iterdir():
         path.unlink() if path.is_file() else None
     slots.archive(version)
@@ -193,7 +185,7 @@ def test_a_version_whose_artifacts_are_gone_can_not_be_rolled_back_to(slots: Slo
     assert slots.holder(Slot.PRODUCTION) == "3"
 
 
-def test_the_way_back_is_open_when_the_model_in_production_can_not_be_loaded_any_more(
+def test_a_rollback_works_if_the_model_in_production_can_not_be_loaded(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(client: MlflowClient, model_name: str, version: str) -> Any:
@@ -201,6 +193,6 @@ def test_the_way_back_is_open_when_the_model_in_production_can_not_be_loaded_any
             raise WorkshopError("Its artifacts are gone.")
         return load_version(client, model_name, version)
 
-    monkeypatch.setattr(manual, "load_version", broken)
+    monkeypatch.setattr(swap, "load_version", broken)
     manual.roll_back(slots)
     assert slots.holder(Slot.PRODUCTION) == "1"
