@@ -39,7 +39,7 @@ def doctor(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check this set-up, and print what holds (✓), and what does not and what to do about it (✗).
+    """Check this set-up, and print the checks that pass (✓) and those that fail, with what to do (✗).
 
     Nothing is run or submitted. In a workspace, missing folders for code and experiments are created.
     Ends with 1 if a check fails, else with 0.
