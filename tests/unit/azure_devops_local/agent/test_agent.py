@@ -1,4 +1,4 @@
-"""The agent: what runs after what, whether it runs, how it ends, and that nothing outlives it."""
+"""The agent: order, conditions and results of stages and jobs, and the end of all processes."""
 
 import os
 import re
@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -19,8 +18,7 @@ from azure_devops_local.language import undefined_variables
 from tests.support import laptop
 from tests.support.laptop import approve, reject, results, run
 
-CLOCK = time.monotonic
-NOT_KNOWN_HERE = ("Build.RequestedForEmail", "Build.SourceVersionAuthor", "System.PullRequest.")
+NOT_IMPLEMENTED = ("Build.RequestedForEmail", "Build.SourceVersionAuthor", "System.PullRequest.")
 
 
 def test_steps_run_unless_one_before_failed_or_their_condition_says_otherwise(tmp_path: Path) -> None:
@@ -104,7 +102,7 @@ def test_jobs_and_stages_run_in_the_order_of_their_dependencies(tmp_path: Path) 
     assert times == sorted(times)
 
 
-def test_a_job_whose_failure_is_forgiven(tmp_path: Path) -> None:
+def test_a_job_that_may_fail(tmp_path: Path) -> None:
     done = run(
         tmp_path,
         """
@@ -130,7 +128,7 @@ def test_a_job_whose_failure_is_forgiven(tmp_path: Path) -> None:
         ("canceled", False, False, False, True),
     ],
 )
-def test_what_a_condition_can_ask(
+def test_status_functions(
     result: run_store.Result, succeeded: bool, failed: bool, either: bool, canceled: bool
 ) -> None:
     ask = conditions.functions({"a": Done("a", result), "b": Done("b", "succeeded")})
@@ -207,7 +205,7 @@ def test_outputs_reach_later_jobs_and_stages(tmp_path: Path) -> None:
         ("variables: [{group: team}]\nsteps: [{bash: 'true'}]", "variable group team is not there: write"),
     ],
 )
-def test_what_can_not_be_run_is_refused_before_the_first_step(tmp_path: Path, text: str, problem: str) -> None:
+def test_an_invalid_pipeline_is_refused_before_the_first_step(tmp_path: Path, text: str, problem: str) -> None:
     done = run(tmp_path, text)
     assert (done.state, done.result) == ("completed", "failed")
     assert problem in done.problem
@@ -250,7 +248,7 @@ def test_an_interrupt_cancels_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_what_a_killed_agent_leaves_running_is_found(tmp_path: Path, home: Path) -> None:
+def test_processes_of_a_killed_agent_are_found(tmp_path: Path, home: Path) -> None:
     folder = laptop.repository(
         tmp_path / "repository",
         """
@@ -282,8 +280,8 @@ def test_what_a_killed_agent_leaves_running_is_found(tmp_path: Path, home: Path)
     assert not (run_store.Runs().folder_of(number) / "work").exists()
 
 
-def test_whatever_is_said_to_be_predefined_is_there(tmp_path: Path) -> None:
-    names = [name for name in undefined_variables.PREDEFINED if not name.startswith((*NOT_KNOWN_HERE, "Environment."))]
+def test_all_predefined_variables_have_a_value(tmp_path: Path) -> None:
+    names = [name for name in undefined_variables.PREDEFINED if not name.startswith((*NOT_IMPLEMENTED, "Environment."))]
     lines = "\n".join(f"    echo '$({name})'" for name in names)
     done = run(tmp_path, f"steps:\n- checkout: none\n- bash: |\n{lines}\n  displayName: show\n")
     missing = [line for line in laptop.log_of(done, "show").splitlines() if line.startswith("$(")]

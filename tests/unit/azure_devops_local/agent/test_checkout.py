@@ -1,4 +1,4 @@
-"""The commit in a folder of its own, and the environment on it."""
+"""The checkout of a commit, and its environment."""
 
 import importlib.metadata
 import subprocess
@@ -38,7 +38,7 @@ def test_a_commit_that_no_branch_holds_is_checked_out_too(tmp_path: Path) -> Non
     assert laptop.log_of(run, "look").splitlines()[0] == run.commit
 
 
-def test_no_hook_of_anybody_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_hook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = laptop.repository(tmp_path / "repository", STEPS)
     templates = tmp_path / "templates"
     for hooks in (folder / ".git" / "hooks", templates / "hooks"):
@@ -50,14 +50,14 @@ def test_no_hook_of_anybody_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_commit_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_commit_is_the_problem_of_the_run(tmp_path: Path) -> None:
     folder = laptop.repository(tmp_path / "repository", STEPS)
     run = laptop.queued(folder)
     run.commit = "f" * 40
     assert "there is no file" in agent.execute(run, folder, laptop.reject).problem
 
 
-def test_which_packages_are_asked_for() -> None:
+def test_the_first_package_in_another_version_is_named() -> None:
     installed = importlib.metadata.version("packaging")
     pins = f"# made by hand\npackaging=={installed} \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n    # via x\n"
     assert checkout.difference(pins) == ""
@@ -108,7 +108,7 @@ def test_a_command_also_runs_from_a_folder_with_a_space(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_the_environment_is_made_of_the_one_that_is_here_and_this_commits_code(tmp_path: Path) -> None:
+def test_the_environment_has_the_installed_packages_and_the_code_of_the_commit(tmp_path: Path) -> None:
     commands = r"""
         export PATH="$PWD/.venv/bin:$PATH"
         test .venv/.ready -nt requirements.txt || test ! requirements.txt -nt .venv/.ready
@@ -119,10 +119,10 @@ def test_the_environment_is_made_of_the_one_that_is_here_and_this_commits_code(t
         python - <<'END'
         from jupyter_client.manager import start_new_kernel
         manager, client = start_new_kernel()
-        said = []
+        texts = []
         client.execute_interactive("import sys, workshop; print('kernel', sys.prefix, workshop.__file__)",
-                                   output_hook=lambda message: said.append(message["content"].get("text", "")))
-        print("".join(said))
+                                   output_hook=lambda message: texts.append(message["content"].get("text", "")))
+        print("".join(texts))
         manager.shutdown_kernel(now=True)
         from nbconvert import HTMLExporter
         print("template", len(HTMLExporter().template.blocks) > 3)

@@ -1,4 +1,4 @@
-"""One job: its approval, its folders, what its steps are given, and how long it may take."""
+"""Jobs: approvals, folders, the environment of steps, and time-outs."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_a_deployment_waits_for_an_approval(tmp_path: Path) -> None:
     assert done.result == "succeeded"
 
 
-def test_after_a_rejection_nothing_runs(tmp_path: Path) -> None:
+def test_after_a_rejection_no_step_runs(tmp_path: Path) -> None:
     done = run(tmp_path, DEPLOYMENT)
     found = results(done)
     assert (found["D"], found["deploy"], found["after"], found["later"]) == ("failed", "skipped", "skipped", "skipped")
@@ -86,7 +86,7 @@ def test_untrusted_names_are_only_data(tmp_path: Path) -> None:
     assert laptop.log_of(done, "show") == f"refs/heads/{name}\n"
 
 
-def test_the_stand_in_for_azure_devops_is_passed_on(tmp_path: Path) -> None:
+def test_steps_get_the_address_and_the_token_of_the_service(tmp_path: Path) -> None:
     folder = laptop.repository(
         tmp_path / "repository",
         """
@@ -139,7 +139,7 @@ def test_every_job_begins_in_an_empty_folder_and_a_deployment_finds_the_artifact
     assert laptop.log_of(done, "look") == "x\n"
 
 
-def test_a_step_and_a_job_may_take_only_so_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_outs_of_a_step_and_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"ahead": 0.0}
     monkeypatch.setattr("azure_devops_local.agent.jobs.time.monotonic", lambda: CLOCK() + clock["ahead"])
     folder = laptop.repository(

@@ -1,4 +1,4 @@
-"""Steps: what their output does, and that their processes end with them."""
+"""Steps: logging commands, logs, and the end of their processes."""
 
 import os
 import time
@@ -40,7 +40,7 @@ def vso(command: str, text: str = "") -> str:
     return f"echo '##vso[{command}]{text}'"
 
 
-def test_variables_that_a_step_sets_are_there_in_the_next(tmp_path: Path) -> None:
+def test_a_step_sets_variables_for_the_next_one(tmp_path: Path) -> None:
     script = "\n".join(
         [
             vso("task.setvariable variable=plain", "a%3Bb%0Ac%5D%AZP25%25"),
@@ -67,7 +67,7 @@ def test_secrets_are_masked_from_then_on_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "result", "said"),
+    ("command", "result", "message"),
     [
         (vso("task.complete result=Failed", "no good"), "failed", "no good"),
         (vso("task.complete result=SucceededWithIssues"), "succeeded with issues", ""),
@@ -90,13 +90,13 @@ def test_secrets_are_masked_from_then_on_line_by_line(tmp_path: Path) -> None:
         (vso("task.setprogress value=50"), "succeeded", ""),
     ],
 )
-def test_how_a_step_ends(tmp_path: Path, command: str, result: str, said: str) -> None:
+def test_the_result_of_a_step(tmp_path: Path, command: str, result: str, message: str) -> None:
     step = laptop.steps_of(run(tmp_path, command))["one"]
     assert step.result == result
-    assert said in "".join(issue.text for issue in step.issues)
+    assert message in "".join(issue.text for issue in step.issues)
 
 
-def test_what_a_step_leaves_with_the_run(tmp_path: Path) -> None:
+def test_summaries_artifacts_and_logs_of_a_step_are_kept(tmp_path: Path) -> None:
     done = run(
         tmp_path,
         "\n".join(
@@ -135,7 +135,7 @@ printf 'no end'
     assert lines[2:] == ["##[group]kept", "error", "no end"]
 
 
-def test_what_is_not_seen_does_not_reach_the_log(tmp_path: Path) -> None:
+def test_invisible_characters_are_not_logged(tmp_path: Path) -> None:
     script = r"""
 printf 'a\u202eb\u200bc \033[1mbold\033[0m 1%%\r2%%\n##[section]kept\ttab\n'
 echo '##vso[task.setsecret]s3cret'
@@ -147,7 +147,7 @@ printf 's3\u200bcret\n'
     assert not {"\u202e", "\u200b", "\x1b", "\r"} & set(log)
 
 
-def test_issues_are_counted_up_to_ten(tmp_path: Path) -> None:
+def test_a_step_keeps_ten_issues(tmp_path: Path) -> None:
     done = run(tmp_path, f"for i in {{1..30}}; do {vso('task.logissue type=warning', 'again')}; done")
     assert len(laptop.steps_of(done)["one"].issues) == 10
 
@@ -156,7 +156,7 @@ def environment(**more: str) -> dict[str, str]:
     return {"PATH": os.defpath, **more}
 
 
-def test_a_child_that_stays_behind_does_not_hold_the_step_up(tmp_path: Path) -> None:
+def test_a_child_process_does_not_delay_the_step(tmp_path: Path) -> None:
     lines: list[str] = []
     script = "sleep 60 & echo $!; echo done"
     began = time.monotonic()
@@ -166,7 +166,7 @@ def test_a_child_that_stays_behind_does_not_hold_the_step_up(tmp_path: Path) -> 
     laptop.wait_until_gone(int(lines[0]))
 
 
-def test_whoever_is_stopped_may_clear_up_first(tmp_path: Path) -> None:
+def test_a_process_that_is_stopped_may_clean_up(tmp_path: Path) -> None:
     lines: list[str] = []
     script = "trap 'echo cleared; exit 0' TERM; echo ready; while :; do read -t 5 < <(:) ; done"
     with pytest.raises(processes.OutOfTimeError):
@@ -174,7 +174,7 @@ def test_whoever_is_stopped_may_clear_up_first(tmp_path: Path) -> None:
     assert lines == ["ready", "cleared"]
 
 
-def test_whoever_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE", 0.2)
     script = "trap '' TERM; echo $$; while :; do :; done"
     lines: list[str] = []
@@ -183,7 +183,7 @@ def test_whoever_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.Mon
     assert not psutil.pid_exists(int(lines[0]))
 
 
-def test_what_can_not_be_started_is_said(tmp_path: Path) -> None:
+def test_a_program_that_can_not_be_started(tmp_path: Path) -> None:
     for command, folder, more in (
         (["no-such-program"], tmp_path, {}),
         (["bash"], tmp_path / "no", {}),
@@ -195,7 +195,7 @@ def test_what_can_not_be_started_is_said(tmp_path: Path) -> None:
 
 @settings(max_examples=20)
 @given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\r\0"), max_size=60))
-def test_every_line_comes_through_whole(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_every_line_is_read_whole(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     lines: list[str] = []
     folder = tmp_path_factory.getbasetemp()
     processes.run(["printf", "%s\n", text, "end"], folder, environment(), float("inf"), lines.append)

@@ -1,4 +1,4 @@
-"""Tasks: what Azure's own do, done here, or said to be left out."""
+"""Tasks: their results, and the notices for the parts that are left out."""
 
 import platform
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_each_task_that_can_be_read_can_be_executed() -> None:
     assert tasks.TASKS.keys() == reading_steps.TASKS.keys()
 
 
-def test_azure_cli_runs_its_script_and_says_that_nobody_signs_in(tmp_path: Path) -> None:
+def test_azure_cli_runs_its_script_without_a_sign_in(tmp_path: Path) -> None:
     steps = """
 - task: AzureCLI@2
   displayName: cloud
@@ -60,7 +60,7 @@ def test_bash_expands_its_script_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "result"),
+    ("required", "result"),
     [
         (".".join(platform.python_version_tuple()[:2]), "succeeded"),
         (platform.python_version(), "succeeded"),
@@ -72,12 +72,12 @@ def test_bash_expands_its_script_once(tmp_path: Path) -> None:
         ("snake", "failed"),
     ],
 )
-def test_python_is_the_one_that_runs_the_agent(tmp_path: Path, asked: str, result: str) -> None:
+def test_python_is_the_one_that_runs_the_agent(tmp_path: Path, required: str, result: str) -> None:
     steps = f"""
 - checkout: none
 - task: UsePythonVersion@0
   displayName: python
-  inputs: {{versionSpec: '{asked}'}}
+  inputs: {{versionSpec: '{required}'}}
 - bash: |
     set -e
     python -c 'import sys; print(sys.version)'
@@ -86,16 +86,16 @@ def test_python_is_the_one_that_runs_the_agent(tmp_path: Path, asked: str, resul
   displayName: used
 """
     done = run(tmp_path, steps)
-    found, said = result_of(done, "python")
+    found, message = result_of(done, "python")
     assert found == result
     if result == "succeeded":
         assert laptop.log_of(done, "used").startswith(platform.python_version())
         assert result_of(done, "used")[0] == "succeeded"
     else:
-        assert asked in said
+        assert required in message
 
 
-def test_the_cache_does_nothing_and_says_so(tmp_path: Path) -> None:
+def test_the_cache_is_a_notice(tmp_path: Path) -> None:
     steps = """
 - task: Cache@2
   displayName: cache
@@ -119,10 +119,10 @@ def test_test_results_are_counted(tmp_path: Path, more: str, result: str) -> Non
     {more}
 """
     done = run(tmp_path, steps, **{"out/a.xml": JUNIT, "out/deep/b.xml": JUNIT})
-    found, said = result_of(done, "publish")
+    found, message = result_of(done, "publish")
     assert found == result
     assert done.tests == {"passed": 2, "failed": 4, "skipped": 2}
-    assert "The test tests.a.bad failed." in said
+    assert "The test tests.a.bad failed." in message
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,7 @@ def test_test_results_are_counted(tmp_path: Path, more: str, result: str) -> Non
         ("<testsuites", "", "failed", "error"),
     ],
 )
-def test_test_results_that_are_not_there_or_no_results(
-    tmp_path: Path, content: str, more: str, result: str, kind: str
-) -> None:
+def test_missing_or_invalid_test_results(tmp_path: Path, content: str, more: str, result: str, kind: str) -> None:
     steps = f"""
 - task: PublishTestResults@2
   displayName: publish
@@ -175,8 +173,8 @@ def test_artifacts_are_copied_into_the_run(tmp_path: Path) -> None:
         "first/one",
         "second/README",
     ]
-    for name, said in (("again", "already"), ("missing", "no "), ("outside", "can't be called")):
+    for name, message in (("again", "already"), ("missing", "no "), ("outside", "can't be called")):
         result, text = result_of(done, name)
         assert result == "failed"
-        assert said in text
+        assert message in text
     assert not (run_store.Runs().folder_of(done.number) / "up").exists()

@@ -1,4 +1,4 @@
-"""Variables: what is expanded, once; what reaches a step; what no log shows."""
+"""Variables: expansion, the environment of a step, and masked secrets."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def written(**values: str) -> Variables:
 
 
 @given(text=TEXTS, values=st.fixed_dictionaries(dict.fromkeys(("A", "b", "c.d"), TEXTS)))
-def test_data_is_put_in_once_and_never_looked_at_again(text: str, values: dict[str, str]) -> None:
+def test_data_is_inserted_once_and_not_expanded(text: str, values: dict[str, str]) -> None:
     known = Variables()
     known.add(values)
     expected = text
@@ -41,14 +41,14 @@ def test_data_is_put_in_once_and_never_looked_at_again(text: str, values: dict[s
     assert known.expand(text) == expected
 
 
-def test_what_is_written_may_refer_to_others_but_what_is_data_may_not() -> None:
+def test_written_values_may_refer_to_variables_but_data_may_not() -> None:
     known = written(a="<$(b)>", b="[$(data)]")
     known.add({"data": "$(a)"})
     assert known.get("A") == "<[$(a)]>"
     assert known.expand("$(a) $(pwd) $(not.there)") == "<[$(a)]> $(pwd) $(not.there)"
 
 
-def test_a_circle_stays_as_it_is_written() -> None:
+def test_a_circular_reference_is_not_replaced() -> None:
     known = written(a="1$(b)", b="2$(a)", c="$(c)")
     assert known.get("a") == "12$(a)"
     assert known.get("c") == "$(c)"
@@ -74,7 +74,7 @@ def test_a_read_only_variable_stays_as_it_is() -> None:
     assert known.get("Build.Reason") == "Manual"
 
 
-def test_an_expression_for_run_time_becomes_data() -> None:
+def test_the_value_of_a_runtime_expression_is_data() -> None:
     known = written(out="$[ dependencies.A ]", plain="$[ no", secret="$[ secret ]")
     known.add({"data": "$[ dependencies.A ]"})
     mask = Mask()
@@ -96,7 +96,7 @@ def test_no_secret_is_ever_shown_nor_a_line_of_one(secrets: list[str], text: str
             assert line not in mask(f"{text}{line}{text}")
 
 
-def test_of_secrets_that_overlap_nothing_is_left() -> None:
+def test_overlapping_secrets_are_masked() -> None:
     mask = Mask()
     mask.add("abc")
     mask.add("cd")
@@ -111,7 +111,7 @@ def test_of_secrets_that_overlap_nothing_is_left() -> None:
         ("refs/pull/12/merge", "refs/pull/12/merge", "merge"),
     ],
 )
-def test_what_a_run_has_by_itself(branch: str, ref: str, name: str) -> None:
+def test_predefined_variables(branch: str, ref: str, name: str) -> None:
     known = variables.predefined(run(branch, reason="individualCI", requested_for="Ana"))
     assert known["Build.SourceBranch"] == ref
     assert known["Build.SourceBranchName"] == name
@@ -120,7 +120,7 @@ def test_what_a_run_has_by_itself(branch: str, ref: str, name: str) -> None:
     assert known.get("System.PullRequest.PullRequestId") == ("12" if "pull" in ref else None)
 
 
-def test_a_build_number_as_the_pipeline_wants_it() -> None:
+def test_the_build_number_has_the_format_of_the_pipeline() -> None:
     one = run()
     assert variables.build_number(one, "") == f"{one.created:%Y%m%d}.7"
     form = "$(Build.DefinitionName)_$(Date:yyyy-MM-dd)$(Rev:.r)$(Rev:rr)"
@@ -133,7 +133,7 @@ def write_groups(text: str) -> None:
     (folder / variables.GROUPS_FILE).write_text(text, encoding="utf-8")
 
 
-def test_the_values_of_a_variable_group_stand_in_a_file() -> None:
+def test_variable_groups_are_read_from_a_file() -> None:
     write_groups("team: {host: example.org, key: {value: s3cret, secret: true}}\n")
     host, key = variables.read_groups(["team"])
     assert (host.name, host.value, host.secret) == ("host", "example.org", False)
@@ -150,12 +150,8 @@ def test_the_values_of_a_variable_group_stand_in_a_file() -> None:
         ("team: {a: b\n", "not YAML"),
     ],
 )
-def test_a_variable_group_that_is_not_as_it_should_be(text: str, problem: str) -> None:
+def test_an_invalid_variable_group_is_refused(text: str, problem: str) -> None:
     if text:
         write_groups(text)
     with pytest.raises(UserError, match=problem):
         variables.read_groups(["team"])
-
-
-def test_without_groups_no_file_is_needed() -> None:
-    assert variables.read_groups([]) == []

@@ -1,4 +1,4 @@
-"""The page of a run: everything is said, and nothing that others wrote comes alive."""
+"""The page of a run: its content, and that foreign text can't run code."""
 
 import base64
 from pathlib import Path
@@ -22,13 +22,13 @@ def parsed(run: Run, path: Path | None = None) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
-def said(tree: BeautifulSoup) -> str:
+def text_of(tree: BeautifulSoup) -> str:
     return " ".join(tree.get_text(" ").split())
 
 
-def test_a_run_that_went_well_is_told_from_its_summary_to_its_logs() -> None:
+def test_the_page_of_a_run_has_its_summary_steps_and_logs() -> None:
     tree = parsed(sample_runs.succeeded())
-    text = said(tree)
+    text = text_of(tree)
     assert tree.title is not None
     assert tree.title.text == "cd.yml #1: succeeded"
     for fact in (
@@ -85,10 +85,10 @@ def test_pictures_of_the_summary_come_from_the_runs_own_folder_only() -> None:
     assert pictures[1]["src"] == INLINE
     assert base64.b64decode(str(pictures[0]["src"]).partition(",")[2]) == sample_runs.PIXEL
     for name in ("elsewhere", "secret", "linked", "page", "root"):
-        assert f"[picture: {name}]" in said(tree)
+        assert f"[picture: {name}]" in text_of(tree)
 
 
-def test_nothing_that_others_wrote_comes_alive() -> None:
+def test_foreign_text_is_never_markup() -> None:
     run = sample_runs.failed()
     tree = parsed(run)
     assert tree.select("script, b:not(.said b), .prose a, [onerror]") == []
@@ -100,7 +100,7 @@ def test_nothing_that_others_wrote_comes_alive() -> None:
     assert "not-there" not in text
 
 
-def test_what_is_not_seen_does_not_reach_the_page() -> None:
+def test_invisible_characters_are_not_on_the_page() -> None:
     run = sample_runs.failed()
     unseen = "gnp\u202e.exe\u200b"
     run.message = run.branch = run.problem = run.pipeline = run.requested_for = unseen
@@ -125,7 +125,7 @@ def test_a_failed_step_is_open_and_shows_the_end_of_its_log() -> None:
     assert lines[-2] == "Details"
     assert lines[-3].endswith("(96,000 more characters)")
     assert [link["href"] for link in opened[0].select("a")] == ["logs/tests.log"]
-    assert "Its log was removed (its log is no longer there)" in said(tree)
+    assert "Its log was removed (its log is no longer there)" in text_of(tree)
 
 
 def test_progress_bars_and_colours_show_as_they_end_on_a_terminal() -> None:
@@ -151,24 +151,24 @@ def test_of_an_artifact_with_many_files_the_first_are_listed() -> None:
     for number in range(60):
         sample_runs.put(run, f"artifacts/report/many/{number:02}.txt", "")
     run.artifacts.append("gone")
-    text = said(parsed(run))
+    text = text_of(parsed(run))
     assert "and 12 more" in text
     assert "gone Its files are no longer there." in text
 
 
-def test_a_run_that_waits_says_what_to_type() -> None:
+def test_a_run_that_waits_names_the_command() -> None:
     tree = parsed(sample_runs.waiting())
-    assert "workshop devops approve 1" in said(tree)
+    assert "workshop devops approve 1" in text_of(tree)
     assert [row.get_text(" ", strip=True) for row in tree.select("h4")] == [
         "Deploy environment production waiting for approval"
     ]
 
 
-def test_a_run_that_could_not_be_run_says_why() -> None:
+def test_a_run_that_did_not_start_has_its_problem() -> None:
     run = sample_runs.waiting().model_copy(
         update={"state": "completed", "result": "failed", "stages": [], "problem": "ci.yml, line 3: <no> such key."}
     )
-    text = said(parsed(run))
+    text = text_of(parsed(run))
     assert "ci.yml, line 3: <no> such key." in text
     assert "Nothing was run." in text
 
@@ -184,7 +184,7 @@ def test_a_run_that_could_not_be_run_says_why() -> None:
         (90000, "25 h 0 min"),
     ],
 )
-def test_durations_read_well(seconds: float, words: str) -> None:
+def test_durations(seconds: float, words: str) -> None:
     done = Step(name="x", result="succeeded", started=sample_runs.at(0), finished=sample_runs.at(seconds))
     assert html_page.duration(done) == words
 
@@ -204,7 +204,7 @@ def test_a_stage_lasts_from_its_first_job_to_its_last() -> None:
         "".join
     )
 )
-def test_markdown_never_becomes_more_than_prose(text: str) -> None:
+def test_markdown_becomes_only_prose(text: str) -> None:
     tree = BeautifulSoup(page_content.markdown(text), "html.parser")
     assert tree.select("script, iframe, img, b, [style], [onerror]") == []
     assert not any(str(link.get("href", "")).lower().startswith("javascript:") for link in tree.find_all("a"))

@@ -1,4 +1,4 @@
-"""Runs on a terminal: what is said of each change, and when and how it ends."""
+"""Runs on a terminal: a line for each change, and the exit code."""
 
 import io
 import threading
@@ -15,7 +15,7 @@ from workshop.cli import devops
 
 
 class Between(threading.Event):
-    """Between two looks, one more thing happens; after the last one it is over."""
+    """Makes one change in each pause of the command, and stops it after the last one."""
 
     def __init__(self, *changes: Callable[[], object]) -> None:
         super().__init__()
@@ -29,11 +29,11 @@ class Between(threading.Event):
 
 
 @pytest.fixture(autouse=True)
-def asked_to_work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No agent is started; how often one was asked for."""
-    asked: list[str] = []
-    monkeypatch.setattr("azure_devops_local.server.run_queue.ensure_working", lambda: asked.append("asked"))
-    return asked
+def started_agents(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Start no agent; return the calls that would start one."""
+    calls: list[str] = []
+    monkeypatch.setattr("azure_devops_local.server.run_queue.ensure_working", lambda: calls.append("started"))
+    return calls
 
 
 def watched(*changes: Callable[[], object], until_idle: bool = False, terminal: bool = False) -> tuple[int, str]:
@@ -43,13 +43,13 @@ def watched(*changes: Callable[[], object], until_idle: bool = False, terminal: 
     return code, text.getvalue()
 
 
-def begins(run: Run) -> None:
+def begin(run: Run) -> None:
     run.state, run.started = "running", sample_runs.at(1)
     Runs().save(run)
 
 
-def ends(run: Run, result: str = "succeeded") -> None:
-    """The run of `samples.running` ends, both of its steps with it."""
+def end(run: Run, result: str = "succeeded") -> None:
+    """End the run of `sample_runs.running` and both of its steps."""
     for step in run.stages[0].jobs[0].steps:
         step.result, step.started, step.finished = "succeeded", sample_runs.at(1), sample_runs.at(3)
     Runs().save(
@@ -67,11 +67,11 @@ def queued() -> Run:
     return run
 
 
-def test_a_log_gets_a_line_for_each_change_and_no_line_twice(asked_to_work: list[str]) -> None:
+def test_a_log_gets_a_line_for_each_change_and_no_line_twice(started_agents: list[str]) -> None:
     sample_runs.failed()
     run = queued()
     nothing = list
-    code, text = watched(nothing, lambda: begins(run), nothing, lambda: ends(run), nothing, until_idle=True)
+    code, text = watched(nothing, lambda: begin(run), nothing, lambda: end(run), nothing, until_idle=True)
     assert text.splitlines() == [
         "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): queued",
         "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): running",
@@ -80,33 +80,33 @@ def test_a_log_gets_a_line_for_each_change_and_no_line_twice(asked_to_work: list
         "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): succeeded, 4.0 s",
     ]
     assert code == 0
-    assert asked_to_work == ["asked"]
+    assert started_agents == ["started"]
 
 
 def test_the_command_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
+    calls: list[bool] = []
 
     def follow(console: Console, until_idle: bool) -> int:
-        asked.append(until_idle)
+        calls.append(until_idle)
         return 1
 
     monkeypatch.setattr(watch, "follow", follow)
     assert CliRunner().invoke(devops.app, ["watch", "--until-idle"]).exit_code == 1
-    assert asked == [True]
+    assert calls == [True]
 
 
 @pytest.mark.parametrize(
     ("result", "code"), [("succeeded", 0), ("succeeded with issues", 0), ("failed", 1), ("canceled", 1)]
 )
 @pytest.mark.parametrize("terminal", [False, True])
-def test_until_idle_ends_as_the_runs_did(result: str, code: int, terminal: bool) -> None:
+def test_the_exit_code_of_until_idle(result: str, code: int, terminal: bool) -> None:
     run = sample_runs.running()
-    assert watched(lambda: ends(run, result), until_idle=True, terminal=terminal)[0] == code
+    assert watched(lambda: end(run, result), until_idle=True, terminal=terminal)[0] == code
 
 
 def test_a_run_that_appears_and_fails_between_two_looks_counts() -> None:
     first = sample_runs.running()
-    code, text = watched(sample_runs.failed, lambda: ends(first), until_idle=True)
+    code, text = watched(sample_runs.failed, lambda: end(first), until_idle=True)
     assert code == 1
     assert "run 2 of ci.yml" in text
 
@@ -117,7 +117,7 @@ def test_what_had_ended_before_does_not_count() -> None:
     assert watched(until_idle=True, terminal=True)[0] == 0
 
 
-def test_a_run_that_waits_for_a_person_does_not_keep_it_and_says_what_to_type() -> None:
+def test_a_run_that_waits_for_an_approval_names_the_command_and_ends_it() -> None:
     sample_runs.waiting()
     behind = queued()
     behind.pipeline = "cd.yml"
@@ -131,19 +131,19 @@ def test_a_run_that_waits_for_a_person_does_not_keep_it_and_says_what_to_type() 
 def test_a_queued_run_of_another_pipeline_keeps_it() -> None:
     sample_runs.waiting()
     behind = queued()
-    code, text = watched(lambda: ends(behind, "failed"), until_idle=True)
+    code, text = watched(lambda: end(behind, "failed"), until_idle=True)
     assert code == 1
     assert text.splitlines()[-1].startswith("run 2 of workshop_unit_test.yml (dev-ana, cccccccc): failed")
 
 
 def test_without_until_idle_it_goes_on_until_it_is_stopped() -> None:
     run = sample_runs.running()
-    code, text = watched(lambda: ends(run, "failed"), list, list)
+    code, text = watched(lambda: end(run, "failed"), list, list)
     assert code == 0
     assert "failed" in text.splitlines()[-1]
 
 
-def test_ctrl_c_is_a_good_end() -> None:
+def test_ctrl_c_is_exit_code_0() -> None:
     sample_runs.running()
 
     def interrupted() -> None:
@@ -153,7 +153,7 @@ def test_ctrl_c_is_a_good_end() -> None:
     assert watched(interrupted, until_idle=True, terminal=True)[0] == 0
 
 
-def test_pull_requests_are_told_when_they_open_and_when_they_are_completed() -> None:
+def test_pull_requests_are_shown_when_they_open_and_when_they_are_completed() -> None:
     _, text = watched(sample_runs.pull_requests)
     assert text.splitlines() == [
         "pull request 1 (dev-ana into integration): completed",
@@ -181,7 +181,7 @@ def test_a_terminal_shows_the_steps_of_what_is_running_and_the_newest_that_ended
     assert "run 1 of" not in text
 
 
-def test_nobody_steers_the_terminal() -> None:
+def test_foreign_text_does_not_control_the_terminal() -> None:
     run = sample_runs.running()
     run.branch, run.stages[0].jobs[0].steps[0].name = "dev\x1b]0;pwned\x07\x1b[2J", "[bold]Say[/] \x9b31m it"
     Runs().save(run)
@@ -190,11 +190,11 @@ def test_nobody_steers_the_terminal() -> None:
     assert "\x1b[2J" not in live
     assert "\x9b" not in live
     assert "[bold]Say[/]" in live
-    _, plain = watched(lambda: ends(run))
+    _, plain = watched(lambda: end(run))
     assert "\x1b" not in plain
     assert "[bold]Say[/]" in plain
 
 
-def test_a_run_that_is_removed_meanwhile_is_forgotten() -> None:
+def test_a_run_that_is_removed_meanwhile_is_ignored() -> None:
     run = sample_runs.running()
     assert watched((Runs().folder_of(run.number) / "run.json").unlink, until_idle=True)[0] == 0

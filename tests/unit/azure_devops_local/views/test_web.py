@@ -1,4 +1,4 @@
-"""The pages over real HTTP: what they say, what they refuse, and that a browser sees a run go on by itself."""
+"""The pages over real HTTP: content, refusals, and live updates in a browser."""
 
 import http.client
 import re
@@ -29,15 +29,15 @@ class Site:
 
     port: int
     asked: list[tuple[str, str]] = field(default_factory=list)
-    """Paths that were asked for, with what the browser wanted them for."""
-    when_asked: Callable[[], None] = lambda: None
+    """Requested paths, with the purpose that the browser has sent."""
+    on_request: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, path: str, method: str = "GET", host: str = "") -> tuple[http.client.HTTPResponse, str]:
-        """Ask for exactly this path; no client tidies it up before."""
+        """Request exactly this path, which no client normalizes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.putrequest(method, path, skip_host=True)
@@ -63,14 +63,14 @@ def serving() -> Iterator[Site]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         site = Site(listener.getsockname()[1])
 
-        async def heard(scope: Scope, receive: Receive, send: Send) -> None:
+        async def app_with_requests(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
                 wanted = dict(scope["headers"]).get(b"sec-fetch-dest", b"").decode()
                 site.asked.append((scope["path"], wanted))
-                site.when_asked()
+                site.on_request()
             await app(scope, receive, send)
 
-        server = uvicorn.Server(uvicorn.Config(heard, log_config=None, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app_with_requests, log_config=None, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -82,7 +82,7 @@ def serving() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """One for all tests: it looks at each request where the home is."""
+    """Serve the pages for all tests; each request finds the home of its test."""
     with serving() as site:
         yield site
 
@@ -106,13 +106,13 @@ def test_the_front_page_lists_runs_newest_first_and_pull_requests_active_first(s
     assert "another person than ci.yml completes it" in opened
 
 
-def test_before_anything_has_happened_the_front_page_says_how_to_begin(site: Site) -> None:
+def test_an_empty_front_page_names_the_first_commands(site: Site) -> None:
     text = site.tree("/").text
     assert "git push workshop my-branch" in text
     assert "workshop devops pr create" in text
 
 
-def test_a_pull_request_shows_its_description_its_policies_and_what_to_type(site: Site) -> None:
+def test_a_pull_request_shows_its_description_policies_and_command(site: Site) -> None:
     sample_runs.succeeded()
     sample_runs.pull_requests()
     tree = site.tree("/pull-requests/2")
@@ -201,7 +201,7 @@ def test_every_page_forbids_scripts_but_its_own(site: Site) -> None:
         "/favicon.ico",
     ],
 )
-def test_what_is_not_there_or_not_for_showing_is_a_page_with_a_sentence(site: Site, path: str) -> None:
+def test_a_missing_or_private_file_is_a_page_with_a_sentence(site: Site, path: str) -> None:
     run = sample_runs.succeeded()
     sample_runs.put(run, "work/secret.txt", "secret")
     (Runs().folder_of(1) / "logs" / "link.log").symlink_to(Runs().folder_of(1) / "run.json")
@@ -221,14 +221,14 @@ def test_nothing_can_be_changed(site: Site, method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8900", "[::1]", "0.0.0.0"])
-def test_a_name_made_to_lead_here_is_refused(site: Site, host: str) -> None:
+def test_a_foreign_host_name_is_refused(site: Site, host: str) -> None:
     sample_runs.succeeded()
     answer, text = site.ask("/runs/1", host=host)
     assert answer.status == 400
     assert "cd.yml" not in text
 
 
-def test_this_machine_has_two_names(site: Site) -> None:
+def test_both_names_of_this_machine_are_accepted(site: Site) -> None:
     assert site.code("/", host="localhost") == 200
     assert site.code("/", host=f"localhost:{site.port}") == 200
 
@@ -267,7 +267,7 @@ def test_the_command_serves_on_this_machine_only_and_ctrl_c_ends_it() -> None:
 
 @chromium.needed
 @pytest.mark.integration
-def test_a_browser_sees_a_run_go_on_by_itself() -> None:
+def test_a_browser_shows_the_progress_of_a_run() -> None:
     run = sample_runs.running()
     with serving() as site:
 
@@ -276,7 +276,7 @@ def test_a_browser_sees_a_run_go_on_by_itself() -> None:
             if len(site.asked) == 3:
                 _finish(run)
 
-        site.when_asked = go_on
+        site.on_request = go_on
         seen = chromium.look(f"{site.url}/runs/1", 8_000)
     wanted = [dest for path, dest in site.asked if path == "/runs/1"]
     assert wanted == ["document", "empty", "empty"]  # and no more after the run was over
@@ -312,7 +312,7 @@ def test_what_a_reader_has_closed_stays_closed_and_what_is_unchanged_stays_in_pl
 
     monkeypatch.setattr(html_page, "whole", with_a_reader)
     with serving() as site:
-        site.when_asked = lambda: _finish(run) if len(site.asked) == 2 else None
+        site.on_request = lambda: _finish(run) if len(site.asked) == 2 else None
         seen = chromium.look(f"{site.url}/runs/1", 5_000)
     tree = BeautifulSoup(seen.dom, "html.parser")
     assert seen.console == []
