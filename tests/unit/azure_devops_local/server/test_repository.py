@@ -1,11 +1,11 @@
-"""The team's repository: how it is made, what it refuses, what a push starts."""
+"""The team's repository: its creation, its rules, and the runs that a push starts."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from azure_devops_local.run_store import Run, Runs
+from azure_devops_local.run_store import Runs
 from azure_devops_local.server import repository, run_queue
 from kit_common.errors import UserError
 from tests.support.team import FILES, UNIT, Clone, git
@@ -48,7 +48,7 @@ def test_start_makes_a_repository_with_both_branches_and_a_remote(clone: Clone, 
     assert repository.rules().approvals
 
 
-def test_start_again_leaves_the_branches_and_mends_the_rest(clone: Clone) -> None:
+def test_start_again_keeps_the_branches_and_repairs_the_rest(clone: Clone) -> None:
     repository.start(clone.path)
     before = clone.head()
     clone.commit({"code/train.py": "new"})
@@ -82,7 +82,7 @@ def test_start_from_a_shallow_clone(clone: Clone, tmp_path: Path) -> None:
     assert git(repository.repository(), "rev-parse", "integration").stdout.strip() == clone.head()
 
 
-def test_start_where_there_is_nothing_to_start_from(tmp_path: Path) -> None:
+def test_start_needs_a_clone_with_a_commit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a clone"):
         repository.start(tmp_path)
     with pytest.raises(UserError, match="no commit yet"):
@@ -91,7 +91,7 @@ def test_start_where_there_is_nothing_to_start_from(tmp_path: Path) -> None:
         repository.repository()
 
 
-def test_start_leaves_somebody_elses_remote_alone(clone: Clone, tmp_path: Path) -> None:
+def test_start_keeps_a_remote_with_another_address(clone: Clone, tmp_path: Path) -> None:
     git(clone.path, "remote", "add", "workshop", "https://example.org/team.git")
 
     with pytest.raises(UserError, match=r"leads to https://example\.org"):
@@ -102,7 +102,7 @@ def test_start_leaves_somebody_elses_remote_alone(clone: Clone, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("ref", "words"),
+    ("ref", "message"),
     [
         ("HEAD:main", "main takes pull requests only"),
         ("HEAD:integration", "integration takes pull requests only"),
@@ -111,31 +111,35 @@ def test_start_leaves_somebody_elses_remote_alone(clone: Clone, tmp_path: Path) 
         ("HEAD:refs/pull/1/merge", "refs/pull/ belongs to the pull requests"),
     ],
 )
-def test_what_a_push_may_not_do(team: Clone, ref: str, words: str) -> None:
+def test_a_push_that_breaks_a_rule_is_refused(team: Clone, ref: str, message: str) -> None:
     before = git(repository.repository(), "show-ref").stdout
     team.commit({"code/train.py": "new"})
 
     done = team.push(ref)
 
     assert done.returncode != 0
-    assert words in done.stderr
+    assert message in done.stderr
     assert git(repository.repository(), "show-ref").stdout == before
 
 
-def test_direct_pushes_can_be_allowed_and_forbidden_again(clone: Clone) -> None:
+@pytest.mark.parametrize("setting", [None, "false"])
+def test_direct_pushes_can_be_allowed_and_forbidden_again(clone: Clone, setting: str | None) -> None:
     repository.start(clone.path, direct_push=True)
     (repository.repository() / "hooks" / "post-receive").unlink()
     clone.commit({"code/train.py": "new"})
     assert clone.push("HEAD:main").returncode == 0
     assert clone.push(":integration").returncode != 0
 
-    repository.start(clone.path)
+    if setting:
+        git(repository.repository(), "config", "workshop.directPush", setting)
+    else:
+        repository.start(clone.path)
 
     assert clone.push("HEAD:integration").returncode != 0
 
 
 @pytest.mark.integration
-def test_a_real_push_says_what_it_starts_and_runs_nothing_from_its_name(
+def test_a_real_push_prints_the_runs_that_it_starts(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = tmp_path / "it's a $(touch pwned) home"
@@ -148,32 +152,43 @@ def test_a_real_push_says_what_it_starts_and_runs_nothing_from_its_name(
         done = clone.push()
 
     assert done.returncode == 0, done.stderr
-    said = re.findall(r"remote: (.*?) *\n", done.stderr)
-    assert f"workshop_unit_test.yml starts (run 1 of workshop_unit_test.yml): the branch {branch}" in said[-1]
+    messages = re.findall(r"remote: (.*?) *\n", done.stderr)
+    assert f"workshop_unit_test.yml starts (run 1 of workshop_unit_test.yml): the branch {branch}" in messages[-1]
     (run,) = Runs().all()
     assert (run.branch, run.commit, run.state, run.requested_for) == (branch, clone.head(), "queued", "Ana")
     assert not list(tmp_path.rglob("pwned"))
 
 
-def test_a_push_without_a_change_that_matters_starts_nothing(team: Clone) -> None:
-    team.commit({"README.md": "words"}, branch="dev-ana")
+@pytest.mark.parametrize(
+    ("path", "message", "reason"),
+    [
+        ("README.md", "change", "is not included by"),
+        ("code/train.py", "tidy up\n\nno need to test [skip ci]", "[skip ci]"),
+    ],
+)
+def test_a_push_that_starts_nothing_gets_the_reason(team: Clone, path: str, message: str, reason: str) -> None:
+    team.commit({path: "1"}, message, branch="dev-ana")
 
-    said = pushed(team, "dev-ana")
+    messages = pushed(team, "dev-ana")
 
-    assert any(line.startswith("workshop_unit_test.yml does not start: ") for line in said)
     assert queued() == []
+    assert any(line.startswith("workshop_unit_test.yml does not start: ") and reason in line for line in messages)
 
 
-def test_two_pushes_are_two_runs_in_their_order(team: Clone) -> None:
-    first = team.commit({"code/train.py": "1"}, branch="dev-ana")
-    pushed(team, "dev-ana")
-    second = team.commit({"code/train.py": "2"})
-    pushed(team, "dev-ana")
+@pytest.mark.parametrize(
+    ("new", "ref", "message"),
+    [
+        (ZEROS, "refs/heads/dev-ana", "dev-ana was deleted: nothing starts."),
+        ("main:code/train.py", "refs/tags/odd", "refs/tags/odd names no commit: nothing starts."),
+        ("main", "refs/notes/commits", "refs/notes/commits is neither a branch nor a tag: nothing starts."),
+        ("main", "refs/tags/v1", "cd.yml does not start: "),
+    ],
+)
+def test_a_deletion_a_tag_or_another_ref_starts_nothing(team: Clone, new: str, ref: str, message: str) -> None:
+    new = new if new == ZEROS else git(repository.repository(), "rev-parse", new).stdout.strip()
 
-    assert [(run.number, run.commit, run.reason) for run in Runs().all()] == [
-        (1, first, "individualCI"),
-        (2, second, "individualCI"),
-    ]
+    assert repository.received([f"{ZEROS} {new} {ref}"])[0].startswith(message)
+    assert queued() == []
 
 
 def test_batched_pushes_share_the_run_that_still_waits(tmp_path: Path) -> None:
@@ -197,93 +212,19 @@ def test_batched_pushes_share_the_run_that_still_waits(tmp_path: Path) -> None:
     assert Runs().load(2).commit == newest
 
 
-def test_a_deleted_branch_starts_nothing(team: Clone) -> None:
-    commit = team.commit({"code/train.py": "1"}, branch="dev-ana")
-    team.push("HEAD:dev-ana")
-    assert team.push(":dev-ana").returncode == 0
-
-    assert repository.received([f"{commit} {ZEROS} refs/heads/dev-ana"]) == ["dev-ana was deleted: nothing starts."]
-    assert queued() == []
-
-
-def test_a_force_push_starts_what_its_differences_ask_for(team: Clone) -> None:
-    team.commit({"code/train.py": "1"}, branch="dev-ana")
-    pushed(team, "dev-ana")
-    git(team.path, "reset", "--quiet", "--hard", "HEAD~1")
-    team.commit({"README.md": "words"})
-
-    pushed(team, "dev-ana", "--force")
-
-    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")] * 2
-
-
-def test_a_tag_starts_only_pipelines_that_ask_for_tags(team: Clone) -> None:
-    git(team.path, "tag", "--annotate", "--message=one", "v1")
-    assert team.push("v1").returncode == 0
-    tag = git(repository.repository(), "rev-parse", "refs/tags/v1").stdout.strip()
-
-    said = repository.received([f"{ZEROS} {tag} refs/tags/v1"])
-
-    assert queued() == []
-    assert len(said) == 3
-    assert all("does not start" in line for line in said)
-
-
-def test_a_tag_on_something_that_is_no_commit(team: Clone) -> None:
-    blob = git(repository.repository(), "rev-parse", "main:code/train.py").stdout.strip()
-
-    assert repository.received([f"{ZEROS} {blob} refs/tags/odd"]) == ["refs/tags/odd names no commit: nothing starts."]
-
-
-def test_notes_and_other_refs_start_nothing(team: Clone) -> None:
-    said = repository.received([f"{ZEROS} {team.head()} refs/notes/commits"])
-
-    assert said == ["refs/notes/commits is neither a branch nor a tag: nothing starts."]
-
-
-def test_a_merge_commit_counts_with_all_that_it_brings(team: Clone) -> None:
-    team.commit({"README.md": "words"}, branch="dev-ana")
-    pushed(team, "dev-ana")
-    git(team.path, "switch", "--quiet", "--create", "dev-bo", "main")
-    team.commit({"code/train.py": "1"})
-    git(team.path, "switch", "--quiet", "dev-ana")
-    git(team.path, "merge", "--quiet", "--no-ff", "--no-edit", "dev-bo")
-
-    pushed(team, "dev-ana")
-
-    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")]
-
-
-def test_a_message_may_ask_to_skip(team: Clone) -> None:
-    team.commit({"code/train.py": "1"}, "tidy up\n\nno need to test [skip ci]", branch="dev-ana")
-
-    said = pushed(team, "dev-ana")
-
-    assert queued() == []
-    assert any("[skip ci]" in line for line in said)
-
-
-def test_ten_thousand_changed_files(team: Clone) -> None:
-    team.commit({f"code/{number}.txt": "" for number in range(10_000)}, branch="dev-ana")
-
-    pushed(team, "dev-ana")
-
-    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")]
-
-
-def test_a_file_that_cant_be_read_is_a_failed_run(team: Clone) -> None:
+def test_an_invalid_pipeline_file_is_a_failed_run(team: Clone) -> None:
     team.commit({".azure_pipelines/cd.yml": "trigger: ["}, branch="dev-ana")
 
-    said = pushed(team, "dev-ana")
+    messages = pushed(team, "dev-ana")
 
     (run,) = [run for run in Runs().all() if run.pipeline == "cd.yml"]
     assert (run.state, run.result) == ("completed", "failed")
     assert run.problem.startswith(".azure_pipelines/cd.yml, line ")
-    assert any(line.startswith("cd.yml can't be run") for line in said)
+    assert any(line.startswith("cd.yml can't be run") for line in messages)
 
 
 def test_a_repository_without_pipelines(tmp_path: Path) -> None:
-    team = Clone(tmp_path / "clone", {"README.md": "words"})
+    team = Clone(tmp_path / "clone", {"README.md": "message"})
     repository.start(team.path)
 
     assert repository.received([f"{ZEROS} {team.head()} refs/heads/dev"]) == [
@@ -291,19 +232,11 @@ def test_a_repository_without_pipelines(tmp_path: Path) -> None:
     ]
 
 
-def test_who_acts(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_user_is_the_given_name_or_that_of_git(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     assert repository.person(clone.path, "") == "Ana"
     assert repository.person(clone.path, " Bo ") == "Bo"
     with pytest.raises(UserError, match="--as NAME"):
         repository.person(tmp_path, "")
-
-
-def test_runs_are_those_of_this_home(team: Clone) -> None:
-    team.commit({"code/train.py": "1"}, branch="dev-ana")
-    pushed(team, "dev-ana")
-
-    run = Runs(repository.folder() / "runs").load(1)
-
-    assert isinstance(run, Run)
-    assert run.message == "change"

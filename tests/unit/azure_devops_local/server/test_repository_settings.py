@@ -11,7 +11,7 @@ from tests.support.team import Clone, git
 
 pytestmark = pytest.mark.usefixtures("no_agent")
 
-PERSONS = """\
+SETTINGS = """\
 [core]
     hooksPath = {elsewhere}
     fsmonitor = /bin/false
@@ -43,16 +43,16 @@ PERSONS = """\
 
 
 @pytest.fixture
-def persons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings of a person that would switch the team's rules off, or stop the kit."""
+def settings_of_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a Git configuration that would disable the team's rules, or break the kit."""
     file = tmp_path / "gitconfig"
     (tmp_path / "elsewhere").mkdir()
-    file.write_text(PERSONS.format(elsewhere=tmp_path / "elsewhere"))
+    file.write_text(SETTINGS.format(elsewhere=tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(file))
     return file
 
 
-def test_the_rules_hold_whatever_a_person_has_set(clone: Clone, persons: Path) -> None:
+def test_a_user_s_settings_do_not_change_the_rules(clone: Clone, settings_of_user: Path) -> None:
     repository.start(clone.path)
     git(clone.path, "config", "push.recurseSubmodules", "no")
     clone.commit({"code/train.py": "1"}, branch="dev-ana")
@@ -78,7 +78,7 @@ def test_the_rules_hold_whatever_a_person_has_set(clone: Clone, persons: Path) -
         "[fetch]\n\tprune = true\n\tpruneTags = true\n",
     ],
 )
-def test_the_repository_is_made_whatever_a_person_s_own_transfers_may_do(
+def test_a_user_s_transfer_settings_do_not_prevent_the_start(
     setting: str, clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "gitconfig"
@@ -94,7 +94,7 @@ def test_the_repository_is_made_whatever_a_person_s_own_transfers_may_do(
     assert ask(tmp_path / "sources", "rev-parse", "HEAD") == clone.head()
 
 
-def test_a_repository_of_an_older_kit_gets_the_rules_at_the_next_start(clone: Clone, persons: Path) -> None:
+def test_a_repository_of_an_older_kit_gets_the_rules_at_the_next_start(clone: Clone, settings_of_user: Path) -> None:
     repository.start(clone.path)
     ask(repository.repository(), "config", "--unset", "core.hooksPath")
     repository.start(clone.path)
@@ -114,14 +114,7 @@ def test_start_from_a_hook_of_a_linked_work_tree(
     assert git(repository.repository(), "rev-parse", "main").stdout.strip() == clone.head()
 
 
-def test_start_in_a_checkout_of_another_owner_says_what_git_says(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_in_a_checkout_of_another_owner_gives_git_s_advice(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(UserError, match=r"dubious ownership.*--add safe\.directory"):
         repository.start(clone.path)
-
-
-def test_a_direct_push_that_is_switched_off_by_name_is_off(clone: Clone) -> None:
-    repository.start(clone.path)
-    git(repository.repository(), "config", "workshop.directPush", "false")
-    clone.commit({"code/train.py": "1"})
-    assert clone.push("HEAD:main").returncode == 1
