@@ -224,7 +224,7 @@ def pr_complete(
     if wait:
         pull_requests.wait_for_validation(number)
     request, sentences = pull_requests.complete(number, _person(name), one_person)
-    _print(f"The {request.name} is completed: {request.target} is at {request.merge_commit[:8]} now.")
+    _print(f"The {request.name} is completed: {request.target} is now at {request.merge_commit[:8]}.")
     for sentence in sentences:
         _print(sentence)
 
