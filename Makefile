@@ -45,9 +45,8 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses=logical --dist=worksteal
 
-thorough: $(READY) ## what `make test` tries at some calls of a real registry, at every call (twenty minutes)
-	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal tests/scenarios \
-		tests/unit/core/promotion/test_swap.py tests/unit/databricks tests/unit/doctor
+thorough: $(READY) ## what `make test` leaves out, or does at some calls of a registry only (twenty minutes)
+	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal
 
 lab: $(READY) ## JupyterLab on the notebooks
 	@$(BIN)/workshop lab

@@ -33,18 +33,22 @@ hypothesis.settings.load_profile("workshop")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make thorough` asks for what would take `make test` too long."""
-    parser.addoption("--thorough", action="store_true", help="fail every call on every registry, for 20 rounds each")
+    """Add the option of `make thorough`."""
+    parser.addoption("--thorough", action="store_true", help="only what `make test` leaves out or does in part")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what takes an MLflow store, leave out what only `make thorough` does, and begin with what takes longest."""
+    """Mark what takes an MLflow store, select for `make test` or `make thorough`, and begin with what takes longest."""
+    selected, left_out = [], []
     for item in items:
-        if {"fresh_store", "registry"} & set(getattr(item, "fixturenames", [])):
+        fixtures = getattr(item, "fixturenames", [])
+        if {"fresh_store", "registry"} & set(fixtures):
             item.add_marker("registry")
-        if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
-            item.add_marker(pytest.mark.skip(reason="`make thorough` tries it"))
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+        only_thorough = item.get_closest_marker("thorough") is not None
+        wanted = only_thorough or "thorough" in fixtures if config.getoption("--thorough") else not only_thorough
+        (selected if wanted else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = sorted(selected, key=lambda item: item.get_closest_marker("long") is None)
 
 
 @contextmanager
@@ -90,6 +94,12 @@ def home(tmp_path: Path, user_home: Path) -> Iterator[Path]:
     folder = tmp_path / "home"
     with isolated(folder, user_home):
         yield folder
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether to try every case of what this test enumerates, as `make thorough` does, or some of them."""
+    return bool(request.config.getoption("--thorough"))
 
 
 @pytest.fixture(scope="session")

@@ -74,11 +74,9 @@ def server_of(
         yield uri
 
 
-@pytest.fixture(params=[EMBEDDED, SQLITE, POSTGRESQL])
+@pytest.fixture(params=[EMBEDDED, pytest.param(SQLITE, marks=pytest.mark.thorough), POSTGRESQL])
 def server_uri(request: pytest.FixtureRequest, server_of: Callable[[str], str | None]) -> str | None:
     """A server that all tests of this module share, or None for the embedded store."""
-    if request.param == SQLITE and not request.config.getoption("--thorough"):
-        pytest.skip("only `make thorough` uses it; test_server delivers to one")
     return server_of(request.param)
 
 
@@ -118,12 +116,6 @@ def register(client: MlflowClient, model_name: str, wines: pd.DataFrame, seed: i
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: that would take longer than the rest, and test_plots_in_mlflow covers it."""
     monkeypatch.setattr(evaluate, "illustrate", lambda *_: None)
-
-
-@pytest.fixture(scope="session")
-def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether every call fails on every registry; test_swap always does that on the embedded one."""
-    return bool(request.config.getoption("--thorough"))
 
 
 def calls(start: int, every: bool) -> range:
@@ -200,7 +192,13 @@ def test_promote_reject_roll_back_override_and_replay(
 
 
 @pytest.mark.parametrize(
-    "server_uri", [pytest.param(EMBEDDED, marks=pytest.mark.thorough), SQLITE, POSTGRESQL], indirect=True
+    "server_uri",
+    [
+        pytest.param(EMBEDDED, marks=pytest.mark.thorough),
+        pytest.param(SQLITE, marks=pytest.mark.thorough),
+        POSTGRESQL,
+    ],
+    indirect=True,
 )
 def test_a_run_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
     server_uri: str | None, nursery: Nursery, entry: Entry, judgement: Judgement, thorough: bool
@@ -253,8 +251,8 @@ def test_one_of_two_simultaneous_promotions_wins_and_the_other_compares_again(
 @pytest.mark.parametrize(
     ("server_uri", "how"),
     [
-        (SQLITE, "lost answer"),
-        (SQLITE, "hang"),
+        pytest.param(SQLITE, "lost answer", marks=pytest.mark.thorough),
+        pytest.param(SQLITE, "hang", marks=pytest.mark.thorough),
         (POSTGRESQL, "500"),
         pytest.param(POSTGRESQL, "lost answer", marks=pytest.mark.thorough),  # test_swap loses them each time
     ],

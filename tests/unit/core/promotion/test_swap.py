@@ -177,7 +177,7 @@ def test_a_version_without_an_example_is_tested_with_production_wines(
     indirect=["kind"],
 )
 def test_a_fault_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
-    registry: MlflowClient, made_ready: Callable[[], Slots], operation: str, how: How, request: pytest.FixtureRequest
+    registry: MlflowClient, made_ready: Callable[[], Slots], operation: str, how: How, thorough: bool
 ) -> None:
     open_slots(registry, MODEL).assign(Slot.PRODUCTION, FIRST[1])
     opened = contest(BETTER)
@@ -189,7 +189,7 @@ def test_a_fault_at_any_call_leaves_production_held_and_the_next_run_cleans_up(
     def override(slots: Slots) -> None:  # a rollback takes the same steps
         manual.override(slots, "2", "It is better.")
 
-    stride = 1 if request.config.getoption("--thorough") else 3
+    stride = 1 if thorough else 3
     tally = interrupt_at_every_call(promote if operation == "promotion" else override, how, made_ready, stride)
     print(f"{operation}, {how}: interrupted at {tally.steps} calls, one of {stride}")
     assert tally.steps > 12 / stride  # there is that much to interrupt
