@@ -122,11 +122,12 @@ def check(home: Path, folder: Path, name: str, place: int, edited: Edit, action:
     ("name", "place", "edited", "action", "compare_only"),
     [
         (EVALUATION, 0, BEFORE_THE_READING[0], "deployment", True),
-        (EVALUATION, 0, BEFORE_THE_READING[0], "integration", False),
+        pytest.param(EVALUATION, 0, BEFORE_THE_READING[0], "integration", False, marks=pytest.mark.thorough),
         (EVALUATION, 0, BEFORE_THE_READING[1], "integration", False),
         (EVALUATION, 5, EDITS[1], "deployment", False),
-        (TRAINING, 3, EDITS[2], "deployment", False),
-        (TRAINING, 9, OF_1_2[0], "integration", False),
+        # test_run and test_obligations find both without a kernel.
+        pytest.param(TRAINING, 3, EDITS[2], "deployment", False, marks=pytest.mark.thorough),
+        pytest.param(TRAINING, 9, OF_1_2[0], "integration", False, marks=pytest.mark.thorough),
     ],
 )
 def test_an_edit_that_breaks_a_run_is_red_and_moves_no_slot(

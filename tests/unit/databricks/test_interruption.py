@@ -44,6 +44,7 @@ def test_a_signal_to_the_client_cancels_the_run(workspace: Workspace, signum: si
     assert left_in(workspace) == []
 
 
+@pytest.mark.thorough  # test_attempts simulates the kill
 def test_a_killed_clients_retry_follows_the_first_run(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
