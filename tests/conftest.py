@@ -39,16 +39,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what takes an MLflow store, select for `make test` or `make thorough`, and begin with what takes longest."""
-    selected, left_out = [], []
     for item in items:
-        fixtures = getattr(item, "fixturenames", [])
-        if {"fresh_store", "registry"} & set(fixtures):
+        if {"fresh_store", "registry"} & _fixtures_of(item):
             item.add_marker("registry")
-        only_thorough = item.get_closest_marker("thorough") is not None
-        wanted = only_thorough or "thorough" in fixtures if config.getoption("--thorough") else not only_thorough
-        (selected if wanted else left_out).append(item)
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = sorted(selected, key=lambda item: item.get_closest_marker("long") is None)
+    left_out = {item for item in items if _is_left_out(item, config.getoption("--thorough"))}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def _is_left_out(item: pytest.Item, thorough: bool) -> bool:
+    only_thorough = item.get_closest_marker("thorough") is not None
+    return not (only_thorough or "thorough" in _fixtures_of(item)) if thorough else only_thorough
+
+
+def _fixtures_of(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", []))
 
 
 @contextmanager
