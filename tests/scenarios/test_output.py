@@ -17,7 +17,11 @@ WORKSHOP = [sys.executable, "-m", "workshop"]
 
 @pytest.mark.parametrize(
     "arguments",
-    [("run", "--notebooks", "0"), ("promote", "1", "--reason", "tests"), ("rollback", "--to", "1")],
+    [
+        ("run", "--notebooks", "0"),
+        ("promote", "1", "--reason", "tests"),
+        pytest.param(("rollback", "--to", "1"), marks=pytest.mark.thorough),
+    ],
     ids=["run", "promote", "rollback"],
 )
 def test_a_closed_pipe_changes_no_exit_code(arguments: tuple[str, ...], home: Path, delivered: Path) -> None:

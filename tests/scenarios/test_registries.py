@@ -46,6 +46,7 @@ ROUNDS, ROUNDS_OF_A_QUICK_TEST = 20, 2
 STRIDE_OF_A_QUICK_TEST = 12
 PASSWORD = "a-participants-password"
 EMBEDDED, SQLITE, POSTGRESQL = "embedded", "server with SQLite", "server with PostgreSQL"
+REMAINING = [(POSTGRESQL, "stage"), (SQLITE, "alias"), (SQLITE, "stage")]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,16 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, **more}
 
 
-@pytest.mark.parametrize("kind", ["alias", "stage"])
+@pytest.mark.parametrize(
+    ("server_uri", "kind"),
+    [
+        (EMBEDDED, "alias"),
+        (EMBEDDED, "stage"),
+        (POSTGRESQL, "alias"),
+        *(pytest.param(*both, marks=pytest.mark.thorough) for both in REMAINING),
+    ],
+    indirect=["server_uri"],
+)
 def test_promote_reject_roll_back_override_and_replay(
     registry_uri: str, entry: Entry, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
