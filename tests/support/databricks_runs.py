@@ -26,7 +26,7 @@ def environment_of(workspace: Workspace, commit: str) -> dict[str, str]:
         "WORKSHOP_DATABRICKS_HOME": f"{workspace.home}/home",
         "WORKSHOP_DATABRICKS_POLL_SECONDS": "0.05",
         "WORKSHOP_DATABRICKS_RETRY_SECONDS": "3",
-        "WORKSHOP_DATABRICKS_TIMEOUT_MINUTES": "3",
+        "WORKSHOP_DATABRICKS_TIMEOUT_MINUTES": "15",
         "WORKSHOP_GIT_COMMIT": commit,
     }
 

@@ -41,8 +41,9 @@ print(multiprocessing.current_process().name, multiprocessing.get_start_method()
 def side_effects(notebook: Notebook, output: Path, how: str) -> tuple[str, dict[str, bytes]]:
     if how == "papermill":
         papermill.execute_notebook(
-            str(notebook.path), str(output), cwd=str(notebook.path.parent), kernel_name="python3", progress_bar=False
-        )
+            str(notebook.path), str(output), cwd=str(notebook.path.parent), kernel_name="python3", progress_bar=False,
+            iopub_timeout=60,  # of a busy machine
+        )  # fmt: skip
     else:
         assert execute(Job(notebook, output, {}, dict(os.environ)), lambda _: None).error is None
     files = {name: notebook.path.with_name(name).read_bytes() for name in ("scores.csv", "goodbye.txt")}
