@@ -33,7 +33,7 @@ def no_hard_links(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_missing_hard_links_are_one_sentence(
     no_hard_links: dict[str, str], home: Path, arguments: tuple[str, ...]
 ) -> None:
-    done = workshop(*arguments, COLUMNS="1000", **no_hard_links)
+    done = workshop(*arguments, COLUMNS="1000", WORKSHOP_WARM_KERNELS="0", **no_hard_links)
     printed = (done.out + done.err).replace("\n", " ")
     assert done.code == 1, printed
     assert str(home) in printed and "has no hard links, which tables need: set WORKSHOP_HOME" in printed
