@@ -92,7 +92,7 @@ def part_4_better_training_code_goes_through_ci() -> None:
 
 def part_5_the_better_model_takes_production(home: Path) -> None:
     staged = held(Slot.STAGING)
-    assert "somebody else" in output_of("devops", "pr", "complete", "2", code=1)
+    assert "another person than the author" in output_of("devops", "pr", "complete", "2", code=1)
     assert "cd.yml" in output_of("devops", "pr", "complete", "2", "--as", "Bob")
     assert finished(3) == ("cd.yml", "main", "waiting for approval")
     assert production() == "1"

@@ -92,7 +92,7 @@ def _figures(decision: dict[str, Any]) -> list[str]:
         rows += [
             _row("AUC, champion", f"{decision['auc_champion']:.4f}"),
             _row("difference", f"{decision['difference']:+.4f}"),
-            _row(f"at least ({percent(decision['confidence'])} sure)", f"{decision['lower_bound']:+.4f}"),
+            _row(f"{percent(decision['confidence'])} lower bound", f"{decision['lower_bound']:+.4f}"),
         ]
     return ["| figure | |", "|---|---|", *rows, ""] if rows else []
 
