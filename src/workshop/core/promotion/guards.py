@@ -1,4 +1,7 @@
-"""Guards: what a candidate must fulfil whatever its AUC. Each returns its finding and figures, and can veto."""
+"""Guards: what a candidate must fulfil whatever its AUC. Each returns its finding and figures, and can veto.
+
+`evaluate` calls those that need only the models, `gate.decide` those that need labels and scores.
+"""
 
 import math
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """The hot swap: give Production to a version in one call, test the slot as a consumer, and undo the swap if that fails.
 
 The swap is recorded as intended before the call; every step after it can be repeated. So Production is held after a
-crash at any point, and the next run finishes or drops the unfinished swap.
+crash at any point, and the next run finishes or drops the unfinished swap. Servers follow the slot with
+`registry.follower`.
 """
 
 import logging
