@@ -33,15 +33,6 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }
 """Each layer, and the layers that it may import besides itself; "" stands for all. A module belongs to the longest
 name that fits."""
-VENDOR = {
-    "workshop.core.registry.backends",
-    "workshop.core.registry.databricks_errors",
-    "workshop.core.data.unity_catalog",
-    "workshop.core.scoring.spark",
-    "workshop.core.scoring.spark_worker",
-    "workshop.core.databricks_task",
-}
-"""The modules of `core` that may know Databricks."""
 FOREIGN_TO_CORE = ("papermill", "typer", "databricks", "azure", "nbclient", "jupyter_client", "fastapi")
 
 
