@@ -26,7 +26,7 @@ MODEL = "main.workshop.wine_quality"
 _CHECKOUT = PACKAGE.parents[1]
 _HEADER = """\
 # Made by `workshop databricks bundle` from the job that `workshop run --target databricks` submits: change the settings
-# and make it anew, since a change that is made here is lost (docs/databricks.md). `databricks bundle deploy` takes it.
+# and run it again; changes in this file are lost (docs/databricks.md). Deploy it with `databricks bundle deploy`.
 # {settings}
 """
 _OF_THE_COMPUTE = {
@@ -73,7 +73,7 @@ def check(content: str) -> Path:
     path = place()
     if not path.is_file() or path.read_bytes() != content.encode("utf-8"):
         raise WorkshopError(
-            f"{path} is not what these settings make: run `workshop databricks bundle` with the same options, and "
+            f"{path} does not match these settings: run `workshop databricks bundle` with the same options, and "
             "commit the file."
         )
     return path
@@ -167,10 +167,10 @@ def _variables(settings: DatabricksSettings, model_name: str) -> dict[str, Any]:
     defaults: dict[str, tuple[str, str | None]] = {
         "action": ("What a run is for: Integration or Deployment.", None),
         "run_name": ("Keeps one person's files, experiment and candidates apart from another's.", None),
-        "model_name": ("The registered model; make the file anew for one in the other registry.", model_name),
+        "model_name": ("The registered model; run the command again for the other registry.", model_name),
         "home": ("A folder in a volume, as in /Volumes/catalog/schema/volume.", None),
         "tables": ("The catalog and schema of the tables.", current_settings().tables),
-        "slot": ("The slot that 1_4 scores with; empty for whichever there is.", None),
+        "slot": ("The slot that 1_4 scores with; empty for the default.", None),
         "experiments": ("The workspace folder of MLflow's experiments.", current_settings().experiments),
         "service_principal": ("The application id of the service principal that prod runs as.", None),
         **{name: (text, getattr(settings, name) or None) for name, text in _OF_THE_COMPUTE.items()},

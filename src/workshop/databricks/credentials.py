@@ -101,7 +101,7 @@ def not_accepted(error: DatabricksError, config: Config) -> str:
     if re.search(r"\bexpir", message, re.IGNORECASE):
         return f"The credentials for {host} have expired: {again}."
     if isinstance(error, platform.NotFound):
-        return f"{host} is no Databricks workspace ({message}): correct DATABRICKS_HOST."
+        return f"{host} is not a Databricks workspace ({message}): correct DATABRICKS_HOST."
     if re.search(r"\biss claim|\bissuer\b", message):
         return (
             f"The credentials are of another Microsoft Entra tenant than {host}: sign in to the workspace's own, with "
@@ -113,7 +113,7 @@ def not_accepted(error: DatabricksError, config: Config) -> str:
             f"DATABRICKS_HOST, or {again}."
         )
     return (
-        f"{host} accepts the credentials and refuses access ({message}): let an administrator add the user or service "
+        f"{host} accepts the credentials but refuses access ({message}): let an administrator add the user or service "
         "principal to the workspace (Settings > Identity and access)."
     )
 
@@ -143,8 +143,8 @@ def _missing(config: Config) -> str:
             what = _missing_pipeline(config)
         case _:
             what = (
-                "what it needs is missing: set it to pat, oauth-m2m, azure-cli or azure-devops-oidc, or unset it, and "
-                "the SDK chooses"
+                "its settings are missing: set it to pat, oauth-m2m, azure-cli or azure-devops-oidc, or unset it to "
+                "let the SDK choose"
             )
     return f"DATABRICKS_AUTH_TYPE is {config.auth_type}, and {what}."
 
@@ -154,7 +154,7 @@ def _missing_azure_cli(config: Config) -> str:
     if shutil.which("az") is None:
         return f"there is no `az` here: install the Azure CLI and run `az login`, {in_a_pipeline}"
     if not config.effective_azure_login_app_id:
-        return f"{config.host} is no Azure address: correct DATABRICKS_HOST"
+        return f"{config.host} is not an Azure address: correct DATABRICKS_HOST"
     return f"`az` gives no token for Databricks: run `az login`, {in_a_pipeline}"
 
 
@@ -164,11 +164,8 @@ def _missing_pipeline(config: Config) -> str:
     if not os.environ.get("SYSTEM_ACCESSTOKEN"):
         return "the step has no access token: add `SYSTEM_ACCESSTOKEN: $(System.AccessToken)` to its `env:`"
     if missing := [name for name in _OF_A_PIPELINE_JOB if not os.environ.get(name)]:
-        return (
-            f"{', '.join(missing)} is not set, as it is in every job of Azure Pipelines: run this there, or sign in "
-            "another way"
-        )
+        return f"{', '.join(missing)} is not set outside of Azure Pipelines: run this there, or sign in another way"
     return (
         "Azure DevOps refuses SYSTEM_ACCESSTOKEN and gives no identity token: set it to $(System.AccessToken) of this "
-        "very job"
+        "job"
     )

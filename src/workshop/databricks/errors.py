@@ -114,12 +114,12 @@ def of_the_network(error: requests.RequestException, doing: str) -> str:
         return f"Databricks could not {doing}: the answer is not from a Databricks workspace; correct DATABRICKS_HOST."
     return (
         f"Databricks could not {doing}, {place} does not answer: correct DATABRICKS_HOST, "
-        "or look whether this machine's network lets it through."
+        "or check this machine's network and proxy."
     )
 
 
 def last_attempt(error: BaseException) -> BaseException:
-    """Return the error of the last attempt, from the time-outs of the SDK's retries and of ours around them."""
+    """Return the error of the last attempt, from the time-outs of the SDK's retries and the kit's own."""
     while isinstance(error, TimeoutError) and error.__cause__ is not None:
         error = error.__cause__
     return error

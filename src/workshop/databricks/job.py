@@ -35,7 +35,7 @@ class Work:
     title: str
     """The run's name in the workspace."""
     base_parameters: Mapping[str, Mapping[str, str]]
-    """Of each notebook, in the order in which they run."""
+    """By notebook, in the order of execution."""
     commit: str
     notebook_folder: str = ""
     """A path in the workspace, or in the repository where Databricks fetches the notebooks from there."""

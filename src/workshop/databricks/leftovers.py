@@ -40,7 +40,7 @@ def marked(folder: Path, marker: RunMarker) -> Iterator[None]:
 
 
 def forget(folder: Path, progress: Progress) -> None:
-    """Remove the marker; a failure is only printed, since it changes nothing of what the run did."""
+    """Remove the marker; a failure is only printed, since it does not change the run's result."""
     try:
         (folder / _FILE).unlink(missing_ok=True)
     except OSError as error:
@@ -63,7 +63,7 @@ def read(folder: Path) -> RunMarker | None:
     except OSError as error:
         raise explain_os_error(error) from error
     except ValidationError as error:
-        raise WorkshopError(f"{path} is damaged: look on Databricks for what its run left, and remove it.") from error
+        raise WorkshopError(f"{path} is damaged: remove what its run left on Databricks, then this file.") from error
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _cancel(client: WorkspaceClient, folder: Path, progress: Progress) -> bool:
     if marker is None:
         return False
     if not marker.pipelines_run or marker.pipelines_run != pipelines_run():
-        progress.said(f"{folder.name} is followed by the process {marker.pid}, and left alone.")
+        progress.said(f"{folder.name} is not cancelled: the process {marker.pid} follows it.")
         return False
     # This very job of a pipeline is being cancelled, and the signal did not reach that process.
     with suppress(ProcessLookupError):
@@ -138,7 +138,7 @@ def _end(client: WorkspaceClient, folder: Path, marker: RunMarker, progress: Pro
         raise WorkshopError(
             f"{folder.name} was started on {marker.host}: set DATABRICKS_HOST to that, and run this again."
         )
-    # A later step of the same pipeline must not take this process for the pipeline's own and stop it.
+    # A later step of the same pipeline must not stop this process as if it were the pipeline's.
     _write(folder, marker.model_copy(update={"pid": os.getpid(), "pipelines_run": ""}))
     run = RemoteRun(client, progress.said, marker)
     run.state = "submitted"

@@ -43,7 +43,7 @@ class RunMarker(BaseModel):
     """The identity of a run that this machine submits; `leftovers` keeps it in a file until nothing is left."""
 
     host: str
-    """The workspace's."""
+    """Of the workspace."""
     submission_id: str
     """A parameter of the run: identifies the call that started it."""
     pid: int
@@ -201,7 +201,7 @@ class RemoteRun:
     def clean_up(self) -> bool:
         """Remove the run's code from the workspace; return whether that succeeded, and print what is left.
 
-        A failure here must not turn a run red that has delivered.
+        A failure here must not fail a run that has delivered.
         """
         places = {self.marker.place} if self.marker is not None else set()
         if self.state == "ended" and self.origin != "foreign":
@@ -239,7 +239,7 @@ class RemoteRun:
             return
         self._announced = True
         if self.marker is not None and self.origin == "earlier":
-            self._say("This run was started before: it is followed, and no second one is started.")
+            self._say("This run was started before: no second one is started.")
         self._say(f"On Databricks: {self.page}")
 
     def _time_out(self, settings: DatabricksSettings) -> NoReturn:

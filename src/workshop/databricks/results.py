@@ -21,7 +21,7 @@ from workshop.runner.report import DECISION_PICTURE
 from workshop.runner.summary import Failure, NotebookResult
 
 _LONGEST_TEXT = 100_000
-"""Characters of an error or a traceback that are read; a notebook can make both as long as it likes."""
+"""Characters of an error or a traceback that are read; a notebook can make both arbitrarily long."""
 _LONGEST_SENTENCE = 1_000
 """Characters of one of the kit's own errors, which can quote others."""
 _NAME_ALONE = re.compile(r"([\w.]+(?:Error|Exception|Interrupt|Exit)|[\w.]+(?=:)):?")
@@ -33,8 +33,8 @@ _RAISED_AT = re.compile(r"File [\"']?([^\"',:\s]+)[\"']?(?:,? line |:)(\d+)(?:, 
 _RESULT = jobs.RunResultState
 _NOT_RUN = (_RESULT.UPSTREAM_FAILED, _RESULT.UPSTREAM_CANCELED, _RESULT.EXCLUDED, _RESULT.DISABLED)
 _WHY: Mapping[_RESULT | None, str] = {
-    _RESULT.TIMEDOUT: "it ran longer than it may: see its page for where it stood, and allow more with "
-    "WORKSHOP_DATABRICKS_TIMEOUT_MINUTES if it needs more",
+    _RESULT.TIMEDOUT: "it exceeded its time limit: see its page for where it stopped, and allow more with "
+    "WORKSHOP_DATABRICKS_TIMEOUT_MINUTES if needed",
     _RESULT.CANCELED: "it was cancelled in the workspace",
     _RESULT.MAXIMUM_CONCURRENT_RUNS_REACHED: "too many runs of it are active: wait for them to end, then run it again",
     _RESULT.SUCCESS_WITH_FAILURES: "a part of it failed: see its page",
@@ -47,7 +47,7 @@ class TaskResult:
 
     notebook: NotebookResult
     state: str
-    """In the workspace's words, as in `SUCCESS`."""
+    """The workspace's term, as in `SUCCESS`."""
     returned: HandedOver | None
 
 
@@ -104,8 +104,8 @@ def in_one_sentence(error: str) -> str:
             f"it reads the widget {found[1]}, which is not passed: declare {found[1]} in its parameters cell, and read "
             "it with read_parameters"
         )
-    ours = _OURS.match(first)
-    return shortened(first[ours.end() :], _LONGEST_SENTENCE) if ours else shortened(first)
+    own = _OURS.match(first)
+    return shortened(first[own.end() :], _LONGEST_SENTENCE) if own else shortened(first)
 
 
 def where(trace: str | None) -> str:
@@ -147,7 +147,7 @@ def _output(client: WorkspaceClient, task: jobs.RunTask) -> jobs.RunOutput | Non
 
 
 def _returned(output: jobs.RunOutput | None) -> HandedOver | None:
-    """Return what a succeeded notebook has handed over; None for nothing."""
+    """Return the result of a succeeded notebook; None if there is none."""
     result = output.notebook_output if output is not None else None
     if result is not None and result.truncated:
         raise WorkshopError(

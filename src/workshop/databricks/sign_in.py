@@ -105,7 +105,7 @@ def require_service_principal(identity: Identity) -> str:
             f"{identity.name} is a person, and a pipeline signs in as a service principal: create one, add it to the "
             f"workspace, and let the pipeline sign in as it; {credentials.ASK_THE_DOCTOR}."
         )
-    return f"{identity.name} is a person: that is fine at a terminal, and a pipeline needs a service principal"
+    return f"{identity.name} is a person: that is fine at a terminal, but a pipeline needs a service principal"
 
 
 def check_host(host: str) -> None:

@@ -181,7 +181,7 @@ def _give_up(plan: Plan, run: RemoteRun, progress: Progress) -> str:
     except WorkshopError:
         return f"What was started on Databricks{where} may go on: {_LOOK_FOR_IT}."
     if run.may_start_yet:
-        return f"Whether it will start is not known: {_LOOK_FOR_IT}."
+        return f"A run may still start: {_LOOK_FOR_IT}."
     if is_clean:
         leftovers.forget(plan.folder, progress)
     return may_go_on(run) if run.origin == "earlier" and run.state != "ended" else ""
@@ -230,7 +230,7 @@ def _stop(run: RemoteRun, tasks: Tasks, progress: Progress) -> Executed:
         tasks.look_at(ended)
     executed = _result(ended, run, tasks)
     if executed.status != "interrupted":
-        progress.said("It had ended before it was cancelled.")
+        progress.said("The run had already ended.")
         return executed
     sentence = f"Stopped, and the run on Databricks was cancelled ({run.page}); run it again when you like."
     return replace(executed, sentence=sentence)

@@ -87,8 +87,8 @@ class Tasks:
     def _print_waiting(self, run: jobs.Run) -> None:
         state = run.state.life_cycle_state if run.state is not None else None
         waits = {
-            jobs.RunLifeCycleState.QUEUED: "It waits in the workspace's queue.",
-            jobs.RunLifeCycleState.PENDING: "It waits for its compute.",
+            jobs.RunLifeCycleState.QUEUED: "Waiting in the workspace's queue.",
+            jobs.RunLifeCycleState.PENDING: "Waiting for compute.",
         }.get(state or jobs.RunLifeCycleState.RUNNING, "")
         if waits and waits != self._waiting:
             self._waiting = waits

@@ -34,7 +34,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 class OccupiedError(WorkshopError):
-    """Something other than a folder is at the place for the code."""
+    """The place for the code is not a folder."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Code:
     commit: str
     wheel: Path
     notebooks: dict[str, bytes]
-    """By name."""
+    """By file name."""
     pins: tuple[str, ...]
     """The package's dependencies, with the versions that it was tested with."""
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Holdings:
-    """Where the tables and the model of a run are, or will be.
+    """The places of a run's tables and model, existing or not.
 
     Args:
         client: a signed-in client.

@@ -27,9 +27,9 @@ The organization id is what a pipeline's step `echo $(System.CollectionId)` prin
 
 """
 _OPEN = (
-    "Not tried on the real services: it is what their documentation and the SDK say. Names go into a subject as they\n"
-    "are shown; whether Azure DevOps writes a blank in one otherwise is not documented: `workshop doctor` in the\n"
-    "pipeline itself prints what its token really says, where Databricks refuses it."
+    "Not tested on the real services; taken from their documentation and the SDK. Names go into a subject as\n"
+    "shown; how Azure DevOps writes a blank in one is not documented: if Databricks refuses the token,\n"
+    "`workshop doctor` in the pipeline prints its real claims."
 )
 
 
@@ -130,12 +130,12 @@ def explain(where: Place) -> str:
      {pipeline.databricks_command()}
    The step sets DATABRICKS_HOST, DATABRICKS_CLIENT_ID (the application id), and in `env:`
    SYSTEM_ACCESSTOKEN: $(System.AccessToken).
-   It is the pipeline's name that counts, not a service connection's; a renamed pipeline needs a new policy.
+   The subject contains the pipeline's name, not a service connection's; a renamed pipeline needs a new policy.
 
 2. DATABRICKS_AUTH_TYPE=azure-cli in an AzureCLI@2 step: Microsoft Entra trusts the service connection {where.name!r}.
    A federated credential of the application that the connection names. A connection made since the end of 2025 has the
    issuer https://login.microsoftonline.com/<tenant id>/v2.0 and a subject that begins with /eid1/c/pub/t/ and can't be
-   told from names. This prints both, as its page under Project settings > Service connections does:
+   derived from names. Both are on its page under Project settings > Service connections, and printed by:
      az devops service-endpoint list --org {organization} --project {shlex.quote(where.project)} --query {query}
    An older one, which Microsoft supports until 1 July 2027:
      issuer    {connection.issuer}

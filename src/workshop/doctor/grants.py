@@ -53,7 +53,7 @@ class Rights:
 
     def owns(self, kind: str, name: str) -> bool:
         """Return whether the identity or one of its groups owns a thing, and so has every right on it."""
-        with explained(f"say who owns {name}"):
+        with explained(f"find the owner of {name}"):
             return self._owner[kind](name) in self._names
 
     def may_manage(self, kind: str, name: str) -> bool:

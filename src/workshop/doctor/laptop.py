@@ -49,9 +49,7 @@ def python() -> str:
     running = ".".join(str(number) for number in sys.version_info[:3])
     wanted = metadata("workshop")["Requires-Python"]
     if running not in SpecifierSet(wanted):
-        raise WorkshopError(
-            f"this is {running}, and the kit needs {wanted}: make the environment anew with such a one."
-        )
+        raise WorkshopError(f"this is {running}, and the kit needs {wanted}: create the environment with that one.")
     return f"{running}, in {sys.prefix}"
 
 
@@ -92,7 +90,7 @@ def home() -> str:
                 _require_hard_links(Path(file.name))
     except OSError as error:
         raise explain_os_error(error) from error
-    return f"{place} takes files"
+    return f"{place} is writable"
 
 
 def _require_hard_links(file: Path) -> None:
@@ -135,7 +133,7 @@ def kernel() -> str:
                 f"no kernel starts ({reason}): run `python -m ipykernel --version` to see why."
             ) from error
     if reply["content"]["status"] != "ok":
-        raise WorkshopError("a kernel starts and does not compute: run `workshop lab`, and try a cell there.")
+        raise WorkshopError("a kernel starts but does not compute: run `workshop lab`, and try a cell there.")
     return f"starts and computes, in {time.monotonic() - started:.1f} s"
 
 
@@ -218,7 +216,7 @@ def _existing(place: Path) -> Path:
 
 def _is_free(port: int) -> bool:
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as listener:
-        if sys.platform != "win32":  # where it would let a port be taken twice
+        if sys.platform != "win32":  # where it would let two servers share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))

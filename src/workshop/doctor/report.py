@@ -14,7 +14,7 @@ SIGNS: dict[Mark, str] = {"holds": "✓", "fails": "✗", "note": "!", "not chec
 
 
 class Note(str):
-    """The result of a check that holds, but with something to know."""
+    """The result of a check that holds, with a remark."""
 
     __slots__ = ()
 
@@ -45,8 +45,7 @@ class Report:
 
         Args:
             name: the name of the check, in a word or two.
-            look: returns what holds, as a `Note` where there is something to know; raises WorkshopError, or an OSError
-                that it does not handle, for what fails.
+            look: returns what holds, as a `Note` if it needs a remark; raises WorkshopError or OSError for what fails.
             needs: the checks that this one depends on: if one of them fails, this one is skipped.
 
         Returns:
@@ -70,7 +69,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 as long as nothing fails, else 1."""
+        """0 if no check fails, else 1."""
         return int(any(finding.mark == "fails" for finding in self.findings))
 
     def as_json(self, target: str) -> dict[str, Any]:

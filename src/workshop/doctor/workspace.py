@@ -66,7 +66,7 @@ def examine(report: Report, model: str) -> None:
 
 def _explained(name: str, look: Callable[[], str]) -> str:
     """Run a check; an error of the service or the network, or an unknown answer, becomes one sentence."""
-    with explained(f"be asked about the {name}"):
+    with explained(f"check the {name}"):
         return look()
 
 
@@ -108,8 +108,8 @@ class _Visit:
         off = _now() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
         if abs(off) > _MOST_SECONDS_OFF:
             raise WorkshopError(
-                f"this machine's clock is {abs(off) / 60:.0f} minutes {'fast' if off > 0 else 'slow'}, and tokens are "
-                "refused for less: set it, by NTP for one."
+                f"this machine's clock is {abs(off) / 60:.0f} minutes {'fast' if off > 0 else 'slow'}, so tokens "
+                "may be refused: set it, for example by NTP."
             )
         return f"right within {max(abs(off), 1):.0f} s"
 
@@ -133,11 +133,11 @@ class _Visit:
     def compute(self) -> str:
         settings = self._set
         if settings.compute == "serverless":
-            return Note("serverless: there is no way to ask beforehand whether it is enabled; the first run shows it")
+            return Note("serverless: only the first run shows whether it is enabled")
         if settings.compute == "job_cluster":
             job.require_job_id(settings)
             job.require_deployed(self._here, settings.job_id, git_commit())
-            return Note(f"the job {settings.job_id} is deployed: whether its cluster may start, the first run shows")
+            return Note(f"the job {settings.job_id} is deployed; the first run shows whether its cluster may start")
         return self._cluster(settings.cluster_id)
 
     def _cluster(self, cluster_id: str) -> str:
@@ -157,7 +157,7 @@ class _Visit:
             raise WorkshopError(f"the cluster {name} is in the state {state.value}: repair it, or take another.")
         if state is not State.RUNNING:
             shown = state.value if state is not None else "unknown"
-            return Note(f"the cluster {name} is {shown}: the run starts it, about five minutes, with CAN RESTART")
+            return Note(f"the cluster {name} is {shown}: the run starts it in about five minutes; needs CAN RESTART")
         return f"the cluster {name} runs"
 
     def code(self) -> str:
@@ -194,7 +194,7 @@ class _Visit:
                     f"{self._me.name} may not write to {folder} ({quoted(error)}): ask a user who manages "
                     f"that folder for CAN MANAGE (Workspace > the folder > Share), or set {variable} to another."
                 ) from error
-        return f"{folder} takes folders"
+        return f"{folder} is writable"
 
     @property
     def holdings(self) -> Holdings:

@@ -153,7 +153,7 @@ def test_the_command_checks_the_file_for_the_options() -> None:
     checked = CliRunner().invoke(databricks.app, ["bundle", "--check"])
     assert (checked.exit_code, "is up to date" in checked.output) == (0, True), checked.output
     other = CliRunner().invoke(databricks.app, ["bundle", "--check", "--scoring"])
-    assert "is not what these settings make" in str(other.exception)
+    assert "does not match these settings" in str(other.exception)
 
 
 @pytest.mark.parametrize("settings", COMPUTES, ids=IDS, indirect=True)

@@ -40,7 +40,7 @@ def test_the_run_is_cancelled_and_its_report_published(tmp_path: Path, commit: s
         ) as bash:
             assert bash.stdout is not None
             for line in bash.stdout:
-                if line.startswith("It waits for its compute."):
+                if line.startswith("Waiting for compute."):
                     break
             bash.send_signal(signal.SIGINT)
             printed = bash.stdout.read()

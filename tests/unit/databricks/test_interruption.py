@@ -26,7 +26,7 @@ def started(workspace: Workspace, **environment: str) -> "subprocess.Popen[str]"
     )
     assert client.stdout is not None
     for line in client.stdout:
-        if "It waits for its compute." in line:
+        if "Waiting for compute." in line:
             return client
     pytest.fail(f"it did not start: {client.communicate()[1]}")
 
@@ -58,6 +58,6 @@ def test_a_killed_clients_retry_follows_the_first_run(
     seen = looks(workspace)
     with when(lambda: looks(workspace) > seen + 2, workspace.release, FIRST):
         again = run()
-    assert "This run was started before: it is followed, and no second one is started." in again.out
+    assert "This run was started before: no second one is started." in again.out
     assert (submissions(workspace), list(workspace.runs)) == (2, [first.run_id])
     assert left_in(workspace) == []

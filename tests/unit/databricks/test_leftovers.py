@@ -156,7 +156,7 @@ def test_a_run_that_is_followed_is_left_alone(workspace: Workspace, monkeypatch:
         assert run().code == 1
     ((count, printed),) = results
     assert count == 0
-    assert f"is followed by the process {os.getpid()}, and left alone." in printed
+    assert f"is not cancelled: the process {os.getpid()} follows it." in printed
     assert next(iter(workspace.runs.values())).result_state == "FAILED"
 
 

@@ -148,7 +148,7 @@ def test_a_run_that_ended_before_the_stop_keeps_its_result(
     monkeypatch.setattr(RemoteRun, where, stopped_too_late)
     ended = run("--action", "deployment")
     assert (ended.code, ended.err) == (0, "")
-    assert "It had ended before it was cancelled." in ended.out
+    assert "The run had already ended." in ended.out
     (summary,) = summaries(home)
     (made,) = workspace.runs.values()
     assert (summary["status"], summary["run_page"]) == ("promoted", made.page)
@@ -171,7 +171,7 @@ def test_a_run_that_may_yet_start_is_not_forgotten(
     expected = (
         "Stopped while a run was being started on Databricks, which may go on: `workshop databricks cancel`"
         if stopped
-        else "Whether it will start is not known: `workshop databricks cancel` finds and cancels it."
+        else "A run may still start: `workshop databricks cancel` finds and cancels it."
     )
     assert expected in ended.out + ended.err
     assert len(leftovers.folders()) == 1
@@ -230,7 +230,7 @@ def test_the_result_is_printed_even_if_it_cannot_be_written(
     assert ended.code == 1
     (made,) = workspace.runs
     assert re.search(
-        rf"{FIRST}, on Databricks: .+/run/{made}\); but nothing of it could be kept: .+ the disk is full", ended.err
+        rf"{FIRST}, on Databricks: .+/run/{made}\); but its results could not be kept: .+ the disk is full", ended.err
     )
     nothing_is_left(workspace)
 
@@ -336,7 +336,7 @@ def test_a_failed_run_is_reported_again_and_another_attempt_of_the_job_starts_an
     assert "started before" not in run().out
     again = run()
     assert again.code == 1
-    assert "This run was started before: it is followed, and no second one is started." in again.out
+    assert "This run was started before: no second one is started." in again.out
     assert len(workspace.runs) == 1
     monkeypatch.setenv("SYSTEM_JOBATTEMPT", "2")
     assert "started before" not in run().out

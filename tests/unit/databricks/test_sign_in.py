@@ -220,7 +220,7 @@ REFUSALS: dict[str, tuple[SetUp, list[str]]] = {
     "no az": (set_variables(DATABRICKS_AUTH_TYPE="azure-cli"), ["there is no `az` here", "install the Azure CLI"]),
     "az without login": (by_an_az_that("echo ERROR >&2; exit 1"), ["`az` gives no token", "run `az login`"]),
     "az without JSON": (by_an_az_that("echo no JSON"), ["could not sign in with azure-cli: Expecting value"]),
-    "az for another cloud": (az_for_another_cloud, ["is no Azure address", "correct DATABRICKS_HOST"]),
+    "az for another cloud": (az_for_another_cloud, ["is not an Azure address", "correct DATABRICKS_HOST"]),
     "wrong secret": (
         set_variables(by_secret, DATABRICKS_CLIENT_SECRET="dose0123456789abcdef0123456789abcdef"),
         ["does not accept the client secret", "6c9f047b", "DATABRICKS_CLIENT_SECRET"],
@@ -238,7 +238,7 @@ REFUSALS: dict[str, tuple[SetUp, list[str]]] = {
     "no job": (set_variables(by_federation, SYSTEM_PLANID=None), ["SYSTEM_PLANID is not set"]),
     "another job's access token": (
         set_variables(by_federation, SYSTEM_ACCESSTOKEN="of-another-job-altogether"),
-        ["no identity token", "$(System.AccessToken) of this very job"],
+        ["no identity token", "$(System.AccessToken) of this job"],
     ),
     "no client id": (set_variables(by_federation, DATABRICKS_CLIENT_ID=None), ["set DATABRICKS_CLIENT_ID"]),
     "no such profile": (

@@ -72,7 +72,7 @@ def test_the_command_prints_both_ways_and_what_is_not_verified() -> None:
     assert "subject   p://a/b/c" in done.output and "subject   sc://a/b/c" in done.output
     assert "azure-devops-oidc" in done.output and "AzureCLI@2" in done.output
     assert "/eid1/c/pub/t/" in done.output and "1 July 2027" in done.output
-    assert "Not tried on the real services" in done.output
+    assert "Not tested on the real services" in done.output
 
 
 def test_the_command_for_programs() -> None:
@@ -80,7 +80,7 @@ def test_the_command_for_programs() -> None:
     found = json.loads(done.output)
     assert found["azure-devops-oidc"]["subject"] == "p://a/b/c"
     assert found["azure-cli"]["subject"] == "sc://a/b/c"
-    assert re.match("Not tried", found["not verified"])
+    assert re.match("Not tested", found["not verified"])
 
 
 def test_a_place_that_is_empty_is_a_wrong_command_line() -> None:

@@ -102,7 +102,7 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "check", "words"),
     [
-        (old_python, "Python", ["this is 3.9.1", "needs >=3.11", "make the environment anew"]),
+        (old_python, "Python", ["this is 3.9.1", "needs >=3.11", "create the environment with that one"]),
         (other_packages, "packages", ["requirements.txt asks for pandas==0.0.1", "pip install -r requirements.txt"]),
         (wrong_setting, "settings", ["WORKSHOP_SLOTS is 'drawer'", "'alias' or 'stage'"]),
         (full_disk, "disk", ["0.1 GB are free", "free some space"]),

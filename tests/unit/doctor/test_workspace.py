@@ -355,7 +355,7 @@ def test_what_is_worth_knowing_does_not_fail(good: Workspace, monkeypatch: pytes
     notes = {name: finding["text"] for name, finding in findings.items() if finding["mark"] == "note"}
     assert code == 0
     assert list(notes) == ["service principal", "compute", "wines"]
-    assert "the cluster shared is TERMINATED: the run starts it, about five minutes" in notes["compute"]
+    assert "the cluster shared is TERMINATED: the run starts it in about five minutes" in notes["compute"]
     assert "Ada Lovelace is a person" in notes["service principal"]
 
 
@@ -365,7 +365,7 @@ def test_compute_that_cannot_be_checked_before_a_run_is_a_note(
     monkeypatch.setenv("WORKSHOP_DATABRICKS_COMPUTE", "serverless")
     code, findings = doctor()
     assert (code, findings["compute"]["mark"]) == (0, "note")
-    assert "the first run shows it" in findings["compute"]["text"]
+    assert "only the first run shows" in findings["compute"]["text"]
 
 
 def test_the_deployed_job_must_exist_and_have_the_commit(good: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
