@@ -22,7 +22,7 @@ def main() -> NoReturn:
 
 
 def _allow_warnings() -> None:
-    """Undo PYTHONWARNINGS=error, for the child processes too: libraries warn of themselves while they are imported."""
+    """Undo PYTHONWARNINGS=error, for the child processes too: some libraries emit warnings at their import."""
     if not any(action == "error" for action, *_ in warnings.filters):
         return
     os.environ.pop("PYTHONWARNINGS", None)

@@ -76,7 +76,7 @@ def published(folder: Path) -> dict[str, Any]:
 def command(name: str, text: str, **properties: str) -> str:
     """Return a logging command whose values can neither end it nor begin another one.
 
-    It is one line, of which the agent reads a command at the first `##vso[` only.
+    The result is one line; the agent reads only the command at its first `##vso[`.
     """
     pairs = "".join(f"{key}={_escaped(value, _PROPERTY)};" for key, value in properties.items())
     return f"##vso[{name}{' ' if pairs else ''}{pairs}]{_escaped(text, _DATA)}"

@@ -3,4 +3,4 @@
 import os
 
 if os.environ.get("COLUMNS", "").strip("0") == "":
-    os.environ.pop("COLUMNS", None)  # Rich takes 0 for a terminal without room, and prints nothing
+    os.environ.pop("COLUMNS", None)  # at a width of 0, Rich prints nothing

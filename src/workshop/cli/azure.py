@@ -40,6 +40,6 @@ def open_pull_request(
 
     title, description = logging_commands.for_pull_request(published, source, target)
     request = pull_requests.open_or_find(source, target, title, description)
-    # On a laptop the server that the address leads to ends with the run.
+    # On a laptop the server at that address ends with the run.
     where = f"`workshop devops pr show {request.id}`" if "AZURE_DEVOPS_LOCAL_RUN" in os.environ else request.url
     print(f"Pull request {request.id} is open{'' if request.created else ' already'}: {where}")

@@ -59,13 +59,13 @@ def cancel() -> None:
     with shown_on(out) as progress:
         count = leftovers.cancel(progress)
     if not count:
-        out.print("Nothing to cancel: this home has no run on Databricks without a process that follows it.")
+        out.print("Nothing to cancel: this home has no leftover run on Databricks.")
 
 
 @app.command()
 def local(
     folder: Annotated[
-        Path | None, typer.Argument(help="Keeps what the workspace contains; without one, Ctrl-C removes all of it.")
+        Path | None, typer.Argument(help="The folder for its content; if left out, Ctrl-C removes all of it.")
     ] = None,
 ) -> None:
     """Start a Databricks workspace on this machine, without an account, and serve it until Ctrl-C.

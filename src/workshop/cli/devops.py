@@ -26,13 +26,13 @@ CHOICES: list[dict[str, str]] = [
     {"target": "databricks", "signIn": "oidc", "databricksGitUrl": "https://dev.azure.com/our-company/wine/_git/wine"},
     {"target": "databricks", "signIn": "secret", "variableGroup": "a-group"},
 ]
-"""Settings for which the files are checked as well: their conditional parts may contain mistakes, too."""
+"""Further settings to check the files with: conditional parts may contain mistakes, too."""
 USED_ONLY_WITH = {
     "workspaceUrl": {"target": "databricks"},
     "serviceConnection": {"target": "databricks", "signIn": "federation"},
     "databricksHome": {"target": "databricks"},
 }
-"""The settings that are placeholders as delivered, and the choices that need them."""
+"""Settings that are delivered as placeholders, and the choices that need them."""
 _TESTED = "workshop_unit_test.yml"
 HOST = host.Host(
     name="workshop",

@@ -27,7 +27,7 @@ def _unexpected(error: Exception) -> WorkshopError:
     return WorkshopError(
         f"An error that the kit does not expect ended the command ({what}): report it with the traceback in {log}."
         if log
-        else f"An error that the kit does not expect ended the command ({what}), and no log of it could be written: "
+        else f"An error that the kit does not expect ended the command ({what}), and its log could not be written: "
         "make space in the temporary folder, then run it again."
     )
 

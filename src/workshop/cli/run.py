@@ -168,7 +168,7 @@ def _print_summary(summary: Any) -> None:
     if summary.run_page and summary.outcome is not None:
         stages = "" if summary.model.count(".") == 2 else "WORKSHOP_SLOTS=stage "
         command = f"MLFLOW_TRACKING_URI=databricks {stages}workshop status --model {summary.model}"
-        out.print(f"Who holds what now: {command}", soft_wrap=True, highlight=False, markup=False)
+        out.print(f"Slots now: {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _short(path: Path) -> Path:

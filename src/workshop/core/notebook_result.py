@@ -44,7 +44,7 @@ class HandedOver(BaseModel):
     parameters: dict[str, Any] = {}
     """The parameters that the notebook has read."""
     picture: str = ""
-    """The decision, drawn: a PNG in base64."""
+    """The plot of the decision: a PNG in base64."""
 
 
 def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, **said: object) -> None:
@@ -55,7 +55,7 @@ def hand_over(outcome: Outcome | None = None, picture: "Figure | None" = None, *
 
     Args:
         outcome: the decision of 1_3 and what was done about it.
-        picture: the decision, drawn.
+        picture: a plot of the decision.
         said: further results, as in `candidate="3"`.
     """
     if outcome is not None:
@@ -102,8 +102,8 @@ def read_result(text: str, harmless: Callable[[str], str] = printable) -> Handed
             raise ValueError("the picture is not a PNG")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WorkshopError(
-            "what it ended with is not what the workshop's notebooks hand over: leave the call of hand_over in its "
-            "last cell, and no dbutils.notebook.exit before it."
+            "its result is not that of a workshop notebook: keep the call of hand_over in its last cell, and remove "
+            "any dbutils.notebook.exit before it."
         ) from error
     return got.model_copy(update={"said": {name: shortened(value) for name, value in got.said.items()}})
 

@@ -193,8 +193,7 @@ def check_parameter(name: str, value: Any, declared_type: Any) -> Any:
     Args:
         name: the parameter's name.
         value: its value; text is converted.
-        declared_type: the type of the notebook's default, for a parameter of a single notebook; None's type stands for
-            any.
+        declared_type: the type of the notebook's default, for a parameter of a single notebook; NoneType allows any.
 
     Raises:
         WorkshopError: the value is wrong; the message contains the limits.

@@ -36,7 +36,7 @@ def find_commit() -> tuple[str, str]:
         return UNKNOWN, f"{_RECORDED}. {error}"
     if failed := next((each for each in (tracked, found) if each.returncode), None):
         return UNKNOWN, f"{_RECORDED}. Git does not work in {PACKAGE}: {git.reason(failed)}."
-    if not tracked.stdout:  # a repository around it, such as that of a project whose .venv holds the kit
+    if not tracked.stdout:  # a repository around it, such as that of a project whose .venv contains the kit
         return (
             UNKNOWN,
             f"{_RECORDED}: no Git repository tracks {PACKAGE}. Run the kit from its clone to record it.",
@@ -45,7 +45,7 @@ def find_commit() -> tuple[str, str]:
 
 
 def checked_commit(named: str, place: str) -> tuple[str, str]:
-    """Return the commit that a run on Databricks was given, and a sentence on why it is unknown, as `find_commit` does.
+    """Return the commit that a run on Databricks received, and why it is unknown, as `find_commit` does.
 
     Args:
         named: the value.

@@ -121,7 +121,7 @@ def something_was_cut_short() -> bool:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Ignore signals in the block: a second Ctrl-C must not disturb the clean-up after the first."""
-    if threading.current_thread() is not threading.main_thread():  # signals come to that one alone
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
         yield
         return
     before = {each: signal.signal(each, signal.SIG_IGN) for each in _SIGNALS}
@@ -135,7 +135,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def delayed() -> Iterator[None]:
-    """Deliver signals after the block, and block Ctrl-C for good in the processes that it starts.
+    """Deliver signals after the block, and block Ctrl-C permanently in processes that it starts.
 
     For POSIX. A Ctrl-C in a terminal goes to all processes there: the runner gets it and ends what it has started.
     """

@@ -39,9 +39,9 @@ class HeadlessKernel(IPKernelApp):
 
 
 def end_with_the_runner(pipe: int) -> None:
-    """Kill this kernel and its child processes when the runner is gone, even where the runner was killed.
+    """Kill this kernel and its child processes when the runner has ended, even if it was killed.
 
-    ipykernel itself watches its parent process, which is the fork server for a warm kernel, and spares children.
+    ipykernel itself watches its parent process, which is the fork server for a warm kernel, and leaves children alive.
 
     Args:
         pipe: one end of a pipe whose other end only the runner has.
@@ -69,12 +69,12 @@ def finish() -> None:
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
-    atexit._run_exitfuncs()  # private, but Python itself is the only other caller, at an end that takes seconds
+    atexit._run_exitfuncs()  # private; Python itself calls it only at its own, slow exit
     sys.modules["__main__"].__dict__.clear()
     gc.collect()
     for each in gc.get_objects():
         if issubclass(type(each), io.IOBase):
-            with suppress(OSError, ValueError):  # closed, or to a reader that has gone
+            with suppress(OSError, ValueError):  # closed, or without a reader
                 each.flush()
 
 

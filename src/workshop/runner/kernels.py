@@ -188,7 +188,7 @@ class WarmProvisioner(LocalProvisioner):
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Start a process without the main module, and deliver signals later: a fork server stopped early dies loudly."""
+    """Start a process without the main module, and deliver signals later: stopped early, it prints a traceback."""
     resource_tracker.ensure_running()  # its start would lift the block of SIGINT
     with _nothing_to_import_again(), interruption.delayed():
         yield

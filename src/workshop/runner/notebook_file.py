@@ -71,7 +71,7 @@ def _not_json(path: Path, text: str, error: Exception) -> WorkshopError:
             "restore one side with `git checkout`."
         )
     if text.startswith("version https://git-lfs.github.com/"):
-        return WorkshopError(f"The notebook {path.name} is kept in Git LFS and is not there yet: run `git lfs pull`.")
+        return WorkshopError(f"The notebook {path.name} is kept in Git LFS and not fetched yet: run `git lfs pull`.")
     return WorkshopError(
         f"The notebook {path.name} is not JSON ({first_sentence(error)}), as a file that was cut off or edited by "
         "hand: restore it, for example from Git."

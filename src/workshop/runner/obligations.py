@@ -24,8 +24,8 @@ _OWED = {
 }
 """For each notebook with an obligation: the name of the result in hand_over, and its description."""
 _LEAVE_IT_IN = (
-    "something has ended it before its last cell, or hand_over is not called there: leave that call in, and nothing "
-    "that ends the notebook before it."
+    "it stopped before its last cell, or that cell does not call hand_over: keep the call, and remove what stops "
+    "the notebook before it."
 )
 
 
@@ -46,7 +46,7 @@ class Obligations:
         Args:
             name: the notebook's name.
             returned: what the notebook handed over; None for nothing.
-            run_id: the run's id, as the notebook knows it.
+            run_id: the run's id in the notebook.
 
         Raises:
             WorkshopError: a result is missing or wrong; the sentence does not contain the notebook's name.
@@ -55,7 +55,7 @@ class Obligations:
             return
         key, thing = _OWED.get(name, ("", ""))
         if returned is None or (key and not returned.said.get(key)) or (name == EVALUATION and not returned.outcome):
-            raise WorkshopError(f"it ended without handing over {thing}, so {_LEAVE_IT_IN}")
+            raise WorkshopError(f"it ended without handing over {thing}: {_LEAVE_IT_IN}")
         if name != EVALUATION and returned.outcome is not None:
             raise WorkshopError(
                 f"it hands over a decision, which only {EVALUATION} makes: take it out of its hand_over."
@@ -76,8 +76,8 @@ class Obligations:
         for each in given:
             if each in expected and printable(str(read.get(each))) != printable(str(expected[each])):
                 raise WorkshopError(
-                    f"it was given {expected[each]!r} for the parameter {each} and has worked with {read.get(each)!r}: "
-                    "pass that parameter to read_parameters, and assign it nowhere but in the cell tagged parameters."
+                    f"it received {expected[each]!r} for the parameter {each} but used {read.get(each)!r}: "
+                    "pass that parameter to read_parameters, and assign it only in the cell tagged parameters."
                 )
 
     def _check_candidate(self, version: str, run_id: str) -> None:
@@ -104,7 +104,7 @@ class Obligations:
             )
         if self._candidate is None and self._tags_of(version).get(RUN_NAME_TAG) != run_name:
             raise WorkshopError(
-                f"it decided about version {version}, which is no candidate of the run name {run_name}: judge what "
+                f"it decided about version {version}, which is not a candidate of the run name {run_name}: judge what "
                 "open_contest finds."
             )
         allowed = status_for("better", plan.request.action.slot, compare_only=plan.request.compare_only)

@@ -119,7 +119,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # the fields of a summary
     except OSError as error:
         where = f" ({summary.run_page})" if summary.run_page else ""
         raise WorkshopError(
-            f"{sentence.rstrip('.')}{where}; but nothing of it could be kept: {explain_os_error(error)}"
+            f"{sentence.rstrip('.')}{where}; but its results could not be kept: {explain_os_error(error)}"
         ) from error
     return summary
 
@@ -155,8 +155,8 @@ def _parameters(request: Request, chosen: list[Notebook]) -> dict[str, dict[str,
     own = {
         "run_name": request.run_name,
         "devops_action": request.action.value,
-        "compare_only": request.compare_only,  # given even where it is off: a cell may turn it on
-        # CD must not quietly score with anything else, not even where nothing has been promoted.
+        "compare_only": request.compare_only,  # passed even if off: a cell may turn it on
+        # A deployment must score with Production only, even before the first promotion.
         **({"slot": request.action.slot} if request.action.slot == "production" else {}),
     }
     declared = {notebook.name: set(notebook.declared()) for notebook in chosen}

@@ -26,7 +26,7 @@ def room_for_sockets() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        problem = "takes no files" if fits else "is too long for the address of a socket, and /tmp takes no files"
+        problem = "is not writable" if fits else "is too long for the address of a socket, and /tmp is not writable"
         raise WorkshopError(f"The temporary folder {usual} {problem}: set TMPDIR to a short path.") from error
     finally:
         tempfile.tempdir = before

@@ -62,7 +62,7 @@ class Summary(BaseModel):
     """The version of each table."""
     notebooks: list[NotebookResult]
     outcome: Outcome | None
-    """The decision of 1_3 and what was done about it; null where 1_3 did not get that far."""
+    """The decision of 1_3 and what was done about it; null if 1_3 made none."""
     slots_before: dict[str, str | None]
     slots_after: dict[str, str | None]
     report: str

@@ -62,7 +62,7 @@ class Executed:
     run_page: str = ""
     """The address of the run's page, if it did not run on this machine."""
     over: bool = True
-    """Whether all of it has ended."""
+    """Whether the run has ended."""
     slots_before: dict[str, str | None] | None = None
     """The slots' holders before the run, for a run that an earlier process started."""
     started: datetime | None = None
@@ -72,7 +72,7 @@ class Executed:
 
 
 class Progress(Protocol):
-    """The display of how far a run is."""
+    """The display of a run's progress."""
 
     def said(self, sentence: str) -> None:
         """Show a sentence that is not about one notebook."""

@@ -242,4 +242,4 @@ def test_an_unexpected_error_is_one_sentence_even_without_a_log(home: Path, monk
     failed = workshop_here("ui")
     assert failed.code == 1
     assert len(failed.err.strip().splitlines()) == 1
-    assert "no log of it could be written" in failed.err
+    assert "its log could not be written" in failed.err

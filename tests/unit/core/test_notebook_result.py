@@ -67,7 +67,7 @@ def text_of(decided: object, **others: Any) -> str:
     ],
 )
 def test_other_texts_are_one_sentence(text: str) -> None:
-    with pytest.raises(WorkshopError, match="what it ended with is not what the workshop's notebooks"):
+    with pytest.raises(WorkshopError, match="its result is not that of a workshop notebook"):
         read_result(text)
 
 
@@ -75,7 +75,7 @@ def test_other_texts_are_one_sentence(text: str) -> None:
 def test_an_incomplete_outcome_is_refused(missing: str) -> None:
     made = outcome().as_dict()
     del made[missing]
-    with pytest.raises(WorkshopError, match="what it ended with is not"):
+    with pytest.raises(WorkshopError, match="its result is not"):
         read_result(text_of(made))
 
 
@@ -104,7 +104,7 @@ def test_an_outcome_with_a_wrong_value_is_refused(where: tuple[str | int, ...], 
     for step in where[:-1]:
         inner = inner[step]
     inner[where[-1]] = value
-    with pytest.raises(WorkshopError, match="what it ended with is not"):
+    with pytest.raises(WorkshopError, match="its result is not"):
         read_result(text_of(made))
 
 

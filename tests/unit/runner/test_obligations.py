@@ -95,7 +95,7 @@ def test_a_decision_is_about_the_candidate_of_this_run() -> None:
 
 def test_a_decision_of_a_run_that_does_not_train_is_about_a_candidate_of_its_run_name() -> None:
     of().check(EVALUATION, returned("promoted", "1"), "this")
-    with refusal("version 2", "no candidate of the run name dev-ana"):
+    with refusal("version 2", "not a candidate of the run name dev-ana"):
         of().check(EVALUATION, returned("promoted", "2"), "this")
 
 

@@ -206,7 +206,7 @@ def test_the_page_of_a_run_is_a_link_where_the_sentence_names_it(tmp_path: Path)
     link = f'<a href="{page.replace("&", "&amp;")}">its page</a>'
     assert f"<h1>Stopped &lt;here&gt;, and the run was cancelled ({link}); run it again.</h1>" in text
     assert "<th>data</th><td>–</td>" in text
-    assert "There is no page of it." in text
+    assert "It has no page." in text
 
 
 @pytest.mark.integration

@@ -100,13 +100,13 @@ class DeltaFolder(Table):
                     commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: json.dumps(dict(commit_metadata))}),
                 )
         except OSError as error:
-            if "Unable to rename file" in str(error):  # deltalake names a failed link so
+            if "Unable to rename file" in str(error):  # deltalake's text for a failed link
                 raise WorkshopError(without_hard_links(self.path)) from error
             raise explain_os_error(error) from error
         except DeltaError as error:
             reason = first_sentence(error)
             raise WorkshopError(
-                f"The table {self.name} could not be written to {self.path}, which is as it was: {reason}."
+                f"The table {self.name} could not be written to {self.path}, which is unchanged: {reason}."
             ) from error
 
     @override

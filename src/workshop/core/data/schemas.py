@@ -67,7 +67,7 @@ def check_schema(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) ->
 
 
 def _first_failure(error: pa.errors.SchemaErrors, schema: pa.DataFrameSchema) -> str:
-    # A renamed column is both unknown and missing; the missing name tells more.
+    # A renamed column is both unknown and missing; the missing name is more useful.
     failures = error.failure_cases
     missing = failures[failures["check"] == "column_in_dataframe"]
     first = (failures if missing.empty else missing).iloc[0]

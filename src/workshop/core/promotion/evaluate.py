@@ -44,7 +44,7 @@ class Contest:
     compare_only: bool = False
     """Leave every slot as it is, whatever the decision."""
     trained_on: pd.DataFrame | None = None
-    """The wines that drift is measured from, if they are known."""
+    """The reference wines for the drift, if known."""
 
 
 def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
@@ -202,7 +202,7 @@ def _notes_on_staged(contest: Contest, champion_version: str | None, answers: np
 
 
 def _with_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
-    """Return the judgement, made again for as long as other runs change the champion or the number of looks."""
+    """Return the judgement; repeat it while other runs change the champion or the number of looks."""
     for _ in range(_MOST_COMPARISONS):
         now, look = contest.slots.holder(Slot.PRODUCTION), _look(contest)
         note = ""

@@ -27,7 +27,7 @@ State = Literal["intended", "done", "dropped", "returned"]
 """`dropped`: a crash before the swap. `returned`: the new holder did not answer, and the slot was given back."""
 
 _STATES: list[State] = ["done", "returned", "dropped", "intended"]
-"""The most final first."""
+"""Most final first."""
 
 STATE_TAG = "workshop.state"
 EVENT_TAG = "workshop.event"

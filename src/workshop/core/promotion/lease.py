@@ -160,7 +160,7 @@ def _end(client: MlflowClient, name: str, experiment_id: str) -> None:
             return
         if experiment.lifecycle_stage == LifecycleStage.DELETED:
             client.restore_experiment(experiment_id)  # deleting an experiment does not free its name
-        # Run names have no space, so this is no run's experiment; nor is it below the lease's, as in a folder.
+        # Run names have no space, so no run has an experiment of this name. It is not below the lease's path.
         client.rename_experiment(experiment_id, f"{name} {experiment_id}")
         client.delete_experiment(experiment_id)
 

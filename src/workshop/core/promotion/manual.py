@@ -48,7 +48,7 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
 
 
 def override(slots: Slots, version: str, reason: str) -> Event | None:
-    """Give Production to a version without asking the gate.
+    """Give Production to a version without the gate.
 
     Returns:
         The recorded event; None if that version holds Production already.
@@ -74,7 +74,7 @@ def _move(session: Turn, kind: Literal["rollback", "override"], version: str, re
         )
     guard, model = guards.loads(slots.client, slots.model_name, version)
     if model is not None:
-        # A champion that can't be loaded is not compared with: a rollback is needed most then.
+        # Skip a champion that can't be loaded: that is when a rollback is needed most.
         guard = guards.same_inputs(model, loaded_or_none(slots, champion))
     if model is None or not guard.passed:
         raise WorkshopError(f"Version {version} can't take Production: {guard.finding}")

@@ -161,7 +161,7 @@ class Follower:
         return model
 
     def _holder(self) -> str | None:
-        with _in_one_sentence(f"look up who holds {self.slot} of {self.slots.model_name}", "look at the registry"):
+        with _in_one_sentence(f"look up the version in {self.slot} of {self.slots.model_name}", "look at the registry"):
             return self.slots.holder(self.slot)
 
     def _loaded(self, version: str) -> LoadedModel:

@@ -46,7 +46,7 @@ _REFUSED: dict[int | None, str] = {
 }
 _QUIET_LOGGERS = ("mlflow", "alembic")
 
-# MLflow writes the URI that it is given into the environment; these sets tell the kit's own values from the user's.
+# MLflow writes its URI into the environment; these sets distinguish the kit's own values from the user's.
 _written_by_us: set[str] = set()
 _registry_written_last = {"uri": ""}
 
@@ -93,10 +93,10 @@ def is_embedded(settings: Settings) -> bool:
 
 
 def require_shared_history() -> None:
-    """Check that the history and the lease of the slots are not on this machine only if the models are elsewhere.
+    """Check that the history and the lease of the slots are as widely shared as the models.
 
     Raises:
-        WorkshopError: other machines may share the registry, and not the tracking store.
+        WorkshopError: other machines may share the registry but not the tracking store.
     """
     uri = tracking_uri()
     registry = _registry_uri(uri)

@@ -153,7 +153,7 @@ def find_candidate(client: MlflowClient, model_name: str, run_name: str) -> Mode
     run_id = settings.run_id
     newest = None
     with explained(f"look for candidates of {model_name}"):
-        # Some registries return tags one version at a time, so the loop stops early: it is mostly the newest.
+        # Some registries return tags one version at a time, so stop at the first match, mostly the newest.
         for version in newest_first(client, model_name):
             if version.tags.get(RUN_NAME_TAG) == run_name:
                 if version.tags.get(RUN_ID_TAG, "") == run_id:
@@ -207,7 +207,7 @@ def _load(uri: str) -> Any:
         raise
     except Exception as error:  # damaged artifacts can raise anything
         reason = f"{type(error).__name__}: {first_sentence(error)}"
-        raise MlflowException(f"its artifacts are gone, damaged or not trusted ({reason})") from error
+        raise MlflowException(f"its artifacts are missing, damaged or not trusted ({reason})") from error
 
 
 def _refuse_pickles(uri: str) -> None:
@@ -248,7 +248,7 @@ def _pinned_requirements(classifier: Any) -> list[str]:
 
 
 def _ensure_registered_model(client: MlflowClient, model_name: str) -> None:
-    """Create the registered model if it is missing; looked up first, since creating needs a right of its own."""
+    """Create the registered model if it is missing; look it up first, since creating needs an extra right."""
     try:
         client.get_registered_model(model_name)
     except MlflowException as missing:
@@ -275,7 +275,7 @@ def require_probabilities(scores: np.ndarray, rows: int, model: str) -> None:
     """
     scores = np.asarray(scores)
     if scores.shape != (rows,):
-        raise WorkshopError(f"The {model} gave answers of shape {scores.shape} for {rows} rows: it needs one per row.")
+        raise WorkshopError(f"The {model} gave answers of shape {scores.shape} for {rows} rows: return one per row.")
     if not np.all(np.isfinite(scores)):
         bad = int((~np.isfinite(scores)).sum())
         raise WorkshopError(
@@ -283,5 +283,5 @@ def require_probabilities(scores: np.ndarray, rows: int, model: str) -> None:
         )
     if rows and (scores.min() < 0 or scores.max() > 1):
         raise WorkshopError(
-            f"The {model} answered with {scores.min():g} to {scores.max():g}: probabilities are 0 to 1."
+            f"The {model} answered with {scores.min():g} to {scores.max():g}: return values from 0 to 1."
         )

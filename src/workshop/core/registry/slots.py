@@ -52,7 +52,7 @@ class Slots(ABC):
 
     @abstractmethod
     def release(self, slot: Slot) -> None:
-        """Empty the slot; for a first holder that does not work."""
+        """Empty the slot, after its first holder has failed."""
 
     @abstractmethod
     def uri(self, slot: Slot) -> str:
@@ -97,7 +97,7 @@ class Slots(ABC):
                 self.client.set_model_version_tag(self.model_name, version, key, value)
 
     def add_to_description(self, version: str, line: str) -> None:
-        """Add a line to a version's description, unless it has it already; the oldest lines make room."""
+        """Add a line to a version's description, unless it is there; if it is full, drop the oldest lines."""
         with explained(f"describe version {version}"):
             description = self.client.get_model_version(self.model_name, version).description or ""
             if line not in description:

@@ -39,14 +39,14 @@ def migrated_from(engine: Engine) -> str | None:
         return None
     filled = {"experiments", "registered_models"} & set(inspect(engine).get_table_names())
     with engine.connect() as connection:
-        # Without a row, it is a store that a process began to create and left.
+        # Without a row, it was interrupted while it was created.
         if not any(connection.execute(text(f"select 1 from {table}")).first() for table in filled):
             return None
         return MigrationContext.configure(connection).get_current_revision() or _UNKNOWN
 
 
 def prepare(uri: str) -> None:
-    """Create an SQLite store that does not exist; copy one beside itself that MLflow would migrate when it opens.
+    """Create an SQLite store if it is missing; before MLflow migrates one, copy it into the same folder.
 
     Raises:
         WorkshopError: a newer MLflow has written it, or it can't be copied.
@@ -63,7 +63,7 @@ def prepare(uri: str) -> None:
 
 
 def _create(store: Path) -> None:
-    """Create an empty store aside and move it, since MLflow can't open one again whose creation was stopped halfway."""
+    """Create an empty store elsewhere and move it: MLflow can't reopen a store whose creation was interrupted."""
     from mlflow.store.db.utils import _initialize_tables  # noqa: PLC0415  # only an SQL store needs it
 
     store.parent.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ def session_for(wines: Table) -> Any | None:
 
 
 def _is_local(session: Any) -> bool:
-    """Return whether all workers are on this machine; if the compute does not tell, they are not."""
+    """Return whether all workers are on this machine; False if that is unknown."""
     try:
         with spark_explained("find its workers"):
             return str(session.conf.get("spark.master", "")).startswith("local")

@@ -80,7 +80,7 @@ def test_a_candidate_whose_artifacts_are_damaged_is_refused(champion: Slots, pro
     stored.write_bytes(stored.read_bytes()[:1000])
     outcome = run("dev-odd")
     assert outcome.status == "refused"
-    assert "its artifacts are gone, damaged or not trusted" in outcome.decision.reason
+    assert "its artifacts are missing, damaged or not trusted" in outcome.decision.reason
     assert champion.holders() == {"production": "1", "staging": None, "previous": None}
 
 
