@@ -21,7 +21,7 @@ def listen(host: str, port: int, choose: str = "--port") -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        # The numbers of name resolution are not those of the operating system.
+        # Name resolution has other error numbers than the operating system.
         reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise UserError(
             f"The server can't listen at {in_url(host)}:{port} ({reason}): choose another {choose}."
