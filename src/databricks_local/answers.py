@@ -30,13 +30,13 @@ class Principal:
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, read."""
+    """One parsed HTTP request."""
 
     method: str
     path: str
     """Without the query, decoded."""
     target: str
-    """With the query, as it came."""
+    """With the query, as received."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
     """Names in lower case."""
@@ -72,7 +72,7 @@ class Request:
         except ValueError as error:
             raise Refused(400, "MALFORMED_REQUEST", f"Could not parse request object: {error}") from error
         if not isinstance(content, dict):
-            raise Refused(400, "MALFORMED_REQUEST", "Could not parse request object: it is no JSON object")
+            raise Refused(400, "MALFORMED_REQUEST", "Could not parse request object: it is not a JSON object")
         return content
 
 

@@ -1,9 +1,9 @@
 """The bodies of requests, field by field; any other field is refused.
 
 Names and types are those that the SDK's dataclasses in `databricks.sdk.service.jobs`, `.compute` and `.workspace`
-send (source: the SDK). That an unknown field is refused, and named, is stricter than the service is known to be (our
-reading: a misspelt field must not pass here and be overlooked there). Of the kinds of task, only notebook tasks and
-their compute are implemented.
+send (source: the SDK). Unknown fields are refused by name, which is stricter than the service is known to be (our
+choice: a misspelt field must not pass here and be overlooked there). Only notebook tasks and their compute are
+implemented.
 """
 
 from typing import Annotated, Any, Literal, TypeVar, get_args

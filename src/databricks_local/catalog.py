@@ -1,9 +1,9 @@
 """Unity Catalog: its securables, the privileges on them, and the folders behind its volumes.
 
-Paths, fields and that privileges are inherited from the catalog and the schema: the SDK's docstrings of
-`CatalogsAPI`, `SchemasAPI`, `VolumesAPI`, `TablesAPI`, `FilesAPI`, `RegisteredModelsAPI` and `GrantsAPI`. The error
-codes … _DOES_NOT_EXIST with 404, that what gives no privilege is 403, and that a table of no schema is 404: our
-reading. /Volumes/CATALOG/SCHEMA/VOLUME is a folder for a principal with READ_VOLUME and WRITE_VOLUME, and does not
+Source of the paths, the fields and the inheritance of privileges from catalog and schema: the SDK's docstrings of
+`CatalogsAPI`, `SchemasAPI`, `VolumesAPI`, `TablesAPI`, `FilesAPI`, `RegisteredModelsAPI` and `GrantsAPI`. Our
+reading: … _DOES_NOT_EXIST comes with 404; a missing privilege is 403; a table in a missing schema is 404.
+/Volumes/CATALOG/SCHEMA/VOLUME is a folder for a principal with READ_VOLUME and WRITE_VOLUME, and does not
 exist for any other (assumed from Databricks' documentation on volumes).
 """
 
@@ -81,8 +81,8 @@ class Catalog:
     def allow(self, request: Request) -> None:
         """Refuse a call about a model in Unity Catalog that the caller has no right to.
 
-        Making one takes CREATE_MODEL on the schema; for any other call those to use the catalog and the schema are
-        enough (assumed, and only of what a set-up gets wrong: the creator of a model owns it).
+        Creating one requires CREATE_MODEL on the schema; any other call requires USE_CATALOG and USE_SCHEMA only
+        (assumed; further rights are not checked, since the creator of a model owns it).
         """
         if (call := request.path.partition("/mlflow/unity-catalog/")[2]) == "":
             return

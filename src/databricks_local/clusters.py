@@ -1,10 +1,9 @@
 """The workspace's clusters, and how often one had to be started.
 
 A cluster that does not exist is 400 INVALID_PARAMETER_VALUE "Cluster … does not exist" (source: the SDK,
-`errors/overrides.py`). That one which the caller may not use is 403 PERMISSION_DENIED, and the words of it, are our
-reading. What counts as a start: serverless compute once in a run, a job cluster once in a run for each key that is
-used, a new cluster once for each task that asks for one, an existing cluster only where it was terminated (our
-reading of how the service shares compute).
+`errors/overrides.py`). A cluster that the caller may not use is 403 PERMISSION_DENIED (assumed, as is its message).
+Starts are counted once per run for serverless compute and for each job cluster that is used, once per task for a new
+cluster, and for an existing cluster only if it was terminated (our reading of how the service shares compute).
 """
 
 from typing import Any

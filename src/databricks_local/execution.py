@@ -1,7 +1,7 @@
 """The execution of a run's tasks, one after another, each in a process of its own.
 
 The codes RUN_EXECUTION_ERROR and DRIVER_ERROR, and their meanings: the SDK, `TerminationCodeCode`. Assumed: a
-job's own token dies with its run. Tasks that could run side by side run one after another here.
+job's own token ends with its run. Tasks that could run side by side run one after another here.
 """
 
 import json
@@ -47,12 +47,12 @@ class Execution:
         self._runs: list[Run] = []
 
     def hold(self, task_key: str) -> None:
-        """Let this task, when its turn comes, stay PENDING until it is released."""
+        """Keep this task PENDING, when its turn comes, until it is released."""
         with self._changed:
             self._held.add(task_key)
 
     def release(self, task_key: str) -> None:
-        """Let a task that was held go on."""
+        """Release a task that was held."""
         with self._changed:
             self._held.discard(task_key)
             self._changed.notify_all()
@@ -67,7 +67,7 @@ class Execution:
         thread.start()
 
     def stop(self, run: Run, result: str) -> None:
-        """End this run with that result, whatever it is doing; nothing where it has ended."""
+        """End this run with that result, whatever it is doing, unless it has ended."""
         with self._changed:
             if run.ended or run.stopping is not None:
                 return
@@ -78,7 +78,7 @@ class Execution:
             self._changed.notify_all()
 
     def wait_for(self, run: Run, states: Collection[str], timeout: float) -> Run:
-        """Wait until the run has one of these states, or has ended where no state is passed."""
+        """Wait until the run has one of these states, or has ended if no state is passed."""
         with self._changed:
             there = self._changed.wait_for(lambda: run.life_cycle_state in states if states else run.ended, timeout)
         assert there, f"run {run.run_id} is {run.life_cycle_state}, not {' or '.join(states) or 'at its end'}"

@@ -1,12 +1,13 @@
 """The workspace's files and folders, and its volumes.
 
-Where the rules are from: RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, DIRECTORY_NOT_EMPTY and
-MAX_NOTEBOOK_SIZE_EXCEEDED (more than 10 MB), that paths are absolute, that mkdirs makes the parents too, and that
-AUTO takes a notebook's extension away: the SDK's docstrings of `WorkspaceAPI`. The multipart form of an import: the
-SDK, `mixins/workspace.py`. That a path with and without /Workspace is the same: Databricks' documentation on
-workspace files. Assumed: the limit holds for a posted file as well; a missing parent folder is 404; a folder
-without rights is 403; AUTO and JUPYTER both make a notebook without an extension of any .ipynb; a path is answered in
-the form it was asked for.
+Where the rules are from:
+
+- RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, DIRECTORY_NOT_EMPTY, MAX_NOTEBOOK_SIZE_EXCEEDED (above 10 MB);
+  paths are absolute; mkdirs creates the parents; AUTO removes a notebook's extension: the SDK's `WorkspaceAPI`.
+- The multipart form of an import: the SDK, `mixins/workspace.py`.
+- /Workspace in front of a path changes nothing: Databricks' documentation on workspace files.
+- Assumed: the limit applies to posted files; a missing parent folder is 404; a folder without rights is 403; AUTO and
+  JUPYTER both remove the extension .ipynb; an answer contains a path as it was requested.
 """
 
 import base64
@@ -54,7 +55,7 @@ class WorkspaceFiles:
         return self.object_type(path) == "DIRECTORY"
 
     def object_type(self, path: str) -> str | None:
-        """Return NOTEBOOK, FILE, DIRECTORY, or None where nothing is."""
+        """Return NOTEBOOK, FILE, DIRECTORY, or None if it is missing."""
         key = _key(path)
         with self._lock:
             if key in self._notebooks:
@@ -234,7 +235,7 @@ def _import_body(request: Request) -> tuple[bodies.Import, bytes]:
 
 
 def _notebook_extension(body: bodies.Import, content: bytes) -> str | None:
-    """Return the extension of the file that keeps the notebook; None where the content becomes a plain file.
+    """Return the extension of the file that keeps the notebook; None if the content becomes a plain file.
 
     Raises:
         Refused: the content is not of the format.
@@ -244,9 +245,9 @@ def _notebook_extension(body: bodies.Import, content: bytes) -> str | None:
         try:
             cells = json.loads(content)["cells"]
         except (ValueError, KeyError, TypeError) as error:
-            raise invalid("The notebook could not be parsed: it is no Jupyter notebook") from error
+            raise invalid("The notebook could not be parsed: it is not a Jupyter notebook") from error
         if not isinstance(cells, list):
-            raise invalid("The notebook could not be parsed: it is no Jupyter notebook")
+            raise invalid("The notebook could not be parsed: it is not a Jupyter notebook")
         return ".ipynb"
     if body.format == "AUTO":
         return ".py" if body.path.endswith(".py") and content.startswith(_SOURCE_HEADER) else None

@@ -5,11 +5,11 @@ Where the rules are from:
 - No credential: 401 "Credential was not sent or was of an unsupported type for this API." (source: the service's
   answer as quoted in public threads).
 - An unknown token: 403 "Invalid access token."; an expired one: 403 "JWT has expired"; both with the number 403 as
-  error_code (source: answers quoted in databricks-sdk-go issues 917 and 1061). That an expired personal access token
-  is answered as an unknown one is assumed; the `expired_token` here is an OAuth one.
+  error_code (source: answers quoted in databricks-sdk-go issues 917 and 1061). Assumed: an expired personal access
+  token is answered as an unknown one; the `expired_token` here is an OAuth one.
 - `/.well-known/databricks-config`, `/oidc/.well-known/oauth-authorization-server`, `/oidc/v1/token` and their fields
   (source: the SDK, `oauth.py` and `config.py`). The token endpoint's errors are `error` and `error_description`
-  (source: the SDK, `oauth.retrieve_token`, and RFC 6749); their words are assumed.
+  (source: the SDK, `oauth.retrieve_token`, and RFC 6749); their texts are assumed.
 - A federation policy has issuer, audiences and subject, and all three must match; for Azure DevOps they are
   https://vstoken.dev.azure.com/ORGANIZATION_ID, api://AzureADTokenExchange and p://ORGANIZATION/PROJECT/PIPELINE
   (source: Databricks' documentation, "Enable workload identity federation for Azure DevOps Pipelines").
@@ -125,7 +125,7 @@ class Identity:
         ]
 
     def is_open(self, path: str) -> bool:
-        """Return whether the path needs no credential of the workspace, as those that sign a caller in."""
+        """Return whether the path works without a credential, as those that sign a caller in do."""
         return not path.startswith("/api/") or path == _SIGNED_DOWNLOAD
 
     def caller(self, headers: Mapping[str, str]) -> Principal:
@@ -159,7 +159,7 @@ class Identity:
         return token
 
     def revoke(self, token: str) -> None:
-        """Make this token unknown."""
+        """Revoke this token."""
         self._known.pop(token, None)
 
     def azure_devops_environment(self) -> dict[str, str]:

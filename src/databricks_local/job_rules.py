@@ -5,12 +5,12 @@ Where the rules are from:
 - A name has 4096 bytes at most; base_parameters have 1 MB at most as JSON; at most 1000 tasks; an environment is
   built on environment_version (a string consisting of an integer) or base_environment; git_branch, git_tag and
   git_commit exclude each other; notebook_path is absolute in the workspace and relative in a repository, and source
-  is GIT where there is a git_source: the SDK's docstrings of `JobsAPI`, `NotebookTask`, `GitSource`, `Environment`.
+  is GIT if there is a git_source: the SDK's docstrings of `JobsAPI`, `NotebookTask`, `GitSource`, `Environment`.
 - A submitted run has no job_clusters and no job_cluster_key: the SDK, `JobsAPI.submit` and `SubmitTask`.
 - Task keys are 1 to 100 letters, digits, - and _: the REST reference (jobs/create).
 - is_single_node goes with kind = CLASSIC_PREVIEW: the SDK's docstring of `ClusterSpec`.
 - Assumed: libraries are refused on serverless compute, and an environment on a cluster; a notebook's path in a
-  repository has no file extension; the words of the refusals.
+  repository has no file extension; the texts of the refusals.
 """
 
 import json
@@ -34,7 +34,7 @@ def check_name(name: str) -> None:
 
 
 def check_unique(field_name: str, keys: Sequence[str]) -> None:
-    """Refuse a list in which a key is twice."""
+    """Refuse a list with a repeated key."""
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise invalid(f"Duplicate {field_name}: {', '.join(sorted(twice))}")
 
@@ -113,7 +113,7 @@ def _check_compute(task: bodies.Task, environments: Sequence[str], job_clusters:
     if task.libraries and not computes:
         raise invalid(f"Task {key}: libraries are not supported on serverless compute; use an environment.")
     if task.max_retries:
-        raise invalid(f"Task {key}: this workspace retries no task: max_retries has to be 0.")
+        raise invalid(f"Task {key}: this workspace does not retry tasks: set max_retries to 0.")
     for library in task.libraries:
         if len(library.model_fields_set) != 1:
             raise invalid(f"Task {key}: a library has exactly one of whl, pypi, requirements and jar.")
@@ -126,7 +126,7 @@ def check_new_cluster(cluster: bodies.NewCluster) -> None:
     single = cluster.is_single_node or cluster.spark_conf.get("spark.databricks.cluster.profile") == "singleNode"
     if cluster.autoscale is None and not cluster.num_workers and not single:
         raise invalid(
-            "Exactly one of num_workers and autoscale must be specified for a cluster that is no single node."
+            "Exactly one of num_workers and autoscale must be specified for a cluster that is not a single node."
         )
     if cluster.is_single_node and cluster.kind != "CLASSIC_PREVIEW":
         raise invalid("is_single_node can only be used when kind = CLASSIC_PREVIEW.")

@@ -6,7 +6,7 @@ Where the rules are from:
 - A job that does not exist is 400 INVALID_PARAMETER_VALUE: the SDK, `errors/overrides.py`.
 - notebook_params are limited to 10,000 bytes as JSON: the SDK's docstring of `JobsAPI.run_now`.
 - Assumed: the same limit for job_parameters, and that the job has to declare them; a cluster that is unknown or
-  not permitted is refused when the run is submitted; the words of the refusals.
+  not permitted is refused when the run is submitted; the texts of the refusals.
 """
 
 import json

@@ -60,10 +60,10 @@ def mlflow_server(
     hands_out_artifacts: bool = True,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Run an MLflow server and give its URI.
+    """Run an MLflow server and yield its URI.
 
     Args:
-        folder: holds the artifacts, and the store unless `backend` names one.
+        folder: contains the artifacts, and the store unless `backend` names one.
         backend: the URI of a database.
         options: further options of `mlflow server`.
         hands_out_artifacts: clients get artifacts from the server; otherwise they read and write the folder.

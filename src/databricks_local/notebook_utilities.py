@@ -1,9 +1,8 @@
 """The `dbutils` of a task's notebook; runs in the kernel, and imports nothing of this package.
 
-widgets.get, widgets.getAll, widgets.text and notebook.exit: Databricks' reference of its utilities. That getAll
-includes what the task passes without the notebook declaring it, and that exit raises an exception that `except
-Exception` catches, are assumed. A value below /Volumes arrives as the path of the folder on this machine:
-the service mounts volumes at /Volumes.
+Source of widgets.get, widgets.getAll, widgets.text and notebook.exit: Databricks' reference of its utilities. Assumed:
+getAll includes undeclared parameters of the task; exit raises an exception that `except Exception` catches. A value
+below /Volumes becomes the path of the folder on this machine: the service mounts volumes at /Volumes.
 """
 
 import json

@@ -3,8 +3,8 @@
 Where the rules are from:
 
 - The codes REPOSITORY_CHECKOUT_FAILED, RESOURCE_NOT_FOUND and LIBRARY_INSTALLATION_ERROR, and their meanings: the
-  SDK, `TerminationCodeCode`. That a notebook which isn't there ends its task with RESOURCE_NOT_FOUND, "Unable to
-  access the notebook …" and, often, life_cycle_state INTERNAL_ERROR: public reports of it.
+  SDK, `TerminationCodeCode`. A missing notebook ends its task with RESOURCE_NOT_FOUND, "Unable to access the
+  notebook …" and, often, life_cycle_state INTERNAL_ERROR: public reports.
 - A library that can't be installed has life_cycle_state INTERNAL_ERROR and result FAILED: the REST reference's
   example.
 - Job parameters go before a task's own of the same name; `{{job.parameters.NAME}}`, `{{job.run_id}}`,
@@ -79,7 +79,7 @@ class Preparation:
         notebook = self._find_notebook(run, task)
         self._install(_libraries(run, task), site)
         if not (site / "workshop").exists():
-            # This environment has the package installed; a workspace's has not.
+            # The package is installed here, but not in a workspace.
             (site / "workshop").mkdir()
             (site / "workshop" / "__init__.py").write_text(
                 "raise ModuleNotFoundError(\"No module named 'workshop'\", name='workshop')\n", encoding="utf-8"
@@ -181,7 +181,7 @@ class Preparation:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
         except (InvalidWheelFilename, zipfile.BadZipFile) as error:
-            message = f"Library installation failed: {path} is no valid wheel: {error}"
+            message = f"Library installation failed: {path} is not a valid wheel: {error}"
             raise UnreadyError("LIBRARY_INSTALLATION_ERROR", message) from error
 
 

@@ -7,12 +7,12 @@ requests, and refuse what the service refuses.
 Differences from the service:
 
 - Run artifacts are files of this machine; the service keeps them in its own storage, below `dbfs:/databricks`. MLflow
-  takes them for a downloaded copy when it registers a model in Unity Catalog, and removes them afterwards: here, that
-  is the run's own copy. The registered one is another, as on the service.
+  treats them as a downloaded copy when it registers a model in Unity Catalog, and then removes them: here, it removes
+  the run's own copy. The registered copy is a separate one, as on the service.
 - Files of models in Unity Catalog always go through the Files API. The service may choose its cloud storage with
   temporary credentials instead, which needs a cloud.
 - The workspace registry copies a version's files when it is registered; here, they stay where the run has them.
-- Both registries are one in the server behind; a name with three levels belongs to Unity Catalog.
+- Both registries use the same `mlflow server`; a name with three levels belongs to Unity Catalog.
 """
 
 from collections.abc import Callable

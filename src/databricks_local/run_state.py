@@ -86,7 +86,7 @@ class TaskRun(_Stated):
     parent: int
     task: bodies.Task
     sent: dict[str, Any]
-    """The task as it came."""
+    """The task as received."""
     page: str
     overrides: dict[str, str] = field(default_factory=dict)
     """Parameters that go before the task's own."""

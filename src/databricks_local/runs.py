@@ -7,7 +7,7 @@ Where the rules are from:
 - "Retrieving the output of runs with multiple tasks is not supported. …": the service's answer, quoted in
   databricks-sdk-py issue 997. It holds for a submitted run with one task as well: databricks-sdk-py issue 375.
 - A run that does not exist is 400 INVALID_PARAMETER_VALUE: the SDK, `errors/overrides.py`.
-- Assumed: cancelling a run that has ended does nothing; cancelling a task's run cancels the whole run; the words
+- Assumed: cancelling a run that has ended does nothing; cancelling a task's run cancels the whole run; the texts
   of the refusals that are not quoted above.
 """
 
@@ -104,7 +104,7 @@ class Runs:
         return run
 
     def begin(self, run: Run, token: str | None, *, queued: bool = False) -> None:
-        """Execute the run, or skip it where it has to wait for another and may not."""
+        """Execute the run, or skip it if it must wait for another but may not queue."""
         self.runs[run.run_id] = run
         if token:
             self._tokens[token] = run.run_id

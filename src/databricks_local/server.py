@@ -75,8 +75,8 @@ class Faults:
         Args:
             pattern: for example "GET .*/runs/get".
             status: of the answer.
-            error_code: in the answer; the usual one of the status where none is passed.
-            message: in the answer; the usual one of the status where none is passed.
+            error_code: in the answer; by default, the usual one of the status.
+            message: in the answer; by default, the usual one of the status.
             headers: of the answer.
             times: how many requests fail.
             drop: close the connection without any answer instead.
@@ -118,7 +118,7 @@ class Site:
         """Seconds by which the Date of the answers is ahead of this machine's clock."""
 
     def answer(self, request: Request) -> Answer | None:
-        """Return the answer, or None where the connection is to be dropped."""
+        """Return the answer, or None if the connection is to be dropped."""
         line = f"{request.method} {request.target}"
         self.requests.append(f"{request.method} {request.path}")
         fault = self.faults.take(line)

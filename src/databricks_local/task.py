@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Builds a grammar as it is imported, which takes longer than all the rest; no notebook's schema has a URI to check.
+# Its import builds a grammar, which takes longer than all the rest; no notebook's schema needs it.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 import nbformat  # noqa: E402
@@ -51,7 +51,7 @@ def main(spec_file: Path) -> None:
 
 
 def _literal(path: object) -> str:
-    """Return a path for papermill, which takes {…} in a path for a parameter."""
+    """Return a path for papermill, which reads {…} in a path as a parameter."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
@@ -68,7 +68,7 @@ def _inject_utilities(spec_file: Path, folder: Path) -> None:
 
 
 def _mark_exit(executed: Path) -> None:
-    """Show where the notebook ended itself, instead of the error that papermill took it for."""
+    """Show the exit of the notebook in place of the error that papermill made of it."""
     notebook: Any = nbformat.read(executed, as_version=4)
     notebook.cells = [
         cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])

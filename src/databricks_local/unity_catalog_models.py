@@ -2,8 +2,8 @@
 
 Where the rules are from: calls and fields, MLflow's `protos/databricks_uc_registry_messages.proto`; the names and the
 limits of tags, learn.microsoft.com/azure/databricks/database-objects/tags and mlflow/recipes-examples issue 58. Our
-reading: a search of the versions of a model that does not exist is refused; versions come in no order to rely on, and
-without tags and aliases; a page has at most 100.
+reading: a search for versions of a missing model is refused; versions come in no fixed order, without tags and
+aliases; a page has at most 100.
 """
 
 import json
@@ -149,12 +149,12 @@ class UnityCatalogModels:
         if by_name is not None:
             self._require_right_to(by_name[1])
             self._get_model({"name": by_name[1]})  # refuses a model that does not exist
-        # A page of the service's is its own choice, however many results are asked for.
+        # The service chooses the page size, whatever the request contains.
         given["max_results"] = min(int(given.get("max_results", _PAGE)), _PAGE)
         found = self._backend.call("GET", "model-versions/search", given)
         entries = found.get("model_versions", [])
         versions = [_bare(self._version({"model_version": each})["model_version"]) for each in entries]
-        # In no order that the client may rely on, and without tags and aliases.
+        # In no fixed order, and without tags and aliases.
         return {**found, "model_versions": sorted(versions, key=lambda each: int(each["version"]) % 3)}
 
     def _tag_model(self, given: Body) -> Body:

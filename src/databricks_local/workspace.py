@@ -45,9 +45,9 @@ class Workspace:
 
     @property
     def azure_host(self) -> str:
-        """An address of the workspace that ends as on Azure: for any other, the SDK asks no `az` for a token.
+        """An address of the workspace that ends like Azure's: the SDK calls `az` only for these.
 
-        For a whole address as on Azure, set HTTP_PROXY to `host`, which answers for any host.
+        For a complete Azure address, set HTTP_PROXY to `host`, which answers for any host.
         """
         return self.host + AZURE_PREFIX
 
@@ -177,15 +177,15 @@ class Workspace:
         return self._runs.active()
 
     def hold(self, task_key: str) -> None:
-        """Let this task, when its turn comes, stay PENDING until it is released."""
+        """Keep this task PENDING, when its turn comes, until it is released."""
         self.execution.hold(task_key)
 
     def release(self, task_key: str) -> None:
-        """Let a task that was held go on."""
+        """Release a task that was held."""
         self.execution.release(task_key)
 
     def wait_for(self, run_id: int, *life_cycle_states: str, timeout: float = 60) -> Run:
-        """Wait until the run has one of these states, or has ended where no state is passed."""
+        """Wait until the run has one of these states, or has ended if no state is passed."""
         return self.execution.wait_for(self.runs[run_id], life_cycle_states, timeout)
 
     def fail_next(self, pattern: str, **options: Any) -> None:

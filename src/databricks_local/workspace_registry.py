@@ -1,6 +1,6 @@
 """Experiments, runs, logged models and the workspace's own registry of models.
 
-Whatever is not listed here is the answer of the `mlflow server` behind. Where the rules are from: an experiment's name
+The `mlflow server` answers all calls not listed here. Where the rules are from: an experiment's name
 is a path, and its folder exists (the service's messages, quoted in public threads); no aliases, names without `/`, `.`
 and `:` (Databricks' documentation on the workspace registry); list-artifacts and get-signed-download-uri (MLflow,
 `DatabricksModelsArtifactRepository`).
@@ -89,7 +89,7 @@ class WorkspaceRegistry:
 def _version_to_create(given: dict[str, Any]) -> bytes:
     given.pop("run_link", None)
     if model_id := given.get("model_id"):
-        # The client names the place of the files; MLflow's own server accepts no such place from a client.
+        # The client sends the location of the files, which MLflow's own server does not accept.
         given["source"] = f"models:/{model_id}"
     return json.dumps(given).encode()
 

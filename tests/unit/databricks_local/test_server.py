@@ -174,7 +174,7 @@ def test_workspace_files_that_are_refused(workspace: Workspace) -> None:
     assert refused.value.error_code == "MAX_NOTEBOOK_SIZE_EXCEEDED"
     with pytest.raises(InvalidParameterValue, match="must be absolute"):
         files.mkdirs("Shared/ours")
-    with pytest.raises(DatabricksError, match="no Jupyter notebook"):
+    with pytest.raises(DatabricksError, match="not a Jupyter notebook"):
         files.upload("/Workspace/Shared/one.ipynb", b"{}", format=ImportFormat.AUTO)
 
 
