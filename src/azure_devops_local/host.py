@@ -30,7 +30,7 @@ class Host:
     command: tuple[str, ...] = ("azure_devops_local",)
     """Arguments of `python -m` for the commands `received` and `work`, which hooks and agents run."""
     advice: str = "python -m azure_devops_local"
-    """The command line in sentences."""
+    """The command line for sentences."""
     home_variable: str = "AZURE_DEVOPS_LOCAL_HOME"
     """Environment variable that names the root."""
     root: Callable[[], Path] = _own_root

@@ -58,12 +58,12 @@ class Job(Part):
     environment: str = ""
     """The environment of a deployment job."""
     asked: datetime | None = None
-    """When it began to wait for its approval."""
+    """Start of the wait for an approval."""
     approved_by: str = ""
     steps: list[Step] = Field(default_factory=list)
 
     def skip(self, result: Result = "skipped") -> None:
-        """Give the job, and each of its steps, this result where it has none."""
+        """Set this result on the job and on its steps, if they have none."""
         for part in (*self.steps, self):
             part.result = part.result or result
 
@@ -128,7 +128,7 @@ class Run(BaseModel):
         return f"run {self.number} of {self.pipeline}"
 
     def complete(self, result: Result) -> None:
-        """End the run; also its parts without a result: those that have begun end alike, the others were skipped."""
+        """End the run, and each part without a result: begun parts with that result, others as skipped or canceled."""
         self.state, self.result, self.finished = "completed", result, now()
         rest: Result = "canceled" if result == "canceled" else "skipped"
         for stage in self.stages:

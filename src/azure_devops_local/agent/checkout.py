@@ -24,7 +24,7 @@ def check_out(step: StepAtWork) -> None:
     place = step.place
     commit, sources = place.run.commit, place.sources
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
-        raise UserError(f"{commit!r} is not a commit: give its whole name.")
+        raise UserError(f"{commit!r} is not a commit: give the full hash.")
     step.say(f"##[section]Checking {commit} of {place.repository} out into {sources}")
     # Hooks of the repository and of a user's templates are not part of the commit, so none of them runs.
     plain = ("--template=", "--config=core.hooksPath=/dev/null", *git.AS_COMMITTED)

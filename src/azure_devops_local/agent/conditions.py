@@ -63,12 +63,12 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
 
 
 def named(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done]:
-    """Return those with these names."""
+    """Return the parts with these names."""
     return {name.lower(): done[name.lower()] for name in names}
 
 
 def all_before(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done]:
-    """Return those with these names, and all their dependencies."""
+    """Return the parts with these names and their dependencies."""
     found: dict[str, Done] = {}
     for name, one in named(names, done).items():
         found |= {**one.before, name: one}

@@ -34,7 +34,7 @@ class Service:
 
 
 class RunAtWork:
-    """A run, as its jobs share it."""
+    """The run that its jobs share."""
 
     def __init__(
         self,

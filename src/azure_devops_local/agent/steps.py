@@ -141,7 +141,7 @@ class Workplace:
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
         except OSError as error:
-            reason = error.strerror or "not all of it are readable files"
+            reason = error.strerror or "some of its files are not readable"
             raise UserError(f"{source} can't be published ({reason}): check its content.") from error
         if name not in self.run.artifacts:
             self.run.artifacts.append(name)

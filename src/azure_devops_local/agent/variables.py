@@ -186,13 +186,13 @@ def read_groups(names: Iterable[str]) -> list[Variable]:
     where = f"write `{{group: {{name: value, other: {{value: …, secret: true}}}}}}` into {folder / GROUPS_FILE}"
     wanted = list(names)
     if wanted and not (folder / GROUPS_FILE).is_file():
-        raise UserError(f"The variable group {wanted[0]} is not there: {where}.")
+        raise UserError(f"The variable group {wanted[0]} is missing: {where}.")
     groups = documents.load(documents.WorkTree(folder), GROUPS_FILE) if wanted else {}
     found = []
     for group in wanted:
         members = groups.get(group)
         if not isinstance(members, documents.Mapping):
-            raise UserError(f"The variable group {group} is not there: {where}.")
+            raise UserError(f"The variable group {group} is missing: {where}.")
         for name, value in members.items():
             given = value if isinstance(value, dict) else {"value": value}
             if not isinstance(given.get("value"), str) or given.keys() - {"value", "secret"}:

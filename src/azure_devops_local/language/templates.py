@@ -112,7 +112,7 @@ def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, 
             expanded = _tree(value, place, inner or context, kind)
             if isinstance(expanded, Sequence) and not isinstance(value, Sequence):
                 yield from expanded.entries()
-            elif expanded or not isinstance(value, Mapping) or not value:  # no `${{ if }}` of a mapping was met
+            elif expanded or not isinstance(value, Mapping) or not value:  # not empty only because no `if` was true
                 yield expanded, place
 
 
@@ -129,8 +129,8 @@ def _as_entries(item: Any, place: Place) -> Iterable[tuple[str, Any, Place]]:
 def _chosen(
     entries: Iterable[tuple[str, Any, Place]], context: _Context
 ) -> Iterator[tuple[str, Any, Place, _Context | None]]:
-    """Yield plain entries as they are, and what is below a directive as often as it counts, with its context."""
-    met: bool | None = None  # whether an `if` or `elseif` of the current chain was; None outside of a chain
+    """Yield plain entries unchanged, and the content of a directive once per match, with its context."""
+    met: bool | None = None  # whether one condition of the current chain was true; None outside of a chain
     for key, value, place in entries:
         directive = _DIRECTIVE.fullmatch(key)
         word, text = directive.groups() if directive else ("", "")

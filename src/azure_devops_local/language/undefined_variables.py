@@ -29,7 +29,7 @@ _WITHOUT_MACROS = {"trigger", "pool", "condition"}
 
 
 def refuse(tree: Mapping, groups: bool) -> None:
-    """Raise a PipelineError for the first one in a pipeline with expanded templates.
+    """Raise a PipelineError for the first undefined variable of an expanded pipeline.
 
     In scripts, where `$(pwd)` runs a command, only names such as `Build.X` are checked; with variable groups, which may
     define any other name, this holds for the whole pipeline.

@@ -56,7 +56,7 @@ def check_branch(name: str) -> str:
     allowed = git.run(Path.cwd(), "check-ref-format", "--branch", name)
     # Git would resolve a name such as @{-1}, and print the branch that it stands for.
     if allowed.returncode or allowed.stdout.decode("utf-8", "surrogateescape").removesuffix("\n") != name:
-        raise UsageError(f"{name!r} is no name that Git allows for a branch: correct it.")
+        raise UsageError(f"{name!r} is not a valid branch name for Git: correct it.")
     return name
 
 

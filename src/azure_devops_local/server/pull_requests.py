@@ -113,7 +113,7 @@ def source_moved(branches: Iterable[str]) -> list[str]:
                 outcome = f"its test: {validation(request.id).state}."
             except UserError as error:
                 outcome = str(error)
-            messages.append(f"The {request.name} has got this push; {outcome}")
+            messages.append(f"The {request.name} contains this push; {outcome}")
     return messages
 
 
@@ -192,7 +192,7 @@ def _require_reviewer(request: PullRequest, name: str, one_person: bool) -> None
     if _policy(request).reviewers and is_author and not one_person:
         raise UserError(
             f"{request.target} needs another person than the author to complete a pull request, and {name} is the "
-            "author: let another person do it (`--as NAME`), or play both with `--one-person`."
+            "author: let another person do it (`--as NAME`), or act as both with `--one-person`."
         )
 
 

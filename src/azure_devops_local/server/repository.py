@@ -157,7 +157,7 @@ def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> 
         # A tag may be an object of its own.
         commit = git.ask(place, "rev-parse", "--verify", "--quiet", f"{new}^{{commit}}")
     except UserError:
-        return [f"{ref} names no commit: nothing starts."]
+        return [f"{ref} is not a commit: nothing starts."]
     author = git.ask(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
     message = changes.head_message(place, commit)
     push = triggers.Push(ref, changes.changed_files(place, old, commit, ref), message)

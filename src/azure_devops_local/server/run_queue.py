@@ -1,4 +1,4 @@
-"""The queue of runs, and the listener: a process that lives as long as there are runs to do.
+"""The queue of runs, and the listener: a process that ends once all runs are done.
 
 The listener starts a worker, a process of its own, for each run. Three locks, which the kernel releases even after
 kill -9, show which processes are alive: the listener holds `agent.lock`, the worker of run N holds `runs/N/.lock`, and
@@ -138,7 +138,7 @@ def listen() -> None:
                     threading.Event().wait(_PAUSE)
         except Timeout:
             return
-        # A run that was queued just before the lock was released has started no listener: so look once more.
+        # A run that was queued just before the lock was released did not start a listener: look once more.
 
 
 def stop() -> int:

@@ -26,7 +26,7 @@ def work(number: int) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     turn = run_queue.lock("busy")
-    # A listener acquires the sign of life for a moment, to see whether a worker holds it.
+    # A listener acquires this lock for a moment, to check whether a worker holds it.
     with suppress(Timeout), run_queue.sign_of_life(number).acquire(timeout=_SECONDS_TO_BEGIN), turn:
         run = run_queue.begin(number)
         if run is not None:

@@ -79,7 +79,7 @@ def status(item: Run | Stage | Job | Step) -> str:
 
 
 def duration(item: Run | Stage | Job | Step) -> str:
-    """Return the time that it took, or has taken so far; empty before the start."""
+    """Return the duration, or the time so far; empty before the start."""
     parts = item.jobs if isinstance(item, Stage) else [item]
     begun = [part.started for part in parts if part.started]
     ended = [part.finished for part in parts if part.finished] if item.result else []

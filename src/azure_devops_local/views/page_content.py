@@ -54,7 +54,7 @@ def log(folder: Path, name: str) -> Log | None:
 
 
 def for_terminal(text: str) -> str:
-    """Return Markdown in which the description of each picture stands in its place."""
+    """Return the Markdown with each picture replaced by its description."""
     return re.sub(r"!\[([^\]]*)\]\([^)\s]*\)", r"(picture: \1)", visible(text))
 
 

@@ -185,7 +185,7 @@ class Timeline:
 
 @contextmanager
 def _stored(run: Run) -> Iterator[Run]:
-    """Store a run as running, and hold its sign of life, so that no listener takes it for lost."""
+    """Store a run as running, and hold its lock, so that no listener treats it as lost."""
     with run_queue.lock("queue"):
         run = Runs().add(run)
         alive = run_queue.sign_of_life(run.number)

@@ -42,7 +42,7 @@ def serve(port: int, tell: Callable[[str], None] = print) -> None:
 
     Args:
         port: the port on 127.0.0.1; 0 for any free port.
-        tell: called with a sentence with the address as soon as a browser can connect.
+        tell: called with a sentence with the address once a browser can connect.
     """
     listener = listen(HOST, port)
     server = uvicorn.Server(

@@ -101,7 +101,7 @@ def test_a_branch_name_is_not_executed(clone: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a; rm -rf b", "../../x", "", "--help", "-x"])
 def test_an_invalid_branch_name_is_refused(clone: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name that Git allows"):
+    with pytest.raises(UsageError, match="is not a valid branch name for Git"):
         CliRunner().invoke(app, ["pipelines", "triggered", f"--branch={name}"], catch_exceptions=False)
 
 
@@ -121,7 +121,7 @@ def test_exit_codes_and_errors_of_the_command(clone: Path, tmp_path: Path, monke
     assert (answer.code, json.loads(answer.out)["triggered"]) == (0, ["cd.yml"])
     answer = workshop("pipelines", "triggered", "--branch", "a; rm -rf b")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.last_words == "✗ 'a; rm -rf b' is no name that Git allows for a branch: correct it."
+    assert answer.last_words == "✗ 'a; rm -rf b' is not a valid branch name for Git: correct it."
     monkeypatch.chdir(tmp_path)
     answer = workshop("pipelines", "triggered", "--branch", "main")
     assert (answer.code, answer.out) == (1, "")

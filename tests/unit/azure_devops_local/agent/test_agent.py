@@ -202,7 +202,7 @@ def test_outputs_reach_later_jobs_and_stages(tmp_path: Path) -> None:
         ("steps: [{bash: x, unknwon: y}]", "line 1: `unknwon`"),
         ("steps: [{task: DotNetCoreCLI@2}]", "DotNetCoreCLI@2"),
         ("steps: [", "not YAML"),
-        ("variables: [{group: team}]\nsteps: [{bash: 'true'}]", "variable group team is not there: write"),
+        ("variables: [{group: team}]\nsteps: [{bash: 'true'}]", "variable group team is missing: write"),
     ],
 )
 def test_an_invalid_pipeline_is_refused_before_the_first_step(tmp_path: Path, text: str, problem: str) -> None:

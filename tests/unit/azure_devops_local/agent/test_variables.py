@@ -143,8 +143,8 @@ def test_variable_groups_are_read_from_a_file() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "variable group team is not there: write"),
-        ("other: {a: b}\n", "variable group team is not there: write"),
+        ("", "variable group team is missing: write"),
+        ("other: {a: b}\n", "variable group team is missing: write"),
         ("team: {a: {secret: true}}\n", "line 1: `a` is neither"),
         ("team: {a: [b]}\n", "line 1: `a` is neither"),
         ("team: {a: b\n", "not YAML"),

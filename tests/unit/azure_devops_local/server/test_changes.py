@@ -189,7 +189,7 @@ def test_names_that_git_allows_are_branches(name: str) -> None:
     ["", "a; rm -rf b", "../../x", "-x", "--help", "-h", "@{-1}", "HEAD", "a..b", "a.lock", "/a", "a/", "a\nb", "a:b"],
 )
 def test_names_that_git_does_not_allow_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="is no name that Git allows for a branch") as refused:
+    with pytest.raises(UsageError, match="is not a valid branch name for Git") as refused:
         check_branch(name)
     assert "\n" not in str(refused.value)
 

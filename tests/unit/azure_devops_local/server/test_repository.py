@@ -179,7 +179,7 @@ def test_a_push_that_starts_nothing_gets_the_reason(team: Clone, path: str, mess
     ("new", "ref", "message"),
     [
         (ZEROS, "refs/heads/dev-ana", "dev-ana was deleted: nothing starts."),
-        ("main:code/train.py", "refs/tags/odd", "refs/tags/odd names no commit: nothing starts."),
+        ("main:code/train.py", "refs/tags/odd", "refs/tags/odd is not a commit: nothing starts."),
         ("main", "refs/notes/commits", "refs/notes/commits is neither a branch nor a tag: nothing starts."),
         ("main", "refs/tags/v1", "cd.yml does not start: "),
     ],
