@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        # A client that takes this server for its proxy names the host as well.
+        # A client that uses this server as its proxy sends the host as well.
         target = re.sub(r"^http://[^/]+", "", self.path).removeprefix(AZURE_PREFIX)
         request = Request.read(self.command, target, dict(self.headers.items()), self.rfile.read(length))
         answer = self.site.answer(request)

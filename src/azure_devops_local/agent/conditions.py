@@ -78,7 +78,7 @@ def all_before(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done
 def functions(before: Mapping[str, Done]) -> dict[str, Callable[..., bool]]:
     """Return the status functions of a condition, given all direct and indirect dependencies.
 
-    Without names they look at all dependencies; a name that is not a dependency counts as skipped.
+    Without names they use all dependencies; a name that is not a dependency counts as skipped.
     """
 
     def results(names: tuple[Any, ...]) -> list[Result]:

@@ -74,7 +74,7 @@ def _use_python_version(step: StepAtWork, inputs: Inputs) -> None:
 
 
 def _cache(step: StepAtWork, inputs: Inputs) -> None:
-    sentence = f"{step.entry.name}: no cache is used here, and {inputs.get('path', '')} stays as it is."
+    sentence = f"{step.entry.name}: no cache is used here, and {inputs.get('path', '')} is unchanged."
     step.say(sentence)
     step.place.notice(sentence)
     if hit := inputs.get("cachehitvar"):
