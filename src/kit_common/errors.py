@@ -26,7 +26,7 @@ class UsageError(UserError):
 
 
 _NO_PERMISSION = "no permission: {choose}"
-_IS_A_FILE = "a file stands where a folder is needed: {choose}"
+_IS_A_FILE = "a file is where a folder is needed: {choose}"
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, then run it again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run it again",

@@ -67,7 +67,7 @@ def test_a_wrong_command_line_ends_with_2_and_writes_nothing(
         # Libraries would print their own messages about a missing server in a process of its own only.
         (workshop, "MLFLOW_TRACKING_URI", "http://127.0.0.1:9", "No MLflow server found at http://127.0.0.1:9: start"),
         (workshop_here, "WORKSHOP_SLOTS", "drawer", "The environment variable WORKSHOP_SLOTS is 'drawer'"),
-        (workshop_here, "WORKSHOP_HOME", os.devnull, "a file stands where a folder is needed"),
+        (workshop_here, "WORKSHOP_HOME", os.devnull, "a file is where a folder is needed"),
     ],
 )
 def test_a_wrong_environment_ends_with_1_and_one_sentence(

@@ -106,7 +106,7 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
         (other_packages, "packages", ["requirements.txt asks for pandas==0.0.1", "pip install -r requirements.txt"]),
         (wrong_setting, "settings", ["WORKSHOP_SLOTS is 'drawer'", "'alias' or 'stage'"]),
         (full_disk, "disk", ["0.1 GB are free", "free some space"]),
-        (file_for_a_home, "home", ["a file stands where a folder is needed", "WORKSHOP_HOME=/path/to/folder"]),
+        (file_for_a_home, "home", ["a file is where a folder is needed", "WORKSHOP_HOME=/path/to/folder"]),
         (no_hard_links, "home", ["has no hard links", "set WORKSHOP_HOME"]),
         (damaged_store, "store", ["MLflow could not open its store", "restore", "set WORKSHOP_HOME to a new folder"]),
         (no_git, "Git", ["not installed", "install it"]),

@@ -29,7 +29,7 @@ def test_each_run_has_a_folder_of_its_own_even_within_a_second(home: Path) -> No
 def test_a_file_where_the_runs_go_is_one_sentence(home: Path) -> None:
     home.mkdir()
     (home / "runs").touch()
-    with pytest.raises(WorkshopError, match="a file stands where a folder is needed"):
+    with pytest.raises(WorkshopError, match="a file is where a folder is needed"):
         _make_folder(current_settings(), NOON, "dev-ana")
 
 
