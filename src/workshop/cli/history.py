@@ -59,7 +59,7 @@ def history(
         print(json.dumps(for_programs(model, events), indent=2))
         return
     if not events:
-        out.print(f"Nothing has happened to {model} yet: start with `workshop run --action deployment`.")
+        out.print(f"{model} has no events yet: start with `workshop run --action deployment`.")
         return
     out.print(as_table(model, events))
     path = picture or current_settings().home / "history.png"

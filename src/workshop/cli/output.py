@@ -46,7 +46,7 @@ class _Droppable:
         return getattr(self._stream, name)
 
     def _drop(self, error: OSError) -> None:
-        # The buffered output goes there too, or Python would fail at its end with an exit code of its own.
+        # The buffered output goes there too, or Python would fail at exit with an exit code of its own.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)

@@ -58,7 +58,7 @@ def not_found(message: str, config: Config | None) -> str:
     """
     if found := re.search(r"resolve: (.+) has no (.+) profile configured", message):
         return (
-            f"There is no profile {found[2]} in {found[1]}: set DATABRICKS_CONFIG_PROFILE to one that is there, or "
+            f"There is no profile {found[2]} in {found[1]}: set DATABRICKS_CONFIG_PROFILE to another one, or "
             f"make it with `databricks auth login --profile {found[2]}`."
         )
     if found := re.search(r"more than one authorization method configured: (.+)", message):

@@ -28,7 +28,7 @@ def follow_run(run_id: int, progress: Progress) -> Summary:
     """Follow a run to its end and write the same report as the process that started it."""
     settings = databricks_settings()
     client = sign_in(retry_seconds=settings.retry_seconds, say=progress.said)
-    with explained(f"look at the run {run_id}"):
+    with explained(f"read the run {run_id}"):
         try:
             run = client.jobs.get_run(run_id)
         except NotFound as error:

@@ -59,7 +59,7 @@ def start(client: WorkspaceClient, work: Work, settings: DatabricksSettings, tok
 
 def require_deployed(client: WorkspaceClient, job_id: int, commit: str, notebooks: Collection[str] = ()) -> None:
     """Check that the deployed job has the code of the commit, and runs these notebooks if any are passed."""
-    with explained(f"look at the job {job_id}"):
+    with explained(f"read the job {job_id}"):
         settings = patiently(client, lambda: client.jobs.get(job_id)).settings or jobs.JobSettings()
     tasks = {harmless(task.task_key) for task in settings.tasks or []}
     if notebooks and tasks != set(notebooks):

@@ -150,7 +150,7 @@ class RemoteRun:
 
     def look(self) -> jobs.Run | None:
         """Fetch the run and update the state; return None while the workspace does not answer."""
-        with explained(f"look at the run {self.run_id}"):
+        with explained(f"read the run {self.run_id}"):
             try:
                 run = self.client.jobs.get_run(self._known_id)
             except LOST:
@@ -229,7 +229,7 @@ class RemoteRun:
         self.run_id = run.run_id or self.run_id
         self.page = page_of(run)
         self._code_folder = given.get(CODE_FOLDER, "")
-        # A run whose parameters the service does not show is taken for our own, so that an error cancels it.
+        # A run whose parameters the service does not show is treated as our own, so that an error cancels it.
         if self.marker is not None and given.get(SUBMISSION, self.marker.submission_id) != self.marker.submission_id:
             self.origin = "earlier"
         self.state = "ended" if has_ended(run) else "running"

@@ -86,7 +86,7 @@ class DatabricksTarget(Target):
                         leftovers.forget(plan.folder, progress)
 
     def _execute(self, plan: Plan, run: RemoteRun, marker: RunMarker, progress: Progress) -> Executed:
-        """Submit the run and follow it; whatever happens, cancel what is not followed any more."""
+        """Submit the run and follow it; cancel it whenever it is no longer followed."""
         try:
             run.submit(self._work(plan, marker), self.settings)
             return bring_back(run, plan, self.settings, progress)

@@ -114,7 +114,7 @@ class Holdings:
         level = known.permission_level.value if known.permission_level is not None else "none"
         if level not in _MANAGING:
             raise WorkshopError(
-                f"{self._identity.name} has {level} on the model {self._model}, and moving stages takes CAN MANAGE: "
+                f"{self._identity.name} has {level} on the model {self._model}, and moving stages needs CAN MANAGE: "
                 "ask a user who manages it for that (Models > the model > Permissions)."
             )
         return f"{self._model} can be registered and moved between stages"

@@ -33,7 +33,7 @@ class Rights:
             WorkshopError: one is missing (the sentence has the statement that grants it), or the workspace does not
                 answer.
         """
-        with explained(f"look at the rights on the {kind} {name}"):
+        with explained(f"read the rights on the {kind} {name}"):
             try:
                 held = self._held(kind, name)
                 missing = [each for each in privileges if not _covers(held, each)]
@@ -62,7 +62,7 @@ class Rights:
         Raises:
             WorkshopError: the workspace does not answer.
         """
-        with explained(f"look at the rights on the {kind} {name}"):
+        with explained(f"read the rights on the {kind} {name}"):
             return "MANAGE" in self._held(kind, name) or self.owns(kind, name)
 
     @property

@@ -174,7 +174,7 @@ def ports() -> str:
 
 
 def git() -> str:
-    """Check that Git is installed, has a user, and knows the commit of this checkout."""
+    """Check that Git is installed, has a user, and finds the commit of this checkout."""
     if shutil.which("git") is None:
         raise WorkshopError("Git is not installed: install it, or runs record no commit.")
     from workshop.core.provenance import find_commit  # noqa: PLC0415  # calls Git

@@ -151,7 +151,7 @@ class _Visit:
                     f"{PREFIX}CLUSTER_ID to another."
                 ) from error
         if cluster is None:
-            raise WorkshopError(f"there is no cluster {cluster_id}: set {PREFIX}CLUSTER_ID to one that is there.")
+            raise WorkshopError(f"there is no cluster {cluster_id}: set {PREFIX}CLUSTER_ID to an existing one.")
         name, state = cluster.cluster_name or cluster_id, cluster.state
         if state in (State.ERROR, State.UNKNOWN):
             raise WorkshopError(f"the cluster {name} is in the state {state.value}: repair it, or take another.")

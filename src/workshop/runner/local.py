@@ -68,7 +68,7 @@ class LocalTarget(Target):
 
 
 def returned_by(notebook: nbformat.NotebookNode) -> HandedOver | None:
-    """Return what an executed notebook handed over, or None for nothing.
+    """Return the result of an executed notebook; None if it has none.
 
     Raises:
         WorkshopError: the output has another form.

@@ -45,7 +45,7 @@ class Obligations:
 
         Args:
             name: the notebook's name.
-            returned: what the notebook handed over; None for nothing.
+            returned: the notebook's result, or None.
             run_id: the run's id in the notebook.
 
         Raises:
@@ -116,5 +116,5 @@ class Obligations:
             )
 
     def _tags_of(self, version: str) -> Mapping[str, str]:
-        with explained(f"look at {self._plan.model_name} version {version}"):
+        with explained(f"read {self._plan.model_name} version {version}"):
             return dict(open_client().get_model_version(self._plan.model_name, version).tags)

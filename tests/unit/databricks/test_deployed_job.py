@@ -66,7 +66,7 @@ def test_a_job_that_does_not_fit_the_run_is_refused(
     refused = run().err
     assert f"has the code of the commit {commit[:12]}, and this run is of c0ffeec0ffee: deploy the bundle" in refused
     monkeypatch.setenv("WORKSHOP_DATABRICKS_JOB_ID", "17")
-    assert "could not look at the job 17" in run().err
+    assert "could not read the job 17" in run().err
     monkeypatch.setenv("WORKSHOP_DATABRICKS_JOB_ID", "")
     assert "set WORKSHOP_DATABRICKS_JOB_ID to the job's id" in run().err
     assert workspace.runs == {}

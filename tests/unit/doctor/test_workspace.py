@@ -304,7 +304,7 @@ def test_what_is_broken_is_named_with_what_to_do(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"status": 500}, "could not look at the rights on the catalog main, the service itself has failed"),
+        ({"status": 500}, "could not read the rights on the catalog main, the service itself has failed"),
         ({"status": 429}, "it defers each call (429)"),
         ({"status": 401}, "it does not accept the credentials"),
         ({"drop": True}, "does not answer: correct DATABRICKS_HOST"),
@@ -476,7 +476,7 @@ def test_a_model_of_the_workspaces_own_registry_takes_the_right_to_move_stages(
     monkeypatch.setattr(ml.ModelRegistryAPI, "get_model", known)
     _, findings = doctor(model="wine_quality")
     assert findings["model"]["mark"] == mark
-    assert mark == "holds" or "moving stages takes CAN MANAGE" in findings["model"]["text"]
+    assert mark == "holds" or "moving stages needs CAN MANAGE" in findings["model"]["text"]
 
 
 def test_the_host_in_the_environment_chooses_what_is_looked_at(good: Workspace) -> None:

@@ -39,9 +39,9 @@ class DeltaFolder(Table):
     def storage_options(self) -> dict[str, str] | None:
         """The options of deltalake for this folder.
 
-        deltalake commits by a hard link, which fails for the second of two writers. A mounted cloud folder has no hard
-        links, so there it renames instead, which replaces silently: only the lock file, which is local to a machine,
-        separates two writers of a table.
+        deltalake commits with a hard link, which fails for the second of two writers. Mounted cloud folders have no
+        hard links, so there it renames a file, which replaces silently: only the lock file separates two writers of
+        a table, and only those on one machine.
         """
         return {"allow_unsafe_rename": "true"} if is_mounted(self.path) else None
 

@@ -117,9 +117,9 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
     If another run has changed Production since the comparison, the candidate is compared again, with the new champion.
 
     Raises:
-        WorkshopError: another run keeps the slots for too long, or the registry refuses: the slot is as it was, or the
-            swap is complete and the next run completes its record. Or the candidate answered differently through
-            the slot, and the champion holds Production again.
+        WorkshopError: another run keeps the slots for too long; the registry refuses (the slot is unchanged, or the
+            swap is complete and the next run completes its record); or the candidate answered differently through
+            the slot (the champion holds Production again).
     """
     with turn(contest.slots) as session:
         before = contest.slots.holders()

@@ -60,7 +60,7 @@ class Lease:
         _end(self._client, self._name, self._id)
 
     def _require_held(self) -> None:
-        with explained(f"look at the lease {self._name}"):
+        with explained(f"read the lease {self._name}"):
             experiment = self._client.get_experiment(self._id)
         # On Databricks the name of a deleted experiment is free, and another may have taken the lease with it.
         if experiment.name != self._name or experiment.lifecycle_stage == LifecycleStage.DELETED:
@@ -99,7 +99,7 @@ def exclusive(client: MlflowClient, model_name: str) -> Iterator[Lease]:
         try:
             yield lease
         finally:
-            # The next process breaks a lease that could not be returned; what was done under it stands.
+            # The next process breaks a lease that could not be returned; what was done under it remains.
             with suppress(WorkshopError):
                 lease.give_back()
 
@@ -115,7 +115,7 @@ def _take(client: MlflowClient, name: str, owner: str) -> Lease:
     while time.monotonic() < deadline:
         if (created := _create(client, name, {_OWNER_TAG: owner, _BEAT_TAG: beat})) is not None:
             return Lease(client, name, created)
-        with explained(f"look at the lease {name}"):
+        with explained(f"read the lease {name}"):
             held = client.get_experiment_by_name(name)
         if held is None:
             continue  # it was returned just now

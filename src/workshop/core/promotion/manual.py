@@ -27,7 +27,7 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
         The recorded event; None if that version holds Production already.
 
     Raises:
-        WorkshopError: the version does not exist, or callers could not use it; Production is as it was.
+        WorkshopError: the version does not exist, or callers could not use it; Production is unchanged.
     """
     _require_short(reason)
     with turn(slots) as session:
@@ -54,7 +54,7 @@ def override(slots: Slots, version: str, reason: str) -> Event | None:
         The recorded event; None if that version holds Production already.
 
     Raises:
-        WorkshopError: the reason or the version is missing, or callers could not use it; Production is as it was.
+        WorkshopError: the reason or the version is missing, or callers could not use it; Production is unchanged.
     """
     if not reason.strip():
         raise WorkshopError("An override needs a reason: pass it with `--reason`.")

@@ -72,7 +72,7 @@ def swap(session: Turn, event: Event, trial: Trial) -> Event:
         The recorded event.
 
     Raises:
-        WorkshopError: the registry refuses, and Production is as it was; or the version answers differently through
+        WorkshopError: the registry refuses, and Production is unchanged; or the version answers differently through
             the slot, and the champion holds Production again.
     """
     event = session.history.append(replace(event, state="intended"))

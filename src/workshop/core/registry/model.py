@@ -110,7 +110,7 @@ def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_versio
         The registered version.
 
     Raises:
-        WorkshopError: it contains a type that is not trusted, or the registry refuses it.
+        WorkshopError: the model contains an untrusted type, or the registry refuses it.
     """
     example = train[FEATURES].head(_EXAMPLE_ROWS).reset_index(drop=True)
     signature = infer_signature(example, classifier.predict_proba(example)[:, 1])

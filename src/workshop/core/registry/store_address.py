@@ -68,7 +68,7 @@ def absolute_uri(variable: str, uri: str) -> str:
 
 
 def _require_scheme(variable: str, uri: str) -> None:
-    """Check that an address with a port has a scheme; without one MLflow takes it for a folder.
+    """Check that an address with a port has a scheme; without one MLflow reads it as a folder.
 
     Raises:
         WorkshopError: the scheme is missing.
