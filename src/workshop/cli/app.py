@@ -42,7 +42,7 @@ _INTERRUPTED = 130
 
 @app.command()
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
-    """Remove all results of runs: tables, models, runs, reports."""
+    """Remove the home folder: tables, models, runs, reports, and the team's repository with its pull requests."""
     home = current_settings().home
     if not home.exists():
         out.print(f"Nothing to remove: {home} does not exist.", soft_wrap=True)
@@ -55,7 +55,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
             f"{home} does not look like a home of the workshop, so it was not removed: remove it by hand."
         )
     if not yes:
-        typer.confirm(f"Remove {home} with all tables, models and runs in it?", abort=True)
+        typer.confirm(f"Remove {home} with its tables, models, runs, and the team's repository if any?", abort=True)
     try:
         removed = _remove(home)
     except OSError as error:

@@ -86,11 +86,12 @@ def for_programs(model_name: str, events: "list[Event]") -> dict[str, Any]:
 def as_table(model_name: str, events: "list[Event]") -> Table:
     """Return the table for a terminal."""
     title = f"{model_name}: {len(events)} {'event' if len(events) == 1 else 'events'}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for column in ("#", "when (UTC)", "what", "version", "AUC gain >="):
-        table.add_column(column, no_wrap=True, min_width=len(str(len(events))))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    # A row with "comparison" and "11 over 10" takes 80 columns; what is longer is broken, never cut.
+    for column, width in (("#", 1), ("when (UTC)", 11), ("what", 10), ("version", 7), ("lower\nbound", 7)):
+        table.add_column(column, overflow="fold", min_width=width)
     table.add_column("who", overflow="fold", min_width=8)
-    table.add_column("why", overflow="fold", min_width=14)
+    table.add_column("why", overflow="fold", min_width=10)
     for number, event in enumerate(events, 1):
         decision = event.decision or {}
         what = event.kind if event.state == "done" else f"{event.kind}, {event.state}"

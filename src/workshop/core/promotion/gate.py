@@ -133,7 +133,7 @@ def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
         return [
             f"This is look {number} at these production wines. Its confidence of "
             f"{auc.percent(looks.corrected_confidence)} keeps the chance of a false "
-            f"promotion over all looks at {1 - terms.confidence:.2g}."
+            f"promotion over all looks at {100 * (1 - terms.confidence):.3g}%."
         ]
     return [
         f"This is look {number} at these production wines: the chance that one of {number} looks promotes a "
