@@ -42,7 +42,7 @@ def decoded(body: bytes, encoding: str, most: int) -> bytes:
     if not encoding:
         return body
     wrong = bad_request(
-        f"The body is not complete {encoding}, the encoding in its Content-Encoding: send it whole, or without "
+        f"The body is not valid {encoding}, the encoding in its Content-Encoding: send it whole, or without "
         "that header."
     )
     has_zlib_header = len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
