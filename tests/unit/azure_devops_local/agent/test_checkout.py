@@ -117,8 +117,14 @@ def test_the_environment_has_the_installed_packages_and_the_code_of_the_commit(t
         workshop which
         pytest --version; ruff --version; jupyter nbconvert --version
         python - <<'END'
-        from jupyter_client.manager import start_new_kernel
-        manager, client = start_new_kernel()
+        import os, tempfile
+        from jupyter_client import KernelManager
+        # Over sockets of its own: another kernel on the machine may take a port between the choice and the use of it.
+        manager = KernelManager(transport="ipc", ip=os.path.join(tempfile.mkdtemp(dir="/tmp"), "kernel"))
+        manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=300)
         texts = []
         client.execute_interactive("import sys, workshop; print('kernel', sys.prefix, workshop.__file__)",
                                    output_hook=lambda message: texts.append(message["content"].get("text", "")))
