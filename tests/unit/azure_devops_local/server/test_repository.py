@@ -212,6 +212,12 @@ def test_batched_pushes_share_the_run_that_still_waits(tmp_path: Path) -> None:
     assert Runs().load(2).commit == newest
 
 
+def test_a_push_may_change_ten_thousand_files(team: Clone) -> None:
+    team.commit({f"code/{number}.txt": "" for number in range(10_000)}, branch="dev-ana")
+    pushed(team, "dev-ana")
+    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")]
+
+
 def test_an_invalid_pipeline_file_is_a_failed_run(team: Clone) -> None:
     team.commit({".azure_pipelines/cd.yml": "trigger: ["}, branch="dev-ana")
 
