@@ -12,6 +12,7 @@ import pytest
 
 from databricks_local.workspace import Workspace
 from tests.support.commands import Finished, workshop_here
+from workshop.core.errors import WorkshopError
 from workshop.databricks import target
 from workshop.databricks.remote_run import RemoteRun
 
@@ -115,3 +116,13 @@ def when(condition: Callable[[], bool], action: Callable[..., object], *argument
     finally:
         over.set()
         watcher.join()
+
+
+def interrupt(*_: object, **__: object) -> None:
+    """Raise what Ctrl-C raises."""
+    raise KeyboardInterrupt
+
+
+def no_more(*_: object) -> None:
+    """Raise an error of the kit."""
+    raise WorkshopError("No more.")

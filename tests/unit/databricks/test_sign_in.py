@@ -6,34 +6,21 @@ import stat
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import requests
-from databricks.sdk import environments
-from databricks.sdk.errors import (
-    BadRequest,
-    InternalError,
-    NotFound,
-    PermissionDenied,
-    TooManyRequests,
-    Unauthenticated,
-)
 from databricks.sdk.service.iam import User
 
 from databricks_local import workspace as stand_in
-from databricks_local.azure_cli import write_az
 from databricks_local.mlflow_server import free_port
+from databricks_local.workspace import Workspace
+from tests.support.sign_in import SetUp, by_azure_cli, by_federation, by_profile, by_secret, by_token, write_profile
 from workshop.core.errors import WorkshopError
-from workshop.databricks.errors import explained, without_secrets
 from workshop.databricks.sign_in import Identity, require_service_principal, sign_in, who
-
-Workspace = stand_in.Workspace
-SetUp = Callable[[Workspace, pytest.MonkeyPatch, Path], None]
 
 
 @pytest.fixture(scope="module")
@@ -56,57 +43,6 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def workspace(shared: Workspace, no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("DATABRICKS_HOST", shared.host)
     return shared
-
-
-def by_token(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_TOKEN", workspace.token)
-
-
-def by_secret(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.setenv("DATABRICKS_CLIENT_ID", workspace.client_id)
-    env.setenv("DATABRICKS_CLIENT_SECRET", workspace.client_secret)
-
-
-def by_azure_cli(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    write_az(folder / "bin", workspace)
-    as_an_azure_address(workspace.host, env)
-    env.setenv("DATABRICKS_AUTH_TYPE", "azure-cli")
-
-
-def by_federation(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    for name, value in workspace.azure_devops_environment().items():
-        env.setenv(name, value)
-    env.setenv("DATABRICKS_AUTH_TYPE", "azure-devops-oidc")
-    env.setenv("DATABRICKS_CLIENT_ID", workspace.client_id)
-
-
-def by_profile(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> None:
-    env.delenv("DATABRICKS_HOST")
-    write_profile(folder, f"[wine]\nhost = {workspace.host}\ntoken = {workspace.token}\n")
-    env.setenv("DATABRICKS_CONFIG_PROFILE", "wine")
-
-
-def install_az(folder: Path, script: str) -> None:
-    """An Azure CLI that does what the script does."""
-    program = folder / "bin" / "az"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-
-def as_an_azure_address(host: str, env: pytest.MonkeyPatch) -> None:
-    """The SDK knows Azure by the end of the host's name, and asks `az` for nothing anywhere else."""
-    azure = environments.DatabricksEnvironment(
-        environments.Cloud.AZURE,
-        host.removeprefix("http://127.0.0.1"),
-        azure_application_id=environments.ARM_DATABRICKS_RESOURCE_ID,
-        azure_environment=environments.ENVIRONMENTS["PUBLIC"],
-    )
-    env.setattr(environments, "ALL_ENVS", [azure, *environments.ALL_ENVS])
-
-
-def write_profile(folder: Path, text: str) -> None:
-    (folder / ".databrickscfg").write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +72,25 @@ def test_each_way_to_sign_in_leads_to_the_service_principal_and_logs_no_secret(
     assert who(client) == Identity("workshop-cd", workspace.client_id, True)
     assert "scim/v2/Me" in caplog.text  # the log is on
     assert [secret for secret in workspace.secrets if secret in caplog.text] == []
+
+
+def test_a_call_to_a_busy_service_is_repeated_and_then_reported(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    by_token(workspace, monkeypatch, tmp_path)
+    workspace.fail_next("scim/v2/Me", status=429, error_code="REQUEST_LIMIT_EXCEEDED", headers={"Retry-After": "0"})
+    assert who(sign_in(retry_seconds=5)).is_service_principal
+    workspace.fail_next("scim/v2/Me", status=500, error_code="INTERNAL_ERROR", message="out of order")
+    with pytest.raises(WorkshopError, match=r"could not sign in, the service itself has failed: out of order; run it"):
+        sign_in(retry_seconds=1)
+
+
+def install_az(folder: Path, script: str) -> None:
+    """An Azure CLI that does what the script does."""
+    program = folder / "bin" / "az"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
 def set_variables(sign_in_by: SetUp | None = None, **variables: str | None) -> SetUp:
@@ -185,6 +140,8 @@ def no_policy(workspace: Workspace, env: pytest.MonkeyPatch, folder: Path) -> No
 
 
 AZURE = "adb-1.2.azuredatabricks.net"
+
+
 REFUSALS: dict[str, tuple[SetUp, list[str]]] = {
     "no host": (set_variables(DATABRICKS_HOST=None), ["No workspace is configured", "set DATABRICKS_HOST"]),
     "clear text": (set_variables(by_token, DATABRICKS_HOST=f"http://{AZURE}"), ["clear text", f"set https://{AZURE}"]),
@@ -316,17 +273,6 @@ def test_a_server_that_is_not_a_workspace_is_refused(
     assert "likely a bug" not in str(refused.value) and "dapi" not in str(refused.value)
 
 
-def test_a_call_to_a_busy_service_is_repeated_and_then_reported(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    by_token(workspace, monkeypatch, tmp_path)
-    workspace.fail_next("scim/v2/Me", status=429, error_code="REQUEST_LIMIT_EXCEEDED", headers={"Retry-After": "0"})
-    assert who(sign_in(retry_seconds=5)).is_service_principal
-    workspace.fail_next("scim/v2/Me", status=500, error_code="INTERNAL_ERROR", message="out of order")
-    with pytest.raises(WorkshopError, match=r"could not sign in, the service itself has failed: out of order; run it"):
-        sign_in(retry_seconds=1)
-
-
 def test_a_workspace_that_returns_no_user_is_one_sentence() -> None:
     client: Any = SimpleNamespace(current_user=SimpleNamespace(me=User))
     with pytest.raises(WorkshopError, match="does not return the signed-in user: correct DATABRICKS_HOST"):
@@ -344,61 +290,3 @@ def test_a_person_is_recognized_and_refused_in_a_pipeline(
     with pytest.raises(WorkshopError, match="Ada Lovelace is a person, and a pipeline signs in as a service principal"):
         require_service_principal(identity)
     assert require_service_principal(Identity("cd", "6c9f047b-87dc-4b15-99ce-2f5b0f1c9a11", True)) == ""
-
-
-def raised_from(cause: BaseException) -> TimeoutError:
-    error = TimeoutError("Timed out after 0:00:01")
-    error.__cause__ = cause
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (Unauthenticated("no"), r"could not submit the run, it does not accept the credentials .*: no; sign in again"),
-        (PermissionDenied("no"), r"does not let you submit the run: no; ask an administrator"),
-        (NotFound("no"), r"could not submit the run, it does not find this: no; correct the name"),
-        (raised_from(TooManyRequests("no")), r"could not submit the run, it defers each call \(429\)"),
-        (
-            TooManyRequests("no"),
-            r"could not submit the run, too many requests reach it \(429\): no; run it again later",
-        ),
-        (InternalError("no"), r"could not submit the run, the service itself has failed: no; run it again"),
-        (raised_from(InternalError("no")), r"could not submit the run, the service itself has failed: no; run it"),
-        (
-            BadRequest("no. Config: host=h, token=***. Env: DATABRICKS_HOST"),
-            r"could not submit the run: no; correct what it names, and run it again\.$",
-        ),
-        (requests.ConnectionError("no"), r"could not submit the run, the workspace does not answer: correct"),
-        (raised_from(requests.Timeout("no")), r"could not submit the run, the workspace does not answer: correct"),
-        (requests.exceptions.SSLError("no"), r"not trust the certificate of the workspace: .* set REQUESTS_CA_BUNDLE"),
-        (requests.exceptions.ProxyError("no"), r"proxy in HTTPS_PROXY does not let requests through"),
-        (requests.exceptions.JSONDecodeError("no", "", 0), r"the answer is not from a Databricks workspace"),
-        (TimeoutError("no"), r"could not submit the run, it took too long: run it again"),
-        (
-            OSError("cannot get access token: no"),
-            r"could not submit the run: cannot get access token: no; correct what it names",
-        ),
-        (FileNotFoundError(2, "No such file", "/a/b"), r"Cannot write or read at /a/b"),
-        (ValueError("validate: no. Config: host=h"), r"could not submit the run: validate: no; correct what it names"),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_errors_by_kind(error: Exception, sentence: str) -> None:
-    with pytest.raises(WorkshopError, match=sentence) as raised, explained("submit the run"):
-        raise error
-    assert "\n" not in str(raised.value) and "Config" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "dapi0123456789abcdef0123456789abcdef-2",
-        "dose0123456789abcdef0123456789abcdef",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjZCJ9.c2lnbmF0dXJl",
-        "a-value-of-the-environment",
-    ],
-)
-def test_secrets_are_removed_from_any_text(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARM_CLIENT_SECRET", "a-value-of-the-environment")
-    assert without_secrets(f"got {secret}, and more") == "got ***, and more"
