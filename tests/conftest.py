@@ -125,14 +125,14 @@ def delivered(tmp_path_factory: pytest.TempPathFactory, user_home: Path) -> Path
 
     Copy it: the artifacts of version 1 stay here, where the registry says that they are.
     """
-    from tests.support.commands import latest_summary, workshop
+    from tests.support.commands import latest_summary, workshop_here
 
     place = tmp_path_factory.getbasetemp()
     home = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "delivered"
     with FileLock(home.with_suffix(".lock")):
         if not home.exists():
             with isolated(home, user_home):
-                first = workshop("run", "--action", "deployment")
+                first = workshop_here("run", "--action", "deployment")
             assert first.code == 0, first.out + first.err
             assert "Version 1 is promoted: it is the first to hold Production." in first.out
             summary = latest_summary(home)

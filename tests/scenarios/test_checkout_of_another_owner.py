@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clones import REPOSITORY
-from tests.support.commands import latest_summary, workshop
+from tests.support.commands import latest_summary, workshop_here
 
 pytestmark = pytest.mark.integration
 
@@ -15,7 +15,7 @@ def test_a_run_prints_and_records_why_its_commit_is_unknown(home: Path, fresh_st
     home.mkdir()
     shutil.copy(fresh_store, home / "mlflow.db")
     advice = f"git config --global --add safe.directory {REPOSITORY}"
-    done = workshop("run", "--notebooks", "1_1", GIT_TEST_ASSUME_DIFFERENT_OWNER="1", COLUMNS="1000")
+    done = workshop_here("run", "--notebooks", "1_1", GIT_TEST_ASSUME_DIFFERENT_OWNER="1", COLUMNS="1000")
     assert done.code == 0, done.out + done.err
     assert advice in done.out + done.err
     summary = latest_summary(home)

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from databricks_local.mlflow_server import free_port, mlflow_server
-from tests.support.commands import workshop
+from tests.support.commands import workshop_here
 from workshop.cli import status
 from workshop.core.data import tables
 from workshop.core.data.schemas import FEATURES
@@ -26,7 +26,7 @@ def test_a_consumer_loads_the_model_from_the_server(
     shutil.copy(fresh_store, backend)
     with mlflow_server(tmp_path / "server", f"sqlite:///{backend.as_posix()}") as uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        delivered = workshop("run", "--action", "deployment", "--scoring")
+        delivered = workshop_here("run", "--action", "deployment", "--scoring")
         assert delivered.code == 0, delivered.out + delivered.err
         assert status.read("wine_quality")["slots"]["production"]["version"] == "1"
         assert not (home / "mlflow.db").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import workshop
+from tests.support.commands import workshop, workshop_here
 from tests.support.servers import encrypted_mlflow_server
 
 pytestmark = pytest.mark.integration
@@ -30,13 +30,13 @@ def test_mlflows_settings_for_certificates_work_without_warnings(server: tuple[s
 
 def test_an_untrusted_certificate_is_one_sentence(server: tuple[str, Path]) -> None:
     uri, _ = server
-    done = workshop("status", MLFLOW_TRACKING_URI=uri)
+    done = workshop_here("status", MLFLOW_TRACKING_URI=uri)
     assert (done.code, done.err.count("\n")) == (1, 1), done.err
     assert f"The certificate of the MLflow server at {uri} is not trusted: set MLFLOW_TRACKING_SERVER" in done.err
 
 
 def test_a_missing_certificate_file_is_one_sentence(server: tuple[str, Path], tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
-    done = workshop("status", MLFLOW_TRACKING_URI=server[0], MLFLOW_TRACKING_SERVER_CERT_PATH=missing)
+    done = workshop_here("status", MLFLOW_TRACKING_URI=server[0], MLFLOW_TRACKING_SERVER_CERT_PATH=missing)
     assert (done.code, done.err.count("\n")) == (1, 1), done.err
     assert missing in done.err and "correct MLFLOW_TRACKING_SERVER_CERT_PATH" in done.err

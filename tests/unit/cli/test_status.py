@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.support.commands import workshop
+from tests.support.commands import workshop_here
 from workshop.cli import status
 from workshop.core.registry.mlflow_store import connect
 from workshop.core.registry.slots import Slot, open_slots
@@ -50,4 +50,4 @@ def test_holders_are_shown_with_their_origin(home: Path) -> None:
 
 
 def test_a_terminal_without_a_width_still_shows_the_table() -> None:
-    assert "production" in workshop("status", COLUMNS="0").out
+    assert "production" in workshop_here("status", COLUMNS="0").out
