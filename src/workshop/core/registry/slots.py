@@ -124,9 +124,13 @@ class AliasSlots(Slots):
 
     @override
     def holder(self, slot: Slot) -> str | None:
+        return self.holders()[slot.value]
+
+    @override
+    def holders(self) -> dict[str, str | None]:
         model = self._model()
-        version = model.aliases.get(slot.value) if model is not None else None
-        return str(version) if version is not None else None
+        aliases = model.aliases if model is not None else {}
+        return {slot.value: str(aliases[slot.value]) if slot.value in aliases else None for slot in Slot}
 
     @override
     def assign(self, slot: Slot, version: str) -> None:
