@@ -68,7 +68,7 @@ def test_settings_of_other_installations_are_ignored_and_the_mirror_is_used(tmp_
 @pytest.mark.parametrize(
     ("variables", "index"),
     [
-        ({"PIP_INDEX_URL": MIRROR}, MIRROR),
+        pytest.param({"PIP_INDEX_URL": MIRROR}, MIRROR, marks=pytest.mark.thorough),
         ({"PIP_INDEX_URL": "https://a.example", "UV_DEFAULT_INDEX": MIRROR}, MIRROR),
     ],
     ids=["pip's variable", "uv's own"],

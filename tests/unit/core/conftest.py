@@ -110,9 +110,9 @@ def empty_registry(home: Path, fresh_store: Path) -> MlflowClient:
     return mlflow_store.connect()
 
 
-@pytest.fixture(params=["alias", "stage"])
+@pytest.fixture(params=["alias", pytest.param("stage", marks=pytest.mark.thorough)])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The form of slots; a test that uses it runs once with each form."""
+    """The form of slots; `make thorough` runs each test with stages, `make test` those of test_slots and test_swap."""
     monkeypatch.setenv("WORKSHOP_SLOTS", request.param)
     return str(request.param)
 
@@ -125,7 +125,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def first_in_production(kind: str, registry: MlflowClient) -> Slots:
-    """Slots of which only Production is held, by version 1; once with aliases, once with stages."""
+    """Slots of which only Production is held, by version 1."""
     slots = open_slots(registry, MODEL)
     slots.assign(Slot.PRODUCTION, "1")
     return slots

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from workshop.core.data.schemas import FEATURES
 from workshop.core.promotion.drift import LARGE, MODERATE, population_stability
 
-values = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=60)
+values = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=20)
 
 
 def index(reference: "list[float] | np.ndarray", latest: "list[float] | np.ndarray") -> float:

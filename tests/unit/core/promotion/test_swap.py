@@ -35,6 +35,13 @@ def gone(*versions: str) -> Callable[..., LoadedModel]:
     return load
 
 
+@pytest.fixture(params=["alias", "stage"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both forms of slots, in `make test` as well."""
+    monkeypatch.setenv("WORKSHOP_SLOTS", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
 def made_ready(kind: str, registry: MlflowClient) -> Callable[[], Slots]:
     """A function that returns slots of a new model, in which version 1 holds Production and 2 is better."""

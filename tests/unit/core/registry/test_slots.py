@@ -13,6 +13,13 @@ from workshop.core.settings import current_settings
 NOWHERE = "file:///nowhere/model"
 
 
+@pytest.fixture(params=["alias", "stage"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both forms of slots, in `make test` as well."""
+    monkeypatch.setenv("WORKSHOP_SLOTS", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
 def slots(kind: str, empty_registry: MlflowClient) -> Slots:
     """The slots of a model with eleven versions, which have no artifacts."""

@@ -43,7 +43,14 @@ def experiments_in(path: Path) -> list[str]:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("variable", ["", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "",
+        pytest.param("MLFLOW_TRACKING_URI", marks=pytest.mark.thorough),
+        "MLFLOW_REGISTRY_URI",
+    ],
+)
 def test_a_store_that_mlflow_migrates_when_it_opens_is_copied_first(
     variable: str, home: Path, fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +123,7 @@ def test_a_store_of_a_newer_mlflow_is_called_that(home: Path, fresh_store: Path)
     assert (home / "mlflow.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("variable", ["", "MLFLOW_TRACKING_URI"])
+@pytest.mark.parametrize("variable", [pytest.param("", marks=pytest.mark.thorough), "MLFLOW_TRACKING_URI"])
 def test_a_store_whose_creation_was_stopped_is_created_again(
     variable: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
