@@ -13,7 +13,7 @@ import pytest
 
 from azure_devops_local.run_store import Runs
 from tests.support.clones import NOTEBOOKS, copy_training_cell, git, output_of, reword, stand_in_a_clone
-from tests.support.commands import latest_summary, status
+from tests.support.commands import latest_summary, status, workshop_here
 from workshop.core.data.delta_folder import DeltaFolder
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, open_slots
@@ -104,7 +104,7 @@ def part_5_the_better_model_takes_production(home: Path) -> None:
     assert int(promoted) > int(staged) > 1
     assert open_slots(mlflow_store.connect(), "wine_quality").archived() == ["1"]
     assert latest_summary(home)["git_commit"] == git("ls-remote", "workshop", "main").split()[0]
-    output_of("run", "--notebooks", "1_4")
+    assert workshop_here("run", "--notebooks", "1_4").code == 0
     predictions = DeltaFolder("predictions", home / "data" / "predictions" / "no_name").read().frame
     assert set(predictions["model_version"]) == {promoted}
 

@@ -81,7 +81,7 @@ def test_settings_for_interactive_work_have_no_effect(
     assert "inline" in printed(tmp_path / "executed.ipynb")
 
 
-@pytest.mark.parametrize("warm", ["1", "0"])
+@pytest.mark.parametrize("warm", ["1", pytest.param("0", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("backend", ["nonsense", "module://backend_interagg"])
 def test_a_notebook_shows_its_plot_whatever_backend_an_editor_has_set(
     warm: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -97,7 +97,7 @@ def test_a_notebook_shows_its_plot_whatever_backend_an_editor_has_set(
     assert pictures(tmp_path / "executed.ipynb") == 1
 
 
-@pytest.mark.parametrize("warm", ["1", "0"])
+@pytest.mark.parametrize("warm", ["1", pytest.param("0", marks=pytest.mark.thorough)])
 def test_a_notebook_imports_what_is_beside_it_and_nothing_from_the_folder_of_the_command(
     warm: str, tmp_path: Path
 ) -> None:

@@ -53,7 +53,7 @@ def test_other_users_cannot_reach_a_kernel_and_nothing_of_it_remains(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sockets have no path there")
-@pytest.mark.parametrize("warm", ["1", "0"])
+@pytest.mark.parametrize("warm", ["1", pytest.param("0", marks=pytest.mark.thorough)])
 def test_a_kernel_starts_where_the_temporary_folder_has_a_long_path(tmp_path: Path, warm: str) -> None:
     long = tmp_path / ("a" * 90)
     long.mkdir()
@@ -143,7 +143,7 @@ def test_a_kernel_and_what_a_cell_has_started_end_with_a_runner_that_is_killed(
         ("ipykernel", "raise RuntimeError('half installed')", "failed its kernel did not start (RuntimeError: half"),
     ],
 )
-@pytest.mark.parametrize("warm", ["1", "0"])
+@pytest.mark.parametrize("warm", ["1", pytest.param("0", marks=pytest.mark.thorough)])
 def test_a_library_that_cannot_be_imported_stops_no_kernel_that_does_not_need_it(
     tmp_path: Path, warm: str, module: str, content: str, printed: str
 ) -> None:
