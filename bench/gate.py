@@ -67,7 +67,7 @@ def _row(what: str, outcomes: list[Outcome], pair: str, target: Target) -> Row:
     return Row(
         what=what,
         figure=f"{promoted} of {len(outcomes)} ({ours:.1%})",
-        peer="the rule «promote if the AUC is greater»",
+        peer="the rule “promote if the AUC is greater”",
         peer_figure=f"{greater} ({theirs:.1%})",
         ratio=Spread([ours / theirs]),
         target=target,

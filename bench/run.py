@@ -2,7 +2,7 @@
 
 All three do the same work on the same state: before each measurement the home is put back to how it was after one
 first deployment run (tables, store, a champion in Production), at the same path. The candidate is then trained with
-the champion's own seed, so each of them prepares, trains, registers, compares and decides «not better», which is
+the champion's own seed, so each of them prepares, trains, registers, compares and decides not better, which is
 checked afterwards in the registry. Whole processes are timed, the interpreter's start and all imports included.
 
 The kit's run does more than the loop: it also reports, summarises and watches. The loop has papermill's defaults.

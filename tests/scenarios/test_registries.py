@@ -18,7 +18,7 @@ from sklearn.ensemble import RandomForestClassifier
 from databricks_local.mlflow_server import mlflow_server
 from tests.conftest import isolated
 from tests.support.commands import workshop
-from tests.support.concurrent_runs import Entry, Nursery
+from tests.support.concurrent_runs import Entry, ForkServer
 from tests.support.faulty_proxy import How, faulty_proxy
 from tests.support.faulty_registry import MOST_CALLS, after_the_next_run, fresh_models
 from tests.support.models import MODEL, refusal
@@ -125,11 +125,11 @@ def calls(start: int, every: bool) -> range:
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """The process that forks all others, started at its first use."""
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
+    fork_server = ForkServer()
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_promote_reject_roll_back_override_and_replay(
     indirect=True,
 )
 def test_a_run_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
-    server_uri: str | None, nursery: Nursery, entry: Entry, judgement: Judgement, thorough: bool
+    server_uri: str | None, fork_server: ForkServer, entry: Entry, judgement: Judgement, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", of=entry.model_name)
     held_after_the_fault, held_after_the_next_run = set(), set()
@@ -219,7 +219,7 @@ def test_a_run_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
     steps = 0
     for call in tried:
         slots = made_ready()
-        killed = nursery.killed_at(call, environment(), replace(entry, model_name=slots.model_name), judgement)
+        killed = fork_server.killed_at(call, environment(), replace(entry, model_name=slots.model_name), judgement)
         held_after_the_fault.add(slots.holder(Slot.PRODUCTION))
         held_after_the_next_run.add(after_the_next_run(slots))
         if not killed:
@@ -231,7 +231,7 @@ def test_a_run_killed_at_any_call_leaves_production_held_and_the_next_cleans_up(
 
 
 def test_one_of_two_simultaneous_promotions_wins_and_the_other_compares_again(
-    server_uri: str | None, nursery: Nursery, entry: Entry, tmp_path: Path, thorough: bool
+    server_uri: str | None, fork_server: ForkServer, entry: Entry, tmp_path: Path, thorough: bool
 ) -> None:
     made_ready = fresh_models(MlflowClient(), "1", "2", "3", of=entry.model_name)
     rounds = ROUNDS if thorough else ROUNDS_OF_A_QUICK_TEST
@@ -241,7 +241,7 @@ def test_one_of_two_simultaneous_promotions_wins_and_the_other_compares_again(
     entries = [
         [replace(entry, model_name=slots.model_name, candidate=candidate) for slots in models] for candidate in "23"
     ]
-    reports = nursery.raced([environment(**each) for each in homes], entries)
+    reports = fork_server.raced([environment(**each) for each in homes], entries)
     for slots, *both in zip(models, *reports, strict=True):
         assert sorted(report.status for report in both) == ["not better", "promoted"]
         winner, loser = ("2", "3") if both[0].status == "promoted" else ("3", "2")

@@ -10,7 +10,7 @@ import mlflow.store.model_registry.sqlalchemy_store
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # before it is forked
 import sqlalchemy.orm
 
-from tests.support.faulty_registry import Fragile
+from tests.support.faulty_registry import FailingClient
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.parameters import Terms
 from workshop.core.promotion import evaluate
@@ -47,7 +47,7 @@ class Report:
     notes: list[str]
 
 
-class Nursery:
+class ForkServer:
     """A process with all imports done, which forks others at once."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ def _connected(environment: dict[str, str]) -> Callable[[str], Slots]:
 
 def _promote_and_die(environment: dict[str, str], call: int, entry: Entry, judgement: Judgement) -> None:
     slots = _connected(environment)(entry.model_name)
-    fragile: Any = Fragile(slots.client, call, "kill -9")
+    fragile: Any = FailingClient(slots.client, call, "kill -9")
     act(replace(entry.contest(slots), slots=type(slots)(fragile, entry.model_name)), judgement)
 
 

@@ -28,7 +28,7 @@ class PowerCutError(BaseException):
     """The end of the process; nothing catches this."""
 
 
-class Fragile:
+class FailingClient:
     """A client that fails at a certain call; `after` is called after each call that writes."""
 
     def __init__(self, client: MlflowClient, at: int, how: How, after: Callable[[], None] = lambda: None) -> None:
@@ -90,7 +90,7 @@ def interrupt_at_every_call(
     for at in range(1, MOST_CALLS, stride):
         slots = made_ready()
         seen: set[str | None] = set()
-        fragile: Any = Fragile(slots.client, at, how, lambda: seen.add(slots.holder(Slot.PRODUCTION)))  # noqa: B023
+        fragile: Any = FailingClient(slots.client, at, how, lambda: seen.add(slots.holder(Slot.PRODUCTION)))  # noqa: B023
         try:
             operation(type(slots)(fragile, slots.model_name))
         except (PowerCutError, WorkshopError):

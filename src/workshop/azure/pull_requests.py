@@ -125,7 +125,7 @@ class _Repository:
         if answer.status_code in {203, 301, 302, 401, 403} or (answer.ok and is_page):
             raise WorkshopError(
                 f"Azure Repos does not let this pipeline open pull requests ({answer.status_code}): grant the build "
-                f"service «Contribute to pull requests» on the repository {self.name}, and give this step "
+                f'service "Contribute to pull requests" on the repository {self.name}, and give this step '
                 "`env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`."
             )
         return answer

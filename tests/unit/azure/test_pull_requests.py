@@ -142,7 +142,7 @@ def test_a_netrc_does_not_replace_the_token(service: Service, monkeypatch: pytes
 def test_a_rejected_token_is_explained_and_not_quoted(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
     with answering(answer) as (uri, _):
         use(monkeypatch, uri)
-        with pytest.raises(WorkshopError, match="«Contribute to pull requests» on the repository wine") as refused:
+        with pytest.raises(WorkshopError, match='"Contribute to pull requests" on the repository wine') as refused:
             pull_requests.open_or_find("dev-ana", "main", "Words", "")
     assert TOKEN not in str(refused.value)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.faulty_registry import Fragile
+from tests.support.faulty_registry import FailingClient
 from tests.support.models import MODEL
 from workshop.core.parameters import Terms
 from workshop.core.promotion.gate import decide
@@ -69,7 +69,7 @@ def test_a_history_of_an_earlier_kit_keeps_its_order_and_can_be_continued(histor
 
 def test_an_event_is_written_by_one_call(empty_registry: MlflowClient) -> None:
     History(empty_registry, MODEL).append(PROMOTION)
-    counting = Fragile(empty_registry, 0, "error")
+    counting = FailingClient(empty_registry, 0, "error")
     History(counting, MODEL).append(PROMOTION)  # type: ignore[arg-type]
     assert counting.calls == [*2 * ["get_experiment_by_name"], "search_runs", "create_run", "set_terminated"]
 
