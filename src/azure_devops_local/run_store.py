@@ -13,7 +13,8 @@ from kit_common.errors import UserError
 from kit_common.files import write_whole
 
 Record = TypeVar("Record", bound=BaseModel)
-Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped"]
+Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "skipped", "abandoned"]
+"""`abandoned`: the condition of a job or a stage could not be evaluated."""
 _REASONS = {
     "manual": "a manual start",
     "individualCI": "a push",

@@ -1,5 +1,6 @@
 """The agent: runs a pipeline's stages, jobs and steps on this machine, one at a time, as Azure DevOps would."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from azure_devops_local.agent import conditions, variables
 from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds
 from azure_devops_local.agent.steps import sweep
-from azure_devops_local.agent.variables import Variable, Variables
+from azure_devops_local.agent.variables import Variables
 from azure_devops_local.language import documents, expressions, pipeline, reading
+from azure_devops_local.language.pipeline import Variable
 from kit_common.errors import UserError, describe_os_error
 
 __all__ = ["Approver", "Service", "Watcher", "clean_up", "execute"]
@@ -67,8 +69,8 @@ class _Execution(RunAtWork):
         path = documents.by_name(files).get(name, f"{documents.FOLDER}/{name}")
         self.pipeline = reading.read_pipeline(files, path, self.run.parameters, self.own)
         self.stages: dict[str, Done] = {}
-        self.groups = variables.read_groups(self.pipeline.groups)
-        for variable in self.groups:
+        self.groups = {name: variables.read_group(name) for name in self.pipeline.groups}
+        for variable in itertools.chain.from_iterable(self.groups.values()):
             if variable.secret:
                 self.mask.add(variable.value)
         self.own["Build.BuildNumber"] = variables.build_number(self.run, self.pipeline.run_name_format)
@@ -84,8 +86,14 @@ class _Execution(RunAtWork):
     def _stage(self, stage: pipeline.Stage, entry: run_store.Stage) -> Done:
         done = Done(stage.name, before=conditions.all_before(stage.depends_on, self.stages))
         scope = {"dependencies": _for_expressions(conditions.named(stage.depends_on, self.stages))}
-        known = self._variables(scope, stage)
-        if not holds(stage.condition, known, scope, done.before):
+        try:
+            reached = holds(stage.condition, self._variables(scope, stage), scope, done.before)
+        except UserError as error:
+            for job_entry in entry.jobs:
+                self.fail(job_entry, f"The stage is abandoned: {error}", "abandoned")
+            done.result = "abandoned"
+            return done
+        if not reached:
             for job_entry in entry.jobs:
                 job_entry.skip()
             return done
@@ -108,7 +116,8 @@ class _Execution(RunAtWork):
         }
         try:
             known = self._variables(scope, stage, job)
-            if holds(job.condition, known, scope, done.before):
+            if self._is_reached(job, entry, known, scope, done.before):
+                self._compute(known, job, scope)
                 done.outputs = self.perform(job, entry, known)
         except UserError as error:
             self.fail(entry, str(error))
@@ -121,24 +130,47 @@ class _Execution(RunAtWork):
         done.result = entry.result or "skipped"
         self.saved()
 
+    def _is_reached(
+        self, job: pipeline.Job, entry: run_store.Job, known: Variables, scope: dict[str, Any], before: dict[str, Done]
+    ) -> bool:
+        """Return whether a job's condition is met; a job whose condition can't be evaluated is abandoned."""
+        try:
+            return holds(job.condition, known, scope, before)
+        except UserError as error:
+            self.fail(entry, f"The job is abandoned: {error}", "abandoned")
+            return False
+
     def _variables(self, scope: dict[str, Any], stage: pipeline.Stage, job: pipeline.Job | None = None) -> Variables:
-        """Return the variables of a stage's condition, or of a job; those nearer to it win."""
-        known = Variables(self.groups)
+        """Return the variables of the condition of a stage or a job: all but those that are computed in it."""
+        known, innermost = Variables(), job or stage
+        for part in (self.pipeline, stage, job) if job else (self.pipeline, stage):
+            for variable in variables.entries_of(part.variables, self.groups):
+                if not (part is innermost and variable.is_computed):
+                    known.put(variable)
         own = {
             "System.StageName": stage.name,
             "System.StageDisplayName": stage.display_name,
             "System.StageAttempt": "1",
         }
-        for written in (self.pipeline.variables, stage.variables, job.variables if job else {}):
-            known.add(written, written=True)
         if job:
             names = dict.fromkeys(("System.JobName", "System.PhaseName", "Agent.JobName"), job.name)
             own |= {**names, "System.JobDisplayName": job.display_name, "System.JobAttempt": "1"}
             if job.environment:
                 known.put(Variable("Environment.Name", job.environment, written=True))
         known.add({**self.own, **own}, read_only=True)
-        known.evaluate(lambda text: expressions.as_text(evaluate(text, known, scope)), self.mask)
+        self._evaluate(known, scope)
         return known
+
+    def _compute(self, known: Variables, job: pipeline.Job, scope: dict[str, Any]) -> None:
+        """Add the variables that are computed in a job."""
+        for variable in variables.entries_of(job.variables, self.groups):
+            if variable.is_computed:
+                known.refuse_read_only(variable.name)
+                known.put(variable)
+        self._evaluate(known, scope)
+
+    def _evaluate(self, known: Variables, scope: dict[str, Any]) -> None:
+        known.evaluate(lambda text: expressions.as_text(evaluate(text, known, scope)), self.mask)
 
 
 def _for_expressions(done: dict[str, Done]) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def azure_name(result: Result) -> str:
 
 def worst(results: Iterable[Result]) -> Result:
     """Return the result of a whole with these parts: the worst; "skipped" only if all were skipped."""
-    return min(results, key=_WORST_FIRST.index, default="skipped")
+    found = ("failed" if result == "abandoned" else result for result in results)
+    return min(found, key=_WORST_FIRST.index, default="skipped")
 
 
 def in_order(parts: Sequence[Part]) -> list[Part]:
@@ -78,7 +79,8 @@ def all_before(names: Iterable[str], done: Mapping[str, Done]) -> dict[str, Done
 def functions(before: Mapping[str, Done]) -> dict[str, Callable[..., bool]]:
     """Return the status functions of a condition, given all direct and indirect dependencies.
 
-    Without names they use all dependencies; a name that is not a dependency counts as skipped.
+    Without names they use all dependencies; a name that is not a dependency counts as skipped. After a dependency that
+    was skipped or abandoned, `succeededOrFailed()` does not hold.
     """
 
     def results(names: tuple[Any, ...]) -> list[Result]:
@@ -90,9 +92,7 @@ def functions(before: Mapping[str, Done]) -> dict[str, Callable[..., bool]]:
         "canceled": lambda: "canceled" in results(()),
         "succeeded": lambda *names: all(result in _GOOD for result in results(names)),
         "failed": lambda *names: "failed" in results(names),
-        "succeededorfailed": lambda *names: (
-            any(result in (*_GOOD, "failed") for result in results(names))
-            if names
-            else "canceled" not in results(names)
+        "succeededorfailed": lambda *names: (any if names else all)(
+            result in (*_GOOD, "failed") for result in results(names)
         ),
     }

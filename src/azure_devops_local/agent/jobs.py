@@ -13,8 +13,9 @@ from azure_devops_local.agent import checkout, conditions, logging_commands, tas
 from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.processes import OutOfTimeError
 from azure_devops_local.agent.steps import StepAtWork, Workplace, sweep
-from azure_devops_local.agent.variables import Mask, Variable, Variables
+from azure_devops_local.agent.variables import Mask, Variables
 from azure_devops_local.language import expressions, pipeline
+from azure_devops_local.language.pipeline import Variable
 from kit_common.errors import UserError, describe_os_error
 
 Approver = Callable[[run_store.Run, run_store.Job], str | None]
@@ -86,8 +87,8 @@ class RunAtWork:
         finally:
             sweep(self.folder)
         # In Azure, the name of a deployment job comes before its outputs.
-        named = {f"{job.name}.{name}": value for name, value in place.outputs.items()} if job.environment else {}
-        return place.outputs | named
+        prefix = f"{job.name}." if job.environment else ""
+        return {f"{prefix}{name}": value for name, value in place.outputs.items()}
 
     def fail(self, entry: run_store.Job, sentence: str, result: run_store.Result = "failed") -> None:
         """Let a job fail, or be canceled, for a reason outside of its steps."""
@@ -109,16 +110,24 @@ class RunAtWork:
         known = place.variables
         known.add({"Agent.JobStatus": conditions.azure_name(so_far)})
         entry.name = self.mask(known.expand(step.display_name))
-        if not (step.enabled and holds(step.condition, known, {}, {"": Done("", so_far)})):
-            entry.result = "skipped"
-            return
+        problem = ""
+        try:
+            if not (step.enabled and holds(step.condition, known, {}, {"": Done("", so_far)})):
+                entry.result = "skipped"
+                return
+        except UserError as error:
+            problem = f"The condition of this step can't be evaluated: {error}"
         self.logs += 1
         own_deadline = time.monotonic() + (step.timeout_minutes * 60 or float("inf"))
         entry.started, entry.log = run_store.now(), f"logs/{self.logs}-{_slug(entry.name)}.log"
         self.saved()
         with (self.folder / entry.log).open("w", encoding="utf-8", errors="backslashreplace") as log:
             at_work = StepAtWork(place, step, entry, log, min(deadline, own_deadline))
+            for name in known.circular():
+                at_work.warn(f"The variable {name} stays as it is written, because it leads back to itself.")
             try:
+                if problem:
+                    raise UserError(problem)
                 _perform(at_work)
             except KeyboardInterrupt:
                 at_work.limit_result("canceled")
@@ -131,7 +140,7 @@ class RunAtWork:
             except OSError as error:
                 at_work.fail(describe_os_error(error, host.current().home_variable))
             finally:
-                forgiven = at_work.result == "failed" and step.continue_on_error
+                forgiven = at_work.result == "failed" and step.continue_on_error and not problem
                 entry.result = "succeeded with issues" if forgiven else at_work.result
                 entry.finished = run_store.now()
         self.saved()

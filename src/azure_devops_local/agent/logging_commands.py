@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Literal, cast
 
 from azure_devops_local.agent.steps import StepAtWork
-from azure_devops_local.agent.variables import Variable
+from azure_devops_local.language.pipeline import Variable
 from azure_devops_local.run_store import Result
 from kit_common.errors import UserError
 
-_START = "##vso["
-_COMMAND = re.compile(r"##vso\[([\w.]+)\s*([^\]]*)\](.*)")
+_COMMAND = re.compile(r"##vso\[(?P<name>[^\] ]*)(?: (?P<properties>[^\]]*))?\](?P<text>.*)")
+_AREAS = {"task", "artifact", "build", "codecoverage", "plugininternal", "release", "results", "telemetry"}
 _ESCAPES = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%AZP25": "%"}
 _RESULTS: dict[str, Result] = {
-    "succeeded": "succeeded",
-    "succeededwithissues": "succeeded with issues",
-    "failed": "failed",
+    "Succeeded": "succeeded",
+    "SucceededWithIssues": "succeeded with issues",
+    "Failed": "failed",
 }
+_MULTILINE = "SYSTEM_UNSAFEALLOWMULTILINESECRET"
 Properties = Mapping[str, str]
 
 
@@ -36,19 +37,22 @@ class LoggingCommand:
 
 
 def parse(line: str) -> LoggingCommand | None:
-    """Return the command in a line of output, or None if there is no command; it must be well-formed."""
-    if (at := line.find(_START)) < 0:
+    """Return the command in a line of output; like Azure's agent, take a line that is not well-formed as text."""
+    found = _COMMAND.search(line)
+    if found is None or len([part for part in found["name"].split(".") if part]) != 2:
         return None
-    found = _COMMAND.match(line, at)
-    if found is None:
-        raise UserError("A logging command can't be read: write ##vso[area.event key=value;…]text.")
-    pairs = (pair.partition("=") for pair in found[2].split(";") if pair.strip())
-    properties = {key.strip().lower(): _unescaped(value.strip()) for key, _, value in pairs}
-    return LoggingCommand(found[1], properties, _unescaped(found[3]), found[3])
+    pairs = (pair.partition("=") for pair in (found["properties"] or "").split(";"))
+    # Azure's agent does not trim keys and values, and ignores a property without a value.
+    properties = {key.lower(): _unescaped(value) for key, _, value in pairs if key and value}
+    return LoggingCommand(found["name"], properties, _unescaped(found["text"]), found["text"])
 
 
 def apply(command: LoggingCommand, step: StepAtWork) -> None:
     """Carry out a command, which must be implemented and have all its properties."""
+    area = command.name.strip(".").partition(".")[0].lower()
+    if area not in _AREAS:
+        step.warn(f"The logging command {command.name} is ignored: there is no area {area}.")
+        return
     effect = _EFFECTS.get(command.name.lower())
     if effect is None:
         known = ", ".join(sorted(_EFFECTS))
@@ -68,7 +72,7 @@ def _unescaped(text: str) -> str:
 
 
 def _is_true(properties: Properties, key: str) -> bool:
-    return properties.get(key, "").lower() == "true"
+    return properties.get(key, "").strip().lower() == "true"
 
 
 def _wanted(properties: Properties, key: str) -> str:
@@ -88,14 +92,21 @@ def _file(step: StepAtWork, text: str) -> Path:
 
 
 def _set_variable(step: StepAtWork, properties: Properties, text: str) -> None:
-    name, secret = _wanted(properties, "variable"), _is_true(properties, "issecret")
+    name, known = _wanted(properties, "variable"), step.place.variables
+    is_output, secret = _is_true(properties, "isoutput"), _is_true(properties, "issecret")
+    if secret and "\n" in text and (known.get(_MULTILINE) or "").lower() != "true":
+        raise UserError(f"The secret {name} has several lines, which logs could show: set one variable for each line.")
+    if is_output and not step.step.name:
+        step.warn(f"The output variable {name} is lost, because its step has no name: add `name:` to the step.")
+        return
+    known.refuse_read_only(name)
+    if is_output:
+        name = f"{step.step.name}.{name}"
+        step.place.outputs[name] = text
+    secret = secret or known.is_secret(name)  # a secret stays one
     if secret:
         step.place.mask.add(text)
-    if _is_true(properties, "isoutput"):
-        if step.step.name:
-            name = f"{step.step.name}.{name}"
-        step.place.outputs[name] = text
-    step.place.variables.put(Variable(name, text, secret=secret, read_only=_is_true(properties, "isreadonly")))
+    known.put(Variable(name, text, secret=secret, read_only=is_output or _is_true(properties, "isreadonly")))
 
 
 def _set_secret(step: StepAtWork, _: Properties, text: str) -> None:
@@ -103,7 +114,9 @@ def _set_secret(step: StepAtWork, _: Properties, text: str) -> None:
 
 
 def _log_issue(step: StepAtWork, properties: Properties, text: str) -> None:
-    kind = _wanted(properties, "type").lower()
+    kind = properties.get("type", "").lower()
+    if not kind:
+        kind, text = "warning", "A logging command task.logissue was ignored, because it has no type=…: add it."
     if kind not in {"warning", "error"}:
         raise UserError(f"task.logissue has the types warning and error, not {kind}: use one of them.")
     place = ":".join(filter(None, map(properties.get, ("sourcepath", "linenumber", "columnnumber"))))
@@ -111,7 +124,7 @@ def _log_issue(step: StepAtWork, properties: Properties, text: str) -> None:
 
 
 def _complete(step: StepAtWork, properties: Properties, text: str) -> None:
-    result = _RESULTS.get(_wanted(properties, "result").lower())
+    result = _RESULTS.get(_wanted(properties, "result"))
     if result is None:
         raise UserError("task.complete has the results Succeeded, SucceededWithIssues and Failed: use one of them.")
     step.limit_result(result)
@@ -160,10 +173,12 @@ _EFFECTS: dict[str, Callable[[StepAtWork, Properties, str], None]] = {
     "task.setvariable": _set_variable,
     "task.setsecret": _set_secret,
     "task.logissue": _log_issue,
+    "task.issue": _log_issue,
     "task.complete": _complete,
     "task.prependpath": _prepend_path,
     "task.uploadsummary": _upload_summary,
     "task.setprogress": lambda *_: None,  # the log shows the progress
+    "task.debug": lambda *_: None,  # and the text
     "artifact.upload": _upload_artifact,
     "build.uploadlog": _upload_log,
     "build.addbuildtag": _add_tag,

@@ -32,6 +32,7 @@ _FOLDERS = {
     "tools": ("Agent.ToolsDirectory",),
     "TestResults": ("Common.TestResultsDirectory",),
 }
+_ARCHITECTURES = {"x86_64": "X64", "amd64": "X64", "aarch64": "ARM64", "i386": "X86", "i686": "X86"}
 # Variables of the agent's own process: its virtual environment, Git hook, test or make.
 _NOT_FOR_STEPS = re.compile(
     r"VIRTUAL_ENV.*|PYTHON(PATH|HOME)|PYTEST_.*|__PYVENV_LAUNCHER__|MAKEFLAGS|MAKELEVEL|MFLAGS|GIT_CONFIG.*"
@@ -92,7 +93,7 @@ class Workplace:
         places = {"s": _SOURCES, "": _WORK, **_FOLDERS}
         machine = {
             "Agent.OS": platform.system(),
-            "Agent.OSArchitecture": platform.machine(),
+            "Agent.OSArchitecture": _ARCHITECTURES.get(platform.machine().lower(), platform.machine().upper()),
             "Agent.Id": "1",
             "Agent.Name": host.current().name,
             "Agent.HomeDirectory": str(self.folder.parent),
@@ -114,8 +115,8 @@ class Workplace:
             "PATH": os.pathsep.join([*self.paths, *inherited]),
             **host.current().environment,
             "GIT_TERMINAL_PROMPT": "0",
-            **self.variables.environment(),
             **{name: self.variables.expand(value) for name, value in step.items()},
+            **self.variables.environment(),
             RUN: str(self.run.number),
             RUN_FOLDER: str(self.folder),
         }
@@ -176,6 +177,11 @@ class StepAtWork:
         if sum(issue.kind == kind for issue in self.entry.issues) < _MOST_ISSUES:
             self.entry.issues.append(run_store.Issue(kind=kind, text=self.place.mask(text)))
             self.place.save()
+
+    def warn(self, sentence: str) -> None:
+        """Write a warning to the log and to the timeline."""
+        self.say(f"##[warning]{sentence}")
+        self.issue("warning", sentence)
 
     def fail(self, sentence: str) -> None:
         """Let the step fail, with the reason in its log and on the timeline."""

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from azure_devops_local import host
 from azure_devops_local.language import documents
+from azure_devops_local.language.pipeline import Group, Scope, Variable
 from azure_devops_local.run_store import Run
 from kit_common.errors import UserError
 
@@ -16,18 +17,11 @@ _DATE = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M
 _MACRO = re.compile(r"\$\(([^()]+)\)")
 # Linux refuses longer strings in the environment of a process.
 _LONGEST = 100_000
+_DEEPEST = 50
 
 
-@dataclass(frozen=True)
-class Variable:
-    """One variable."""
-
-    name: str
-    value: str
-    written: bool = False
-    """The value was written in a file, so `$(other)` in it is replaced; any other value is data."""
-    secret: bool = False
-    read_only: bool = False
+class _CircularError(Exception):
+    """A value leads back to its own variable, or nests too deeply."""
 
 
 class Variables:
@@ -46,20 +40,39 @@ class Variables:
             self.put(Variable(name, value, written=written, read_only=read_only))
 
     def put(self, variable: Variable) -> None:
-        """Set a variable that is not read-only."""
-        before = self._known.get(variable.name.lower())
-        if before is not None and before.read_only:
-            raise UserError(f"The variable {before.name} is read-only: choose another name.")
+        """Set a variable, also a read-only one."""
         # An environment variable can't contain a NUL.
         self._known[variable.name.lower()] = replace(variable, value=variable.value.replace("\0", ""))
 
+    def refuse_read_only(self, name: str) -> None:
+        """Raise an error if a step must not set this variable."""
+        before = self._known.get(name.lower())
+        if before is not None and before.read_only:
+            raise UserError(f"The variable {before.name} is read-only: choose another name.")
+
     def get(self, name: str) -> str | None:
         """Return the value of a variable, or None if it is not set."""
-        return self._resolved(name, frozenset())[0]
+        variable = self._known.get(name.lower())
+        return None if variable is None else self._resolved(variable)[0]
+
+    def is_secret(self, name: str) -> bool:
+        """Return whether a variable is secret or contains a secret."""
+        variable = self._known.get(name.lower())
+        return variable is not None and self._resolved(variable)[1]
 
     def expand(self, text: str) -> str:
         """Replace each `$(name)` by the value, once; an unknown name stays as it is."""
-        return self._replaced(text, frozenset())[0]
+        return self._replaced(text, ())[0]
+
+    def circular(self) -> list[str]:
+        """Return the names of the variables that stay as written, because they lead back to themselves."""
+        found = []
+        for key, variable in self._known.items():
+            try:
+                self._replaced(variable.value, (key,))
+            except _CircularError:
+                found.append(variable.name)
+        return found
 
     def evaluate(self, evaluate: Callable[[str], str], mask: "Mask") -> None:
         """Replace each value that is a runtime expression, `$[ … ]`, by the expression's value, as data."""
@@ -72,32 +85,41 @@ class Variables:
 
     def values(self) -> dict[str, str]:
         """Return all values by name."""
-        return {variable.name: self.get(key) or "" for key, variable in self._known.items()}
+        return {variable.name: self._resolved(variable)[0] for variable in self._known.values()}
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of a step: all variables except secrets."""
-        found = {variable.name: self._resolved(key, frozenset()) for key, variable in self._known.items()}
-        return {
-            re.sub(r"[.\s=]", "_", name).upper(): value or "" for name, (value, secret) in found.items() if not secret
-        }
+        found = {variable.name: self._resolved(variable) for variable in self._known.values()}
+        return {re.sub(r"[.\s=]", "_", name).upper(): value for name, (value, secret) in found.items() if not secret}
 
-    def _resolved(self, name: str, within: frozenset[str]) -> tuple[str | None, bool]:
-        """Return the value, and whether it contains a secret."""
-        key = name.lower()
-        variable = self._known.get(key)
-        if variable is None or key in within:  # a circular reference is not replaced
-            return None, False
-        if not variable.written:
+    def _resolved(self, variable: Variable) -> tuple[str, bool]:
+        """Return the value, in which all macros are replaced or, if it is circular, none; and whether it is secret."""
+        try:
+            value, secret = self._replaced(variable.value, (variable.name.lower(),))
+        except _CircularError:
             return variable.value, variable.secret
-        value, secret = self._replaced(variable.value, within | {key})
         return value, secret or variable.secret
 
-    def _replaced(self, text: str, within: frozenset[str]) -> tuple[str, bool]:
+    def _replaced(self, text: str, within: tuple[str, ...]) -> tuple[str, bool]:
+        """Return the text with its macros replaced, and whether it contains a secret.
+
+        Args:
+            text: the value of the last of the variables `within`, or, if there are none, any text.
+            within: the variables from the outermost one, in lower case.
+        """
         pieces, end, any_secret = [], 0, False
         for macro in _MACRO.finditer(text):
-            value, secret = self._resolved(macro[1], within)
-            pieces += [text[end : macro.start()], macro[0] if value is None else value]
-            end, any_secret = macro.end(), any_secret or secret
+            nested = self._known.get(macro[1].lower())
+            if nested is None:
+                continue
+            if not within:
+                value, secret = self._resolved(nested)
+            elif nested.name.lower() in within or len(within) == _DEEPEST:
+                raise _CircularError
+            else:
+                value, secret = self._replaced(nested.value, (*within, nested.name.lower()))
+            pieces += [text[end : macro.start()], value]
+            end, any_secret = macro.end(), any_secret or secret or nested.secret
             if within and sum(map(len, pieces)) > _LONGEST:
                 raise UserError(
                     f"A variable that refers to $({macro[1]}) is longer than {_LONGEST:,} characters: shorten it."
@@ -180,24 +202,27 @@ def build_number(run: Run, form: str) -> str:
     return Variables(Variable(name, value) for name, value in predefined(run).items()).expand(counted)
 
 
-def read_groups(names: Iterable[str]) -> list[Variable]:
-    """Return the variables of these variable groups, from `variable_groups.yml` in the home."""
+def entries_of(scope: Scope, groups: Mapping[str, list[Variable]]) -> list[Variable]:
+    """Return the variables of a pipeline, stage or job, with those of its groups in their place."""
+    found: list[Variable] = []
+    for entry in scope:
+        found += groups[entry.name] if isinstance(entry, Group) else [entry]
+    return found
+
+
+def read_group(group: str) -> list[Variable]:
+    """Return the variables of a variable group, from `variable_groups.yml` in the home."""
     folder = host.current().home
     where = f"write `{{group: {{name: value, other: {{value: …, secret: true}}}}}}` into {folder / GROUPS_FILE}"
-    wanted = list(names)
-    if wanted and not (folder / GROUPS_FILE).is_file():
-        raise UserError(f"The variable group {wanted[0]} is missing: {where}.")
-    groups = documents.load(documents.WorkTree(folder), GROUPS_FILE) if wanted else {}
+    groups = documents.load(documents.WorkTree(folder), GROUPS_FILE) if (folder / GROUPS_FILE).is_file() else {}
+    members = groups.get(group)
+    if not isinstance(members, documents.Mapping):
+        raise UserError(f"The variable group {group} is missing: {where}.")
     found = []
-    for group in wanted:
-        members = groups.get(group)
-        if not isinstance(members, documents.Mapping):
-            raise UserError(f"The variable group {group} is missing: {where}.")
-        for name, value in members.items():
-            given = value if isinstance(value, dict) else {"value": value}
-            if not isinstance(given.get("value"), str) or given.keys() - {"value", "secret"}:
-                raise documents.PipelineError(
-                    members.places[name], f"`{name}` is neither a text nor a mapping of value and secret."
-                )
-            found.append(Variable(name, given["value"], written=True, secret=given.get("secret", "").lower() == "true"))
+    for name, value in members.items():
+        given = value if isinstance(value, dict) else {"value": value}
+        if not isinstance(given.get("value"), str) or given.keys() - {"value", "secret"}:
+            problem = f"`{name}` is neither a text nor a mapping of value and secret."
+            raise documents.PipelineError(members.places[name], problem)
+        found.append(Variable(name, given["value"], secret=given.get("secret", "").lower() == "true"))
     return found

@@ -5,6 +5,35 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
+class Variable:
+    """One variable, by its name in any case."""
+
+    name: str
+    value: str
+    written: bool = False
+    """The value was written in a pipeline file, so `$[ ]` in it is an expression; any other value is data."""
+    secret: bool = False
+    read_only: bool = False
+    """No step can set it."""
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the value is an expression for run time."""
+        return self.written and self.value.strip().startswith("$[")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The variables of a variable group."""
+
+    name: str
+
+
+Scope = tuple[Variable | Group, ...]
+"""The variables of a pipeline, stage or job, in the order of the file: the last one of a name counts."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One step."""
 
@@ -39,7 +68,7 @@ class Job:
     """A job without a checkout step begins with `checkout: self`, unless it is a deployment job."""
     depends_on: tuple[str, ...] = ()
     condition: str = "succeeded()"
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: Scope = ()
     timeout_minutes: int = 60
     continue_on_error: bool = False
     environment: str = ""
@@ -55,7 +84,7 @@ class Stage:
     depends_on: tuple[str, ...] = ()
     """Without `dependsOn` in the file: the stage before."""
     condition: str = "succeeded()"
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: Scope = ()
 
 
 @dataclass(frozen=True)
@@ -67,9 +96,13 @@ class Pipeline:
     stages: tuple[Stage, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
     """The values of this run."""
-    variables: dict[str, str] = field(default_factory=dict)
-    """As written: `$(…)` and `$[ ]` are evaluated at run time."""
-    groups: tuple[str, ...] = ()
-    """Variable groups of the pipeline, its stages and jobs."""
+    variables: Scope = ()
     run_name_format: str = ""
     """The value of `name:`."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The variable groups of the pipeline, its stages and jobs."""
+        jobs = (job.variables for stage in self.stages for job in stage.jobs)
+        scopes = (self.variables, *(stage.variables for stage in self.stages), *jobs)
+        return tuple(dict.fromkeys(entry.name for scope in scopes for entry in scope if isinstance(entry, Group)))

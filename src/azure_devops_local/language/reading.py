@@ -8,7 +8,7 @@ from typing import Any
 
 from azure_devops_local.language import fields, undefined_variables
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence
-from azure_devops_local.language.pipeline import Job, Pipeline, Stage, Step
+from azure_devops_local.language.pipeline import Group, Job, Pipeline, Scope, Stage, Step, Variable
 from azure_devops_local.language.reading_steps import step
 from azure_devops_local.language.templates import expand
 
@@ -37,12 +37,9 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         problem = "Azure Repos ignores `pr:`: remove it, and set a build-validation policy on the target branch."
         raise tree.error("pr", problem)
     _pool_and_lock(tree)
-    groups: list[str] = []
-    variables = _variables(tree, groups)
-    stages = _stages(_with_stages(tree), groups)
-    run_name = fields.text(tree, "name")
-    undefined_variables.refuse(tree, bool(groups))
-    return Pipeline(path, stages, parameters, variables, tuple(dict.fromkeys(groups)), run_name)
+    read = Pipeline(path, _stages(_with_stages(tree)), parameters, _variables(tree), fields.text(tree, "name"))
+    undefined_variables.refuse(tree, bool(read.groups))
+    return read
 
 
 def _with_stages(tree: Mapping) -> Mapping:
@@ -59,7 +56,7 @@ def _with_stages(tree: Mapping) -> Mapping:
     return tree
 
 
-def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
+def _stages(tree: Mapping) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     for item in fields.mappings(tree, "stages"):
         fields.only(item, "a stage", STAGE_KEYS)
@@ -69,7 +66,7 @@ def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
         depends_on = fields.names(item, "dependsOn") if "dependsOn" in item else before
         jobs: list[Job] = []
         for job in fields.mappings(item, "jobs"):
-            jobs.append(_job(job, [other.name for other in jobs], groups))
+            jobs.append(_job(job, [other.name for other in jobs]))
         _order(jobs, fields.mappings(item, "jobs"))
         stages.append(
             Stage(
@@ -78,14 +75,14 @@ def _stages(tree: Mapping, groups: list[str]) -> tuple[Stage, ...]:
                 jobs=tuple(jobs),
                 depends_on=depends_on,
                 condition=fields.condition(item, {"dependencies": depends_on}),
-                variables=_variables(item, groups),
+                variables=_variables(item),
             )
         )
     _order(stages, fields.mappings(tree, "stages"))
     return tuple(stages)
 
 
-def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
+def _job(item: Mapping, taken: list[str]) -> Job:
     deploys = "deployment" in item
     further = ("deployment", "environment", "strategy") if deploys else ("job", "steps")
     fields.only(item, "a deployment job" if deploys else "a job", (*JOB_KEYS, *further))
@@ -103,7 +100,7 @@ def _job(item: Mapping, taken: list[str], groups: list[str]) -> Job:
         steps=tuple(one for one in steps if one.inputs.get("checkout") != "none"),
         depends_on=depends_on,
         condition=fields.condition(item, {"dependencies": depends_on, "stageDependencies": None}),
-        variables=_variables(item, groups),
+        variables=_variables(item),
         timeout_minutes=fields.minutes(item, 60),
         continue_on_error=fields.flag(item, "continueOnError"),
         environment=_environment(item) if deploys else "",
@@ -135,25 +132,27 @@ def _pool_and_lock(tree: Mapping) -> None:
     fields.one_of(tree, "lockBehavior", ("sequential",))
 
 
-def _variables(tree: Mapping, groups: list[str]) -> dict[str, str]:
-    """Return the variables of a pipeline, stage or job, and add their groups to `groups`."""
+def _variables(tree: Mapping) -> Scope:
+    """Return the variables and variable groups of a pipeline, stage or job."""
     given: Any = tree.get("variables") or Mapping(tree.place)
-    variables: dict[str, str] = {}
     if isinstance(given, Mapping):
-        for name, _, place in given.entries():
-            variables[name] = _at_run_time(fields.text(given, name), place)
-        return variables
+        places = given.places
+        return tuple(
+            Variable(name, _at_run_time(fields.text(given, name), places[name]), written=True) for name in given
+        )
+    scope: list[Variable | Group] = []
     for item in fields.mappings(tree, "variables"):
         if "group" in item:
             fields.only(item, "a variable group", ("group",))
-            groups.append(fields.text(item, "group"))
+            scope.append(Group(fields.text(item, "group")))
             continue
         fields.only(item, "a variable", ("name", "value", "readonly"))
         name = fields.text(item, "name")
         if not name or "value" not in item:
             raise PipelineError(item.place, "a variable has a `name` and a `value`.")
-        variables[name] = _at_run_time(fields.text(item, "value"), item.place)
-    return variables
+        value = _at_run_time(fields.text(item, "value"), item.place)
+        scope.append(Variable(name, value, written=True, read_only=fields.flag(item, "readonly")))
+    return tuple(scope)
 
 
 def _at_run_time(value: str, place: Place) -> str:

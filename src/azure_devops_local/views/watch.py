@@ -24,6 +24,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "succeeded with issues": ("!", "yellow"),
     "failed": ("✗", "red"),
     "canceled": ("■", "yellow"),
+    "abandoned": ("✗", "red"),
     "skipped": ("–", "dim"),
     "running": ("▸", "cyan"),
     "queued": ("…", "dim"),

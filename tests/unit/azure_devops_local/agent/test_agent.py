@@ -124,7 +124,8 @@ def test_a_job_that_may_fail(tmp_path: Path) -> None:
         ("succeeded", True, False, True, False),
         ("succeeded with issues", True, False, True, False),
         ("failed", False, True, True, False),
-        ("skipped", False, False, True, False),
+        ("skipped", False, False, False, False),
+        ("abandoned", False, False, False, False),
         ("canceled", False, False, False, True),
     ],
 )
@@ -136,7 +137,7 @@ def test_status_functions(
     assert ask["succeeded"]() is ask["succeeded"]("A") is succeeded
     assert ask["failed"]() is ask["failed"]("a") is failed
     assert ask["succeededorfailed"]() is either
-    assert ask["succeededorfailed"]("a") is (result not in {"skipped", "canceled"})
+    assert ask["succeededorfailed"]("a") is either
     assert ask["canceled"]() is canceled
     assert ask["succeeded"]("b")
     assert not ask["succeeded"]("nobody")
@@ -191,8 +192,8 @@ def test_outputs_reach_later_jobs_and_stages(tmp_path: Path) -> None:
         approve,
     )
     assert done.result == "succeeded"
-    assert laptop.log_of(done, "show B") == "$(whole)|nearer!||$(whole)\n"
-    assert laptop.log_of(done, "show D").splitlines()[0] == "$(whole)|production"
+    assert laptop.log_of(done, "show B") == "nearer!|nearer!||nearer!\n"
+    assert laptop.log_of(done, "show D").splitlines()[0] == "p!|production"
     assert laptop.log_of(done, "show E") == "d\n"
 
 

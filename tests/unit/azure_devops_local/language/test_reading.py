@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from azure_devops_local.language.documents import PipelineError
-from azure_devops_local.language.pipeline import Pipeline
+from azure_devops_local.language.pipeline import Pipeline, Variable
 from azure_devops_local.language.reading import read_pipeline
 from azure_devops_local.language.reading_steps import TASKS
 from tests.support.pipeline_files import Fake
@@ -107,7 +107,10 @@ def test_a_whole_pipeline() -> None:
     )
     ci, alone, cd = pipeline.stages
     assert (pipeline.groups, pipeline.run_name_format) == (("secrets",), "$(Date:yyyyMMdd)$(Rev:.r)")
-    assert pipeline.variables == {"model": "wine", "late": "$[coalesce(variables.x, 'y')]"}
+    assert [(one.name, one.value) for one in pipeline.variables if isinstance(one, Variable)] == [
+        ("model", "wine"),
+        ("late", "$[coalesce(variables.x, 'y')]"),
+    ]
     assert pipeline.parameters == {"promote": False}
     assert (ci.display_name, alone.depends_on, cd.depends_on) == ("Integration", (), ("CI", "Alone"))
     test, second = ci.jobs
