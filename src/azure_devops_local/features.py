@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from azure_devops_local.agent import logging_commands
-from azure_devops_local.language import expressions, parameters, reading, reading_steps
+from azure_devops_local.language import functions, parameters, reading, reading_steps
 from azure_devops_local.language.fields import STATUS_FUNCTIONS
 
 
 def table() -> str:
     """Return the table of implemented features in Markdown; everything else is refused."""
-    functions = (*expressions.LAZY_FUNCTIONS, *expressions.FUNCTIONS)
+    names = (*functions.LAZY_FUNCTIONS, *functions.FUNCTIONS)
     rows = {
         "keys of a pipeline": reading.PIPELINE_KEYS,
         "keys of a stage": reading.STAGE_KEYS,
@@ -19,7 +19,7 @@ def table() -> str:
         **{f"further keys of `{kind}`": keys for kind, (_, keys) in reading_steps.STEP_KINDS.items()},
         **{f"inputs of {task}": map(_input, inputs.items()) for task, inputs in reading_steps.TASKS.items()},
         "types of parameters": parameters.TYPES,
-        "functions of expressions": sorted(functions),
+        "functions of expressions": sorted(names),
         "functions of conditions": STATUS_FUNCTIONS,
         "logging commands": logging_commands.implemented(),
     }

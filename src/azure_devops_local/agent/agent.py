@@ -10,7 +10,7 @@ from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds
 from azure_devops_local.agent.steps import sweep
 from azure_devops_local.agent.variables import Variables
-from azure_devops_local.language import documents, expressions, pipeline, reading
+from azure_devops_local.language import documents, pipeline, reading, values
 from azure_devops_local.language.pipeline import Variable
 from kit_common.errors import UserError, describe_os_error
 
@@ -170,7 +170,7 @@ class _Execution(RunAtWork):
         self._evaluate(known, scope)
 
     def _evaluate(self, known: Variables, scope: dict[str, Any]) -> None:
-        known.evaluate(lambda text: expressions.as_text(evaluate(text, known, scope)), self.mask)
+        known.evaluate(lambda text: values.as_text(evaluate(text, known, scope)), self.mask)
 
 
 def _for_expressions(done: dict[str, Done]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.processes import OutOfTimeError
 from azure_devops_local.agent.steps import StepAtWork, Workplace, sweep
 from azure_devops_local.agent.variables import Mask, Variables
-from azure_devops_local.language import expressions, pipeline
+from azure_devops_local.language import expressions, pipeline, values
 from azure_devops_local.language.pipeline import Variable
 from kit_common.errors import UserError, describe_os_error
 
@@ -154,7 +154,7 @@ def evaluate(text: str, known: Variables, scope: dict[str, Any], before: dict[st
 
 def holds(condition: str, known: Variables, scope: dict[str, Any], before: dict[str, Done]) -> bool:
     """Return whether a condition is met."""
-    return expressions.is_true(evaluate(condition, known, scope, before))
+    return values.is_true(evaluate(condition, known, scope, before))
 
 
 def _perform(step: StepAtWork) -> None:

@@ -1,34 +1,43 @@
 """Expressions of Azure Pipelines: the text in `${{ }}`, in `$[ ]` and after `condition:`."""
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial
 from inspect import signature
 from typing import Any
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
-from kit_common.errors import UserError
+from azure_devops_local.language import values
+from azure_devops_local.language.functions import FUNCTIONS, LAZY_FUNCTIONS
+from azure_devops_local.language.values import ExpressionError
 
+# The language has no operators and no brackets for grouping.
 _GRAMMAR = r"""
 ?value: STRING -> string
+      | VERSION -> version
       | NUMBER -> number
       | NAME "(" [value ("," value)*] ")" -> call
-      | named
-named: NAME | named "." NAME -> member | named "[" value "]" -> item
+      | NAME -> named
+      | value "." NAME -> member
+      | value "[" value "]" -> item
+      | value ("." "*" | "[" "*" "]") -> every
 STRING: /'([^']|'')*'/
-NUMBER: /-?(\d+(\.\d*)?|\.\d+)/
+VERSION.2: /\d+(\.\d+){2,3}(?![\w.])/
+NUMBER: /-?(\d+(\.\d*)?|\.\d+)(?![\w.])/
 NAME: /[A-Za-z_][A-Za-z0-9_]*/
 %ignore /\s+/
 """
 _PARSER = Lark(_GRAMMAR, start="value", parser="lalr", maybe_placeholders=False)
-_KEYWORDS = {"true": True, "false": False, "null": None}
-
-
-class ExpressionError(UserError):
-    """An expression that cannot be parsed or evaluated."""
+_KEYWORDS = {"true": True, "false": False}
+_LITERALS: dict[str, Callable[[str], Any]] = {
+    "string": lambda text: text[1:-1].replace("''", "'"),
+    "number": values.number,
+    "version": values.version,
+}
+_OPERATOR = re.compile(r"[=!<>&|]")
+_DEEPEST = 50
 
 
 def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
@@ -68,23 +77,36 @@ def references(text: str) -> set[tuple[str, str]]:
     return names
 
 
-def as_text(value: Any) -> str:
-    """Return a value as text."""
-    if isinstance(value, float):
-        return format(value, ".15g")
-    if isinstance(value, dict | list):
-        raise ExpressionError("An object or a list cannot be part of a text: use convertToJson() or join().")
-    return "" if value is None else str(value)
-
-
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> "Tree[Token]":
+    shown = text.strip()
+    if not shown:
+        raise ExpressionError("the expression is empty: write it between the brackets.")
     try:
-        return _PARSER.parse(text)
+        tree = _PARSER.parse(shown)
+        _check_depth(tree, 1)
     except UnexpectedInput as error:
-        at = (error.pos_in_stream or 0) + 1 if text.strip() else 1
-        problem = f"`{text.strip()}` is not an expression (see character {at}): check its brackets, commas and quotes."
+        at = min(error.pos_in_stream or 0, len(shown) - 1)
+        if _OPERATOR.match(shown, at) or (shown[at] == "(" and not re.search(r"\w\s*$", shown[:at])):
+            advice = "there are no operators and no brackets for grouping; write eq(a, b), and(a, b), not(a)"
+        elif shown[at] == '"':
+            advice = "write text in single quotes"
+        else:
+            advice = "check its brackets, commas and quotes"
+        problem = f"`{shown}` is not an expression (see character {at + 1}): {advice}."
         raise ExpressionError(problem) from error
+    except RecursionError as error:
+        raise ExpressionError("The expression is too long: split it.") from error
+    return tree
+
+
+def _check_depth(node: Any, depth: int) -> None:
+    """Limit the nesting of functions; members of members count as one level."""
+    if depth > _DEEPEST:
+        raise ExpressionError(f"the expression nests functions more than {_DEEPEST} levels deep: split it.")
+    if isinstance(node, Tree):
+        for child in node.children:
+            _check_depth(child, depth + (node.data == "call" and child is not node.children[0]))
 
 
 def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -92,10 +114,8 @@ def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable
         return str(node)
     first, *others = node.children
     match node.data:
-        case "string":
-            return str(first)[1:-1].replace("''", "'")
-        case "number":
-            return float(first)
+        case "string" | "number" | "version":
+            return _LITERALS[node.data](str(first))
         case "call":
             evaluated = partial(_value, scope=scope, functions=functions)
             function = functions.get(first.lower()) or _function(str(first), len(others))
@@ -104,14 +124,21 @@ def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable
         case "named":
             name = str(first).lower()
             _check_name(name, scope)
-            return _KEYWORDS[name] if name in _KEYWORDS else _item(scope, name)
+            return _KEYWORDS[name] if name in _KEYWORDS else values.item(scope, name)
+        case "every":
+            return values.every(_value(first, scope, functions))
         case _:
-            return _item(_value(first, scope, functions), _value(others[0], scope, functions))
+            return values.item(_value(first, scope, functions), _value(others[0], scope, functions))
 
 
 def _check_name(name: str, names: Collection[str]) -> None:
-    if name.lower() not in {*_KEYWORDS, *(known.lower() for known in names)}:
-        raise ExpressionError(f"`{name}` is not known at this point: use one of {', '.join(names)}.")
+    if name.lower() in {*_KEYWORDS, *(known.lower() for known in names)}:
+        return
+    if name.lower() == "null":
+        raise ExpressionError("`null` cannot be written in an expression: compare with '' instead.")
+    if name.lower() in {*FUNCTIONS, *LAZY_FUNCTIONS}:
+        raise ExpressionError(f"`{name}` is a function: write its arguments behind it, in brackets.")
+    raise ExpressionError(f"`{name}` is not known at this point: use one of {', '.join(names)}.")
 
 
 def _function(name: str, count: int) -> Callable[..., Any]:
@@ -125,116 +152,3 @@ def _function(name: str, count: int) -> Callable[..., Any]:
     except TypeError as error:
         raise ExpressionError(f"the function `{name}` does not take {count} arguments: change their number.") from error
     return function
-
-
-def _item(container: Any, key: Any) -> Any:
-    if isinstance(container, Mapping):
-        wanted = as_text(key).lower()
-        return next((value for name, value in container.items() if name.lower() == wanted), None)
-    index = _number(key) if isinstance(container, list) else None
-    return container[int(index)] if index is not None and 0 <= index < len(container) else None
-
-
-def is_true(value: Any) -> bool:
-    """Return whether a value counts as true: null, false, 0 and empty text do not."""
-    return isinstance(value, dict | list) or value not in {None, "", 0}
-
-
-def _number(value: Any) -> float | None:
-    if value is None or value == "":
-        return 0
-    if isinstance(value, str):
-        return float(value) if re.fullmatch(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)\s*", value) else None
-    return float(value) if isinstance(value, bool | int | float) else None
-
-
-def _order(left: Any, right: Any) -> int | None:
-    """Return -1, 0 or 1, with the right value converted to the type of the left one; None if it cannot be."""
-    a: Any = left
-    b: Any = right
-    if isinstance(left, str):
-        a, b = (left.lower(), None if isinstance(right, dict | list) else as_text(right).lower())
-    elif isinstance(left, bool):
-        b = is_true(right)
-    elif isinstance(left, int | float):
-        b = _number(right)
-    else:
-        a, b = (0, 0) if left is right or (left is None and right == "") else (0, None)
-    return None if b is None else (a > b) - (a < b)
-
-
-def _compared(left: Any, right: Any) -> int:
-    order = _order(left, right)
-    if order is None:
-        raise ExpressionError("two values can't be compared: the second cannot be converted to the type of the first.")
-    return order
-
-
-def _members(collection: Any) -> list[Any]:
-    if isinstance(collection, dict):
-        return list(collection.values())
-    return collection if isinstance(collection, list) else []
-
-
-def _join(separator: Any, values: Any) -> str:
-    parts = values if isinstance(values, list) else [values]
-    return as_text(separator).join("" if isinstance(part, dict | list) else as_text(part) for part in parts)
-
-
-def _format(template: str, *values: str) -> str:
-    def filled(match: "re.Match[str]") -> str:
-        if match[0] in {"{{", "}}"}:
-            return match[0][0]
-        if not match[1] or int(match[1]) >= len(values):
-            raise ExpressionError(
-                f"format() has no argument for `{match[0]}`: its arguments are {{0}}, {{1}} and so on."
-            )
-        return values[int(match[1])]
-
-    return re.sub(r"\{\{|\}\}|\{(\d+)\}|[{}]", filled, template)
-
-
-def _split(text: str, marks: str) -> list[str]:
-    return re.split(f"[{re.escape(marks)}]", text) if marks else [text]
-
-
-def _of_texts(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that converts its arguments to text first."""
-    return wraps(function)(lambda *arguments: function(*map(as_text, arguments)))
-
-
-# `value` evaluates an argument: these functions evaluate only as many as they need.
-LAZY_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "and": lambda value, a, b, *more: all(is_true(value(argument)) for argument in (a, b, *more)),
-    "or": lambda value, a, b, *more: any(is_true(value(argument)) for argument in (a, b, *more)),
-    "iif": lambda value, test, yes, no: value(yes if is_true(value(test)) else no),
-}
-_TEXT_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "contains": lambda text, part: part.lower() in text.lower(),
-    "startswith": lambda text, part: text.lower().startswith(part.lower()),
-    "endswith": lambda text, part: text.lower().endswith(part.lower()),
-    "format": _format,
-    "lower": lambda text: text.lower(),
-    "upper": lambda text: text.upper(),
-    "trim": lambda text: text.strip(),
-    "replace": lambda text, old, new: text.replace(old, new) if old else text,
-    "split": _split,
-}
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: _of_texts(function) for name, function in _TEXT_FUNCTIONS.items()},
-    "not": lambda value: not is_true(value),
-    "xor": lambda left, right: is_true(left) != is_true(right),
-    "eq": lambda left, right: _order(left, right) == 0,
-    "ne": lambda left, right: _order(left, right) != 0,
-    "gt": lambda left, right: _compared(left, right) > 0,
-    "ge": lambda left, right: _compared(left, right) >= 0,
-    "lt": lambda left, right: _compared(left, right) < 0,
-    "le": lambda left, right: _compared(left, right) <= 0,
-    "in": lambda left, first, *more: any(_order(left, right) == 0 for right in (first, *more)),
-    "notin": lambda left, first, *more: all(_order(left, right) != 0 for right in (first, *more)),
-    "containsvalue": lambda values, value: any(_order(value, member) == 0 for member in _members(values)),
-    "coalesce": lambda a, b, *more: next((value for value in (a, b, *more) if value is not None and value != ""), None),
-    "join": _join,
-    "length": lambda value: len(value if isinstance(value, dict | list) else as_text(value)),
-    "converttojson": lambda value: json.dumps(value, indent=2),
-}

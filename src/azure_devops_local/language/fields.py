@@ -5,7 +5,8 @@ import re
 from collections.abc import Collection
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence
-from azure_devops_local.language.expressions import ExpressionError, check, references
+from azure_devops_local.language.expressions import check, references
+from azure_devops_local.language.values import ExpressionError
 
 STATUS_FUNCTIONS = ("succeeded", "failed", "always", "canceled", "succeededorfailed")
 """Functions of conditions, besides those of every expression."""

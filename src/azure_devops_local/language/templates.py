@@ -9,7 +9,8 @@ from typing import Any
 
 from azure_devops_local.language import fields, parameters
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, load
-from azure_devops_local.language.expressions import ExpressionError, as_text, evaluate, is_true
+from azure_devops_local.language.expressions import evaluate
+from azure_devops_local.language.values import ExpressionError, as_text, is_true
 
 _EXPRESSION = re.compile(r"\$\{\{((?:'(?:[^']|'')*'|[^'])*?)\}\}", re.DOTALL)
 _DIRECTIVE = re.compile(r"\$\{\{\s*(if|elseif|else|each|insert)\b(.*)\}\}\s*", re.DOTALL)

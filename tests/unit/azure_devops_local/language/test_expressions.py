@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azure_devops_local.language.expressions import ExpressionError, as_text, check, evaluate, is_true, references
+from azure_devops_local.language.documents import parse
+from azure_devops_local.language.expressions import check, evaluate, references
+from azure_devops_local.language.values import ExpressionError, as_text, is_true
 
 SCOPE: dict[str, Any] = {
     "variables": {"Build.SourceBranch": "refs/heads/main", "empty": "", "one": "1", "flag": "true"},
@@ -19,6 +21,8 @@ SCOPE: dict[str, Any] = {
         "half": 0.5,
         "names": ["a", "B"],
         "object": {"Key": "v", "n": "2"},
+        "list": [{"id": 7, "tags": ["x", "z"]}, {"id": 8, "tags": ["y"]}, "no object"],
+        "written": parse("Key: v", "try.yml"),
     },
     "dependencies": {"CI": {"result": "Succeeded", "outputs": {"judge.better": "true"}}},
 }
@@ -27,15 +31,29 @@ SCOPE: dict[str, Any] = {
 TRUE = [
     "eq(true, 'false')",  # any text that is not empty is true
     *["true", "eq('A', 'a')", "EQ(variables.flag, true)", "eq(parameters.no, '')", "le(3, parameters.count)"],
-    *["eq(1, '1.0')", "eq('1', 1)", "eq(null, '')", "ne(1, 'x')", "gt(2, '1')", "ge('b', 'B')", "lt('a', 'b')"],
+    *[
+        "eq(1, '1.0')",
+        "eq('1', 1)",
+        "eq(variables.missing, '')",
+        "ne(1, 'x')",
+        "gt(2, '1')",
+        "ge('b', 'B')",
+        "lt('a', 'b')",
+    ],
     *["and(true, 'x', 1)", "not('')", "xor(true, '')", "in('a', 'b', 'A')", "notIn('a', 'b', 'c')"],
     *["contains(variables['Build.SourceBranch'], 'HEADS')", "containsValue(parameters.names, 'b')"],
     *["containsValue(parameters.object, 'V')", "startsWith('Refs', 'refs')", "endsWith('a.YML', '.yml')"],
     *["or(true, lt('a', parameters.names))", " eq( 1 ,\n 1 ) "],
 ]
 FALSE = [
-    *["eq(1, 'one')", "eq(null, 0)", "eq(parameters.names, 'a')", "eq('a', parameters.names)", "and(true, '')"],
-    *["or(false, null, 0)", "not(parameters.names)", "in(1, 'x', '2')", "containsValue('abc', 'b')"],
+    *[
+        "eq(1, 'one')",
+        "eq(variables.missing, 0)",
+        "eq(parameters.names, 'a')",
+        "eq('a', parameters.names)",
+        "and(true, '')",
+    ],
+    *["or(false, variables.missing, 0)", "not(parameters.names)", "in(1, 'x', '2')", "containsValue('abc', 'b')"],
     *["and(false, lt('a', parameters.names))"],
 ]
 
@@ -45,7 +63,6 @@ FALSE = [
     [
         *((text, True) for text in TRUE),
         *((text, False) for text in FALSE),
-        ("null", None),
         ("''", ""),
         ("'it''s'", "it's"),
         ("-1.5", -1.5),
@@ -59,7 +76,7 @@ FALSE = [
         ("dependencies.CI.outputs['judge.better']", "true"),
         ("coalesce(variables.missing, '', 'last')", "last"),
         ("coalesce(parameters.names, 'x')", ["a", "B"]),
-        ("coalesce(null, '')", None),
+        ("coalesce(variables.missing, '')", None),
         ("format('{0}-{1} {{{0}}}', 'a', 2)", "a-2 {a}"),
         ("format('{0}', parameters.yes)", "True"),
         ("join(', ', parameters.names)", "a, B"),
@@ -68,10 +85,39 @@ FALSE = [
         ("trim('  x ')", "x"),
         ("replace('a/b/c', '/', '-')", "a-b-c"),
         ("replace('abc', '', '-')", "abc"),
-        ("split('a,b;c', ',;')", ["a", "b", "c"]),
+        ("split('a, b,c, d', ', ')", ["a", "b,c", "d"]),
+        ("split('a,,b', ',')", ["a", "", "b"]),
+        ("split('a/b', '/')[1]", "b"),
+        ("parameters.list.*.id", [7, 8]),
+        ("parameters.list[*].id", [7, 8]),
+        ("parameters.list.*.tags[0]", ["x", "y"]),
+        ("parameters.list.*.tags.*", ["x", "z", "y"]),
+        ("join('-', variables.missing.*.id)", ""),
+        ("parameters.names['1']", "B"),
+        ("parameters.names[1.9]", "B"),
+        ("parameters.names[variables.missing]", "a"),
+        ("parameters.written.Key", "v"),
+        ("parameters.written.key", None),
+        ("1.", 1),
+        ("eq(1.2.3, '1.2.3')", True),
+        ("lt(1.9.0, 1.10.0)", True),
+        ("gt(1.10, 1.9)", False),
+        ("lt(1.2.0, '1.3')", True),
+        ("lt(1.2.0, 1.3)", True),
+        ("eq(1.2.0, '1.2')", False),
+        ("format('{0}', 1.2.3)", "1.2.3"),
+        ("eq(1000, '1,000')", True),
+        ("eq(1000, '1e3')", False),
+        ("eq(1000, '1_000')", False),
+        ("lt('a_', 'ab')", False),
+        ("eq(parameters.names, parameters.names)", True),
+        ("eq(parameters.names, split('a,B', ','))", False),
+        ("in(1, '1', lt(1, 'x'))", True),
+        ("coalesce('x', lt(1, 'x'))", "x"),
+        (f"length({'not(' * 48}false{')' * 48})", 5),
+        ("parameters.object" + ".a" * 60, None),
         ("length(parameters.names)", 2),
         ("iif(parameters.no, 1, 'else')", "else"),
-        ("iif(true, 'x', lt('a', parameters.names))", "x"),
     ],
 )
 def test_value(text: str, value: Any) -> None:
@@ -80,17 +126,30 @@ def test_value(text: str, value: Any) -> None:
 
 
 def test_object_as_json() -> None:
+    assert evaluate("convertToJson(split('Grün', ','))", {}) == '[\n  "Grün"\n]'
+    assert evaluate("convertToJson(1)", {}) == "1"
     assert json.loads(evaluate("convertToJson(parameters.object)", SCOPE)) == {"Key": "v", "n": "2"}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not an expression"),
+        ("", "the expression is empty"),
+        ("null", "`null` cannot be written"),
+        ("eq", "`eq` is a function: write its arguments"),
+        ("1 == 1", "(see character 3): there are no operators"),
+        ("!true", "(see character 1): there are no operators"),
+        ("eq(true && false, true)", "there are no operators"),
+        ("1e3", "not an expression"),
+        ("1.2.3.4.5", "not an expression"),
+        ("parameters.object.9x", "not an expression"),
+        ("in('x')", "`in` does not take 1 arg"),
+        ("iif(true, 'x', lt(1, 'bad'))", "the String `bad` cannot be converted to Number"),
+        ("gt(parameters.names, parameters.names)", "cannot be converted to Array"),
+        ("parameters.list.*.id[", "not an expression"),
         ("eq(1,,2)", "see character 6"),
-        ('"double"', "not an expression"),
-        ("(true)", "not an expression"),
-        ("variables.*.x", "not an expression"),
+        ('"double"', "write text in single quotes"),
+        ("(true)", "no brackets for grouping"),
         ("counter('x', 1)", "`counter` is not implemented"),
         ("succeeded()", "`succeeded` is not implemented"),
         ("eq(1)", "`eq` does not take 1 arg"),
@@ -101,7 +160,9 @@ def test_object_as_json() -> None:
         ("contains(parameters.names, 'a')", "convertToJson"),
         ("format('{1}', 'x')", "no argument for `{1}`"),
         ("format('{0:yyyy}', 'x')", "no argument for `{`"),
-        ("not(" * 2000 + "true" + ")" * 2000, "too deeply"),
+        ("not(" * 50 + "true" + ")" * 50, "more than 50 levels deep"),
+        ("not(" * 2000 + "true" + ")" * 2000, "more than 50 levels deep"),
+        ("x" + ".x" * 5000, "too long"),
     ],
 )
 def test_refused(text: str, message: str) -> None:
@@ -135,7 +196,8 @@ def test_references() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), (True, "True"), (False, "False"), (1.0, "1"), (0.5, "0.5"), (3, "3"), ("x", "x")]
+    ("value", "text"),
+    [(None, ""), (True, "True"), (False, "False"), (1.0, "1"), (0.5, "0.5"), (3, "3"), ("x", "x"), (1e20, "1E+20")],
 )
 def test_as_text(value: Any, text: str) -> None:
     assert as_text(value) == text
