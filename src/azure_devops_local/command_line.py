@@ -22,7 +22,7 @@ def triggered(
         typer.Option(metavar="PATH", help="A changed file, from the repository's root; - reads one a line from stdin."),
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Further changed files.")] = None,
-    message: Annotated[str, typer.Option(metavar="TEXT", help="The message of the newest commit.")] = "",
+    message: Annotated[str, typer.Option(metavar="TEXT", help="The messages of the pushed commits.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List the pipelines that a push would start, and for each of the others the rule that prevents it.

@@ -29,7 +29,7 @@ class Push:
     changed: abc.Sequence[str]
     """Paths of the changed files from the repository's root."""
     message: str = ""
-    """The whole message of the newest commit."""
+    """The whole messages of the pushed commits."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _verdict(tree: Mapping, push: Push) -> Verdict:
     filters = _read(tree["trigger"], tree.places["trigger"]) if "trigger" in tree else None
     kind = next((kind for kind in ("branches", "tags") if push.ref.startswith(_KINDS[kind][1])), None)
     if mark := next((mark for mark in _SKIP_MARKS if mark in push.message), None):
-        return Verdict(False, f"the commit message contains {mark}")
+        return Verdict(False, f"the message of a pushed commit contains {mark}")
     if kind is None:
         return Verdict(False, f"{_printable(push.ref)} is neither a branch nor a tag")
     if filters is None and kind == "branches":

@@ -39,6 +39,22 @@ def head_message(repository: Path, commit: str) -> str:
     return _git(repository, "log", "-1", "--format=%B", "--encoding=UTF-8", "--end-of-options", commit).strip()
 
 
+def pushed_messages(repository: Path, old: str, new: str, ref: str) -> list[str]:
+    """Return the whole messages of a push's commits, newest first: of `new`, and of those that no other branch has.
+
+    Args:
+        repository: the team's repository, or a clone.
+        old: the commit of `ref` before the push; only zeros for a new branch.
+        new: the commit after it.
+        ref: the full name of the branch or tag.
+    """
+    others = ("--not", f"--exclude={ref}", "--glob=refs/heads/*", "--not")
+    before = [f"^{old}"] if old.strip("0") else []
+    found = _git(repository, "log", "-z", "--format=%B", "--encoding=UTF-8", *others, "--end-of-options", new, *before)
+    own = [message.strip() for message in found.removesuffix("\0").split("\0")]
+    return own if found else [head_message(repository, new)]
+
+
 def top_level(folder: Path) -> Path:
     """Return the root of the checkout around the folder."""
     top = git.top_level(folder)

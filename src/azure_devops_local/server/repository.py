@@ -159,15 +159,15 @@ def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> 
     except UserError:
         return [f"{ref} is not a commit: nothing starts."]
     author = git.ask(place, "rev-list", "-1", "--no-commit-header", "--format=%an", commit)
-    message = changes.head_message(place, commit)
-    push = triggers.Push(ref, changes.changed_files(place, old, commit, ref), message)
+    pushed = changes.pushed_messages(place, old, commit, ref)
+    push = triggers.Push(ref, changes.changed_files(place, old, commit, ref), "\n\n".join(pushed))
     messages = []
     for pipeline, verdict in triggers.decide(Commit(place, commit), push).items():
         run = Run(
             pipeline=pipeline,
             branch=name,
             commit=commit,
-            message=message.partition("\n")[0],
+            message=pushed[0].partition("\n")[0],
             reason="individualCI",
             requested_for=requested_for or author,
         )

@@ -75,7 +75,7 @@ def test_ten_thousand_paths_come_through_standard_input(clone: Path) -> None:
 def test_a_message_can_skip_all_pipelines(clone: Path) -> None:
     answer = json.loads(answer_of("--branch", "main", "--changed", TRAINING, "--message", "Mend [skip ci]", "--json"))
     assert answer["triggered"] == []
-    assert set(answer["not"].values()) == {"the commit message contains [skip ci]"}
+    assert set(answer["not"].values()) == {"the message of a pushed commit contains [skip ci]"}
 
 
 def test_the_files_are_those_of_the_checkout_around_the_current_folder(

@@ -116,7 +116,7 @@ def test_path_filters_apply_to_branches_only() -> None:
 def test_a_skip_mark_anywhere_in_the_message_skips() -> None:
     for mark in SKIP_MARKS:
         verdict = judged("", message=f"Correct a typo\n\nNo need to test this {mark}.\n")
-        assert (verdict.triggered, verdict.rule) == (False, f"the commit message contains {mark}")
+        assert (verdict.triggered, verdict.rule) == (False, f"the message of a pushed commit contains {mark}")
     for message in ("skip ci", "[skip it]", "NO_CI", "skip-checks: false", "[skipci]"):
         assert judged("", message=message).triggered
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from azure_devops_local.server.changes import changed_files, check_branch, head_message, top_level
+from azure_devops_local.server.changes import changed_files, check_branch, head_message, pushed_messages, top_level
 from kit_common.errors import UsageError, UserError
 from tests.support.team import Clone, git
 
@@ -141,6 +141,24 @@ def test_names_are_not_quoted(repository: Repository) -> None:
 def test_the_message_is_whole(repository: Repository) -> None:
     head = repository.change("a.py", message="Wärme\n\nLong text, [skip ci]\n\nlast")
     assert head_message(repository.path, head) == "Wärme\n\nLong text, [skip ci]\n\nlast"
+
+
+def test_the_messages_of_a_push_are_those_of_its_own_commits(repository: Repository) -> None:
+    begun = repository.change("a.py", message="begin [skip ci]")
+    repository.git("switch", "--quiet", "--create", "dev")
+    first = repository.change("a.py", message="first [skip ci]\n\nwhy")
+    second = repository.change("b.py", message="second")
+    assert pushed_messages(repository.path, begun, second, "refs/heads/dev") == ["second", "first [skip ci]\n\nwhy"]
+    assert pushed_messages(repository.path, first, second, "refs/heads/dev") == ["second"]
+    assert pushed_messages(repository.path, "0" * 40, second, "refs/heads/dev")[1:] == ["first [skip ci]\n\nwhy"]
+    # A branch that has only commits of another one: its newest commit counts.
+    repository.git("branch", "other")
+    assert pushed_messages(repository.path, begun, second, "refs/heads/other") == ["second"]
+    # A merge of what another branch has brings no messages but its own.
+    repository.git("switch", "--quiet", "main")
+    repository.git("merge", "--quiet", "--no-ff", "--message", "Merged", "dev")
+    head = repository.git("rev-parse", "HEAD")
+    assert pushed_messages(repository.path, begun, head, "refs/heads/main") == ["Merged"]
 
 
 def test_a_signature_is_not_taken_for_the_message(repository: Repository) -> None:

@@ -175,6 +175,18 @@ def test_a_push_that_starts_nothing_gets_the_reason(team: Clone, path: str, mess
     assert any(line.startswith("workshop_unit_test.yml does not start: ") and reason in line for line in messages)
 
 
+def test_a_mark_in_an_earlier_commit_of_the_push_counts_only_for_this_push(team: Clone) -> None:
+    team.commit({"code/train.py": "1"}, "first ***NO_CI***", branch="dev-ana")
+    team.commit({"code/train.py": "2"}, "second")
+    messages = pushed(team, "dev-ana")
+    assert queued() == []
+    assert any("contains ***NO_CI***" in line for line in messages)
+
+    team.commit({"code/train.py": "3"}, "third")
+    pushed(team, "dev-ana")
+    assert queued() == [("workshop_unit_test.yml", "dev-ana", "individualCI")]
+
+
 @pytest.mark.parametrize(
     ("new", "ref", "message"),
     [
