@@ -14,7 +14,7 @@ from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.processes import OutOfTimeError
 from azure_devops_local.agent.steps import StepAtWork, Workplace, sweep
 from azure_devops_local.agent.variables import Mask, Variables
-from azure_devops_local.language import expressions, pipeline, values
+from azure_devops_local.language import expressions, pipeline, pools, values
 from azure_devops_local.language.pipeline import Variable
 from kit_common.errors import UserError, describe_os_error
 
@@ -65,6 +65,8 @@ class RunAtWork:
 
     def perform(self, job: pipeline.Job, entry: run_store.Job, known: Variables) -> dict[str, str]:
         """Execute a job, store the result in its entry, and return its output variables."""
+        if reason := pools.unsupported(known.expand(job.pool)):
+            raise UserError(f"The job {job.name} can't run here: {reason}")
         entry.environment = known.expand(job.environment)
         if job.environment and not self._is_approved(entry):
             self.fail(entry, f"The deployment to {entry.environment} was not approved.")

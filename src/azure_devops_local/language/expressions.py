@@ -57,11 +57,22 @@ def evaluate(text: str, scope: Mapping[str, Any], functions: Mapping[str, Callab
         raise ExpressionError("The expression nests its brackets too deeply: split it.") from error
 
 
-def check(text: str, names: Collection[str], functions: Collection[str] = ()) -> None:
-    """Raise an ExpressionError if an expression has another root name or another further function."""
+def check(text: str, names: Collection[str], functions: Mapping[str, bool] | None = None) -> None:
+    """Raise an ExpressionError if an expression has another root name or another further function.
+
+    Args:
+        text: the expression, without brackets around it.
+        names: the root names.
+        functions: further functions, by name in lower case, and whether they take arguments.
+    """
     for node in _parse(text).iter_subtrees():
-        if node.data == "call" and str(node.children[0]).lower() not in functions:
-            _function(str(node.children[0]), len(node.children) - 1)
+        if node.data == "call":
+            name, count = str(node.children[0]), len(node.children) - 1
+            takes_arguments = (functions or {}).get(name.lower())
+            if takes_arguments is None:
+                _function(name, count)
+            elif count and not takes_arguments:
+                raise ExpressionError(f"the function `{name}` takes no arguments here: remove them.")
         elif node.data == "named":
             _check_name(str(node.children[0]), names)
 

@@ -3,13 +3,14 @@
 import difflib
 import re
 from collections.abc import Collection
+from collections.abc import Mapping as Values
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence
 from azure_devops_local.language.expressions import check, references
 from azure_devops_local.language.values import ExpressionError
 
-STATUS_FUNCTIONS = ("succeeded", "failed", "always", "canceled", "succeededorfailed")
-"""Functions of conditions, besides those of every expression."""
+STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "canceled": False, "succeededorfailed": True}
+"""Functions of conditions, besides those of every expression; whether they take names of jobs or stages."""
 _NOT_IMPLEMENTED = """
 appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands download downloadBuild extends getPackage
 isSkippable matrix maxParallel on parallel path postRouteTraffic powershell preDeploy pwsh resources routeTraffic
@@ -119,18 +120,20 @@ def name(tree: Mapping, key: str, default: str, taken: Collection[str]) -> str:
 def condition(tree: Mapping, roots: Roots) -> str:
     """Return the condition of a step, job or stage, checked as an expression."""
     value = text(tree, "condition") or "succeeded()"
-    expression(value, tree.place_of("condition"), roots, STATUS_FUNCTIONS)
+    depends = "dependencies" in roots  # those of steps take no names
+    functions = {name: depends and takes_names for name, takes_names in STATUS_FUNCTIONS.items()}
+    expression(value, tree.place_of("condition"), roots, functions)
     return value
 
 
-def expression(value: str, place: Place, roots: Roots, functions: Collection[str] = ()) -> None:
+def expression(value: str, place: Place, roots: Roots, functions: Values[str, bool] | None = None) -> None:
     """Refuse an expression that cannot be evaluated at run time.
 
     Args:
         value: the expression.
         place: where it stands.
         roots: the names that it may begin with besides `variables`, each with the names below it (None: any).
-        functions: further functions.
+        functions: further functions, and whether they take arguments.
     """
     try:
         check(value, ("variables", *roots), functions)

@@ -72,6 +72,8 @@ class Job:
     timeout_minutes: int = 60
     continue_on_error: bool = False
     environment: str = ""
+    pool: str = ""
+    """The image or the name of its pool, which may contain `$(…)`."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence as Ordered
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from azure_devops_local.language import fields, undefined_variables
+from azure_devops_local.language import fields, pools, undefined_variables
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence
 from azure_devops_local.language.pipeline import Group, Job, Pipeline, Scope, Stage, Step, Variable
 from azure_devops_local.language.reading_steps import step
@@ -15,6 +15,7 @@ from azure_devops_local.language.templates import expand
 PIPELINE_KEYS = ("name", "trigger", "pr", "pool", "variables", "stages", "jobs", "steps", "lockBehavior")
 STAGE_KEYS = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
 JOB_KEYS = ("displayName", "dependsOn", "condition", "continueOnError", "timeoutInMinutes", "variables", "pool")
+_LOCKS = ("sequential",)
 _AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
 
 
@@ -36,8 +37,9 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
     if tree.get("pr", "none") != "none":
         problem = "Azure Repos ignores `pr:`: remove it, and set a build-validation policy on the target branch."
         raise tree.error("pr", problem)
-    _pool_and_lock(tree)
-    read = Pipeline(path, _stages(_with_stages(tree)), parameters, _variables(tree), fields.text(tree, "name"))
+    pool = pools.read(tree)
+    fields.one_of(tree, "lockBehavior", _LOCKS)
+    read = Pipeline(path, _stages(_with_stages(tree), pool), parameters, _variables(tree), fields.text(tree, "name"))
     undefined_variables.refuse(tree, bool(read.groups))
     return read
 
@@ -56,17 +58,18 @@ def _with_stages(tree: Mapping) -> Mapping:
     return tree
 
 
-def _stages(tree: Mapping) -> tuple[Stage, ...]:
+def _stages(tree: Mapping, pool: str) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     for item in fields.mappings(tree, "stages"):
         fields.only(item, "a stage", STAGE_KEYS)
-        _pool_and_lock(item)
+        fields.one_of(item, "lockBehavior", _LOCKS)
         name = fields.name(item, "stage", "Stage", [stage.name for stage in stages])
         before = tuple(stage.name for stage in stages[-1:])
         depends_on = fields.names(item, "dependsOn") if "dependsOn" in item else before
+        stage_pool = pools.read(item) or pool
         jobs: list[Job] = []
         for job in fields.mappings(item, "jobs"):
-            jobs.append(_job(job, [other.name for other in jobs]))
+            jobs.append(_job(job, [other.name for other in jobs], stage_pool))
         _order(jobs, fields.mappings(item, "jobs"))
         stages.append(
             Stage(
@@ -82,11 +85,10 @@ def _stages(tree: Mapping) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _job(item: Mapping, taken: list[str]) -> Job:
+def _job(item: Mapping, taken: list[str], pool: str) -> Job:
     deploys = "deployment" in item
     further = ("deployment", "environment", "strategy") if deploys else ("job", "steps")
     fields.only(item, "a deployment job" if deploys else "a job", (*JOB_KEYS, *further))
-    _pool_and_lock(item)
     name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
     steps: list[Step] = []
     for tree in fields.mappings(_deployed(item) if deploys else item, "steps"):
@@ -104,6 +106,7 @@ def _job(item: Mapping, taken: list[str]) -> Job:
         timeout_minutes=fields.minutes(item, 60),
         continue_on_error=fields.flag(item, "continueOnError"),
         environment=_environment(item) if deploys else "",
+        pool=pools.read(item) or pool,
     )
 
 
@@ -122,14 +125,6 @@ def _environment(item: Mapping) -> str:
     if not isinstance(given, str) or not given:
         raise item.error("environment", "a deployment job needs `environment: NAME`: add it.")
     return given
-
-
-def _pool_and_lock(tree: Mapping) -> None:
-    if isinstance(tree.get("pool"), Mapping):
-        fields.only(tree["pool"], "`pool`", ("vmImage", "name", "demands"))
-    elif "pool" in tree:
-        fields.text(tree, "pool")
-    fields.one_of(tree, "lockBehavior", ("sequential",))
 
 
 def _variables(tree: Mapping) -> Scope:

@@ -43,7 +43,7 @@ def refuse(tree: Mapping, groups: bool) -> None:
             outputs = [name for text in texts for name in _SET.findall(text)] + [inputs.get("cacheHitVar", "")]
             shared |= {*outputs, *(f"{step.get('name')}.{name}" for name in outputs)}
     for key in tree:
-        if key != "name":
+        if key not in {"name", *_WITHOUT_MACROS}:
             _check(tree[key], tree.places[key], key, shared | _defined(tree), groups)
 
 

@@ -176,7 +176,9 @@ def test_further_functions() -> None:
 
 
 def test_check_includes_arguments_that_are_not_evaluated() -> None:
-    check("or(true, succeeded(), variables.x)", ["variables"], ["succeeded"])
+    check("or(true, succeeded(), variables.x)", ["variables"], {"succeeded": False})
+    with pytest.raises(ExpressionError, match="`succeeded` takes no arguments"):
+        check("succeeded('A')", ["variables"], {"succeeded": False})
     with pytest.raises(ExpressionError, match="`nope`"):
         check("or(true, nope())", ["variables"])
     with pytest.raises(ExpressionError, match="`parameters` is not known"):

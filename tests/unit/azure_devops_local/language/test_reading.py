@@ -46,7 +46,7 @@ def test_a_whole_pipeline() -> None:
         trigger: {branches: {include: [main]}, anything: goes}
         pr: none
         lockBehavior: sequential
-        pool: {vmImage: ubuntu-latest, demands: [x]}
+        pool: {vmImage: ubuntu-latest, demands: [bash, Agent.OS -equals Linux]}
         parameters:
         - name: promote
           type: boolean
