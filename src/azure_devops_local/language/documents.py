@@ -1,4 +1,7 @@
-"""YAML as Azure Pipelines reads it: every scalar is text, and each value has a file and a line."""
+"""YAML as Azure Pipelines reads it: every scalar is text, and each value has a file and a line.
+
+Only an object parameter has values of other types: `Plain` marks the text that may be one.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,6 +42,12 @@ class PipelineError(UserError):
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
         self.place, self.problem = place, problem
+
+
+class Plain(str):
+    """A scalar without quotes: as part of an object parameter it can be a number, true, false or null."""
+
+    __slots__ = ()
 
 
 class Mapping(dict[str, Any]):
@@ -196,7 +205,9 @@ def _tree(node: Any, path: str) -> Any:
             place, "Azure Pipelines does not support YAML anchors (&, *): repeat the text, or use a template."
         )
     if isinstance(node, ScalarNode):
-        return "" if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+        if node.style or node.tag == "tag:yaml.org,2002:str":
+            return str(node.value)
+        return Plain("" if node.tag == "tag:yaml.org,2002:null" else node.value)
     if isinstance(node, SequenceNode):
         return Sequence(place, ((_tree(item, path), _place(item, path)) for item in node.value))
     assert isinstance(node, MappingNode)

@@ -12,7 +12,7 @@ from azure_devops_local.language.values import ExpressionError
 STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "canceled": False, "succeededorfailed": True}
 """Functions of conditions, besides those of every expression; whether they take names of jobs or stages."""
 _NOT_IMPLEMENTED = """
-appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands download downloadBuild extends getPackage
+appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands download downloadBuild getPackage
 isSkippable matrix maxParallel on parallel path postRouteTraffic powershell preDeploy pwsh resources routeTraffic
 retryCountOnTaskFailure reviewApp rolling schedules services strategy target templateContext uses workspace
 """

@@ -3,13 +3,21 @@
 import re
 from collections.abc import Mapping as Values
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from azure_devops_local.language import fields
-from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, parse, walk
+from azure_devops_local.language.documents import Mapping, PipelineError, Place, Plain, Sequence, parse, walk
+from azure_devops_local.language.values import as_text, number
 from kit_common.errors import UsageError
 
+_CONSTANTS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 TYPES = {
     "string": (str, "text"),
     "number": (str, "a number"),
@@ -44,11 +52,14 @@ class Parameter:
             ValueError: it is not of the type or not a choice; the text continues "the parameter x ".
         """
         kind, meaning = TYPES[self.type]
-        value = written if isinstance(written, kind) else None
+        if self.type == "object":
+            return typed(written)
+        given = as_text(written) if kind is str and not isinstance(written, Mapping | Sequence) else written
+        value = given if isinstance(given, kind) else None
         if self.type == "boolean":
-            value = {"true": True, "false": False}.get(str(written).lower())
+            value = {"true": True, "false": False}.get(str(given).lower())
         elif self.type == "number":
-            value = _number(str(written))
+            value = number(str(given))
         if value is None:
             shown = f", not `{written}`" if isinstance(written, str) else ""
             raise ValueError(f"must be {meaning}{shown}")
@@ -68,7 +79,7 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
         if isinstance(text, str) and "${{" in text:
             raise PipelineError(place, "a parameter's declaration can't have `${{ }}` in it: write the value itself.")
     if isinstance(listed, Mapping) and not root:
-        return {name: Parameter(name, "object", required=False, default=value) for name, value in listed.items()}
+        return {name: Parameter(name, "object", required=False, default=typed(value)) for name, value in listed.items()}
     if not isinstance(listed, Sequence):
         raise tree.error("parameters", "`parameters` is a list: begin each with `- name: …`.")
     found: dict[str, Parameter] = {}
@@ -129,12 +140,24 @@ def of_template(
     return values
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else number if isfinite(number) else None
+def typed(tree: Any) -> Any:
+    """Return a tree whose scalars without quotes are numbers, true, false or null where YAML reads them so."""
+    if isinstance(tree, Mapping):
+        return Mapping(tree.place, ((key, typed(value), place) for key, value, place in tree.entries()))
+    if isinstance(tree, Sequence):
+        return Sequence(tree.place, ((typed(value), place) for value, place in tree.entries()))
+    return _scalar(tree) if isinstance(tree, Plain) else tree
+
+
+def _scalar(text: Plain) -> Any:
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
+    value = float(text) if _FLOAT.fullmatch(text) else inf
+    if not isfinite(value):
+        return str(text)
+    return int(value) if value.is_integer() else value
 
 
 def _declaration(item: Any, place: Place) -> Parameter:

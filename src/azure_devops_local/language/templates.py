@@ -1,21 +1,29 @@
 """Expansion of a file before the run: parameters, templates and `${{ }}`."""
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Values
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from azure_devops_local.language import fields, parameters
+from azure_devops_local.language.directives import (
+    EXPRESSION,
+    check_file,
+    directive,
+    each_parts,
+    expressions_in,
+    whole_expression,
+)
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, load
 from azure_devops_local.language.expressions import evaluate
-from azure_devops_local.language.values import ExpressionError, as_text, is_true
+from azure_devops_local.language.predefined import IN_TEMPLATES
+from azure_devops_local.language.values import Closed, ExpressionError, as_text, is_true
 
-_EXPRESSION = re.compile(r"\$\{\{((?:'(?:[^']|'')*'|[^'])*?)\}\}", re.DOTALL)
-_DIRECTIVE = re.compile(r"\$\{\{\s*(if|elseif|else|each|insert)\b(.*)\}\}\s*", re.DOTALL)
-_EACH = re.compile(r"\s*([A-Za-z_]\w*)\s+in\s+(.+)", re.DOTALL)
-_KINDS = ("stages", "jobs", "steps", "variables")
+_WORK = ("stages", "jobs", "steps")
+_KINDS = (*_WORK, "variables")
+_EXTENDED = ("parameters", "variables", "pool", "extends", *_WORK)
+_NAMES = ("parameters", "variables")
 _MOST_FILES = 100
 
 
@@ -42,31 +50,77 @@ def expand(
     """
     tree = load(files, path)
     values = parameters.of_run(parameters.declared(tree, root=True), given, path)
-    context = _Context(files, {"parameters": values, "variables": dict(predefined)}, (path,))
-    return _scoped(tree.without("parameters"), context), values
+    tree = tree.without("parameters")
+    check_file(tree, _NAMES)
+    known = {name: value for name, value in predefined.items() if name in IN_TEMPLATES}
+    context = _Context(files, {"parameters": Closed(values), "variables": known}, (path,))
+    return _texts(_extended(*_scoped(tree, context)), tree.place), values
 
 
-def _scoped(tree: Mapping, context: _Context) -> Mapping:
+def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     """Expand a pipeline, stage or job: its variables first, because everything else can name them."""
     variables = dict(context.scope["variables"])
     context = context.naming(variables=variables)
     first = tree.get("variables")
     expanded: list[tuple[str, Any, Place]] = []
     if isinstance(first, Mapping):
-        defined = Mapping(first.place, _defining(_entries(first, context), variables))
+        defined = _mapping(first.place, _defining(_entries(first, context), variables))
         expanded = [("variables", defined, tree.places["variables"])]
     elif isinstance(first, Sequence):
         listed = Sequence(first.place, _listing(_items(first, context, "variables"), variables))
         expanded = [("variables", listed, tree.places["variables"])]
     elif first:
         raise tree.error("variables", "`variables` is a mapping, or a list of `- name: …`.")
-    return Mapping(tree.place, [*expanded, *_entries(tree if first is None else tree.without("variables"), context)])
+    rest = tree if first is None else tree.without("variables")
+    return _mapping(tree.place, [*expanded, *_entries(rest, context)]), context
+
+
+def _extended(tree: Mapping, context: _Context) -> Mapping:
+    """Return an expanded pipeline with the content of the template that it extends."""
+    if "extends" not in tree:
+        return tree
+    place = tree.places["extends"]
+    for key in _WORK:
+        if key in tree:
+            raise tree.error(key, f"`{key}` cannot stand beside `extends`: move it into the template.")
+    item = fields.mapping(tree, "extends")
+    if "template" not in item:
+        raise PipelineError(place, "`extends` names its template: add `template: PATH`.")
+    template, inner = _template(item, context)
+    fields.only(template, "a template that is extended", _EXTENDED)
+    body, inner = _scoped(template.without("parameters"), inner)
+    for key in ("variables", "pool"):
+        if key in tree and key in body:
+            problem = "cannot stand both here and in the template that is extended: write it at one place"
+            raise tree.error(key, f"`{key}` {problem}.")
+    own = tree.without("extends")
+    return _mapping(tree.place, [*own.entries(), *_extended(body, inner).entries()])
+
+
+def _mapping(place: Place, entries: Iterable[tuple[str, Any, Place]]) -> Mapping:
+    """Return a mapping whose expanded keys differ by more than their case."""
+    expanded = Mapping(place, entries)
+    seen: dict[str, str] = {}
+    for key, at in expanded.places.items():
+        other = seen.setdefault(key.lower(), key)
+        if other != key:
+            raise PipelineError(at, f"the key `{key}` is repeated, as `{other}`: remove one of the two.")
+    return expanded
+
+
+def _texts(tree: Any, place: Place) -> Any:
+    """Return an expanded tree with text only, as a pipeline has it."""
+    if isinstance(tree, Mapping):
+        return Mapping(tree.place, ((key, _texts(value, at), at) for key, value, at in tree.entries()))
+    if isinstance(tree, Sequence):
+        return Sequence(tree.place, ((_texts(value, at), at) for value, at in tree.entries()))
+    return _as_text(tree, place)
 
 
 def _defining(entries: Iterable[tuple[str, Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[str, Any, Place]]:
     """Pass the entries of `variables` on; each can name those before it."""
     for key, value, place in entries:
-        variables[key] = value
+        variables[key] = value if isinstance(value, Mapping | Sequence) else as_text(value)
         yield key, value, place
 
 
@@ -80,11 +134,10 @@ def _listing(items: Iterable[tuple[Any, Place]], variables: dict[str, Any]) -> I
 def _tree(tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
     if isinstance(tree, Mapping):
         scoped = kind in {"stages", "jobs"}
-        return _scoped(tree, context) if scoped else Mapping(tree.place, _entries(tree, context))
+        return _scoped(tree, context)[0] if scoped else _mapping(tree.place, _entries(tree, context))
     if isinstance(tree, Sequence):
         return Sequence(tree.place, _items(tree, context, kind))
-    value = _filled(tree, place, context)
-    return value if isinstance(value, Mapping | Sequence) else _as_text(value, place)
+    return _filled(tree, place, context)
 
 
 def _entries(tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place]]:
@@ -112,7 +165,9 @@ def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, 
         else:
             expanded = _tree(value, place, inner or context, kind)
             if isinstance(expanded, Sequence) and not isinstance(value, Sequence):
-                yield from expanded.entries()
+                for each, at in expanded.entries():
+                    is_template = kind and isinstance(each, Mapping) and "template" in each
+                    yield from _included(each, context, kind) if is_template else [(each, at)]
             elif expanded or not isinstance(value, Mapping) or not value:  # not empty only because no `if` was true
                 yield expanded, place
 
@@ -123,7 +178,8 @@ def _as_entries(item: Any, place: Place) -> Iterable[tuple[str, Any, Place]]:
     A mapping below a directive belongs to the item itself: `- ${{ each pair in step }}: {…}`.
     """
     mapping = item if isinstance(item, Mapping) else {}
-    whole = any(not _DIRECTIVE.fullmatch(key) or isinstance(value, Mapping) for key, value in mapping.items())
+    words = {key: directive(key, place) for key in mapping}
+    whole = any((words[key] or ("insert",))[0] == "insert" or isinstance(mapping[key], Mapping) for key in mapping)
     return [("", item, place)] if whole or not mapping else item.entries()
 
 
@@ -133,41 +189,27 @@ def _chosen(
     """Yield plain entries unchanged, and the content of a directive once per match, with its context."""
     met: bool | None = None  # whether one condition of the current chain was true; None outside of a chain
     for key, value, place in entries:
-        directive = _DIRECTIVE.fullmatch(key)
-        word, text = directive.groups() if directive else ("", "")
+        word, text = directive(key, place) or ("", "")
         if word in {"elseif", "else"} and met is None:
-            raise PipelineError(place, f"`{word}` has no `if` before it: put it directly below one.")
+            raise PipelineError(place, f"`{word}` has no `if` before it: put it below one.")
+        inners: Iterable[_Context | None] = [context if word else None]
         if word in {"if", "elseif", "else"}:
             met = False if word == "if" else met
             taken = not met and (word == "else" or is_true(_evaluated(text, place, context)))
             met = None if word == "else" else met or taken
-            inners: Iterable[_Context | None] = [context] if taken else []
-        else:
+            inners = [context] if taken else []
+        elif word:  # a plain entry may stand between an `if` and its `else`, another directive may not
             met = None
-            inners = _rounds(text, place, context) if word == "each" else [context if directive else None]
+            inners = _rounds(text, place, context) if word == "each" else inners
         for inner in inners:
             yield key, value, place, inner
 
 
 def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
-    place = item.places["template"]
-    fields.only(item, "an entry with `template`", ("template", "parameters"))
-    path = _path_of(_as_text(_filled(item["template"], place, context), place), place)
-    if path in context.chain:
-        chain = " → ".join((*context.chain[context.chain.index(path) :], path))
-        raise PipelineError(place, f"the template includes itself ({chain}): remove this line.")
-    context.included.append(path)
-    if len(context.included) > _MOST_FILES:
-        raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines allows no more.")
-    tree = load(context.files, path, place)
+    tree, inner = _template(item, context)
     fields.only(tree, f"a template of {kind}", ("parameters", kind))
     if kind not in tree:
-        raise PipelineError(place, f"{path} has no `{kind}`: add the key to the template.")
-    given = _tree(item.get("parameters", Mapping(place)), place, context)
-    at = item.places.get("parameters", place)
-    values = parameters.of_template(parameters.declared(tree), given, at, path)
-    scope = {"parameters": values, "variables": context.scope["variables"]}
-    inner = replace(context, chain=(*context.chain, path), scope=scope)
+        raise PipelineError(item.places["template"], f"{tree.place.file} has no `{kind}`: add the key to the template.")
     value = tree[kind]
     if kind == "variables" and isinstance(value, Mapping):
         for name, content, at in _entries(value, inner):
@@ -178,31 +220,57 @@ def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any
     yield from _items(value, inner, kind)
 
 
+def _template(item: Mapping, context: _Context) -> tuple[Mapping, _Context]:
+    """Return the content of the template that an entry names, and the context to expand it in."""
+    place = item.places["template"]
+    fields.only(item, "an entry with `template`", ("template", "parameters"))
+    path = _path_of(_as_text(_filled(item["template"], place, context), place), place)
+    if path in context.chain:
+        chain = " → ".join((*context.chain[context.chain.index(path) :], path))
+        raise PipelineError(place, f"the template includes itself ({chain}): remove this line.")
+    context.included.append(path)
+    if len(context.included) > _MOST_FILES:
+        raise PipelineError(place, f"more than {_MOST_FILES} templates are included: Azure Pipelines allows no more.")
+    tree = load(context.files, path, place)
+    given = _tree(item.get("parameters", Mapping(place)), place, context)
+    at = item.places.get("parameters", place)
+    values = parameters.of_template(parameters.declared(tree), given, at, path)
+    check_file(tree.without("parameters"), _NAMES)
+    scope = {"parameters": Closed(values), "variables": context.scope["variables"]}
+    return tree, replace(context, chain=(*context.chain, path), scope=scope)
+
+
 def _rounds(text: str, place: Place, context: _Context) -> Iterator[_Context]:
-    each = _EACH.fullmatch(text)
-    if each is None:
-        raise PipelineError(place, "write it as `${{ each NAME in LIST }}:`.")
-    values = _evaluated(each[2], place, context)
+    name, collection = each_parts(text, place)
+    values = _evaluated(collection, place, context)
     if isinstance(values, dict):
         values = [{"key": key, "value": value} for key, value in values.items()]
     if not isinstance(values, list):
         if values not in {None, ""}:
-            raise PipelineError(place, f"`{each[2].strip()}` is neither a list nor an object: `each` needs one.")
+            raise PipelineError(place, f"`{collection.strip()}` is neither a list nor an object: `each` needs one.")
         return
     for value in values:
-        yield context.naming(**{each[1]: value})
+        yield context.naming(**{name: value})
 
 
-def _filled(text: str, place: Place, context: _Context) -> Any:
-    """Return a text with its `${{ }}` evaluated; a text that is one expression has the value's type."""
-    if "${{" not in text:
+def _filled(text: Any, place: Place, context: _Context) -> Any:
+    """Return a text with its `${{ }}` evaluated; a text that is one expression can become a list or a mapping."""
+    if not isinstance(text, str) or "${{" not in text:
         return text
-    if "${{" in _EXPRESSION.sub("", text):
-        raise PipelineError(place, "`${{` is not closed: add `}}`.")
-    whole = _EXPRESSION.match(text.strip())
-    if whole and whole.end() == len(text.strip()):
-        return _evaluated(whole[1], place, context)
-    return _EXPRESSION.sub(lambda match: _as_text(_evaluated(match[1], place, context), place), text)
+    expressions_in(text, place)
+    if (whole := whole_expression(text)) is not None:
+        value = _evaluated(whole, place, context)
+        return _structure(value, place) if isinstance(value, dict | list) else _as_text(value, place)
+    return EXPRESSION.sub(lambda match: _as_text(_evaluated(match[1], place, context), place), text)
+
+
+def _structure(value: Any, place: Place) -> Any:
+    """Return the value of an expression as a tree of a file."""
+    if isinstance(value, dict) and not isinstance(value, Mapping):
+        return Mapping(place, ((key, _structure(inner, place), place) for key, inner in value.items()))
+    if isinstance(value, list) and not isinstance(value, Sequence):
+        return Sequence(place, ((_structure(inner, place), place) for inner in value))
+    return value
 
 
 def _as_text(value: Any, place: Place) -> str:

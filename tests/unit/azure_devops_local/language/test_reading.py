@@ -205,7 +205,6 @@ NOT_HERE = "is not implemented by this agent"
         (JOBS + "  container: x\n", 5, f"`container` {NOT_HERE}"),
         (JOBS + "  strategy:\n    matrix: {a: {b: c}}\n", 5, f"`strategy` {NOT_HERE}"),
         ("resources: {repositories: []}\n" + SCRIPT, 1, f"`resources` {NOT_HERE}"),
-        ("extends: {template: x.yml}\n", 1, f"`extends` {NOT_HERE}"),
         ("pr: [main]\n" + SCRIPT, 1, "Azure Repos ignores `pr:`"),
         ("trigger: none\npr:\n  branches: {include: [main]}\n" + SCRIPT, 2, "build-validation policy"),
         (STAGES + "  lockBehavior: runLatest\n", 7, "`lockBehavior`"),

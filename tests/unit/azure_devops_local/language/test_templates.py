@@ -51,8 +51,8 @@ def test_expressions_in_values_and_keys() -> None:
 
 def test_values_are_not_expanded_again() -> None:
     files = Fake({CD: "steps:\n- script: echo ${{ variables['Build.SourceBranch'] }} ${{ variables.x }}\n"})
-    hostile = {"Build.SourceBranch": "refs/heads/${{ variables.secret }}", "secret": "s", "x": "${{"}
-    assert expand(files, CD, {}, hostile)[0]["steps"][0]["script"] == "echo refs/heads/${{ variables.secret }} ${{"
+    hostile = {"Build.SourceBranch": "refs/heads/${{ variables.secret }}", "secret": "s"}
+    assert expand(files, CD, {}, hostile)[0]["steps"][0]["script"] == "echo refs/heads/${{ variables.secret }} "
 
 
 CHAIN = """
@@ -237,7 +237,25 @@ DECLARE = "parameters:\n- name: a\n"
         (USE + "  displayName: x\n", 3, "`displayName` is not a key of an entry with `template`"),
         ("steps:\n- template: templates/none.yml\n", 2, "has no `steps`"),
         ("steps:\n- script: x\n- ${{ else }}:\n  - script: y\n", 3, "`else` has no `if` before it"),
-        ("steps:\n- ${{ if true }}:\n  - script: y\n- script: x\n- ${{ elseif true }}:\n  - script: z\n", 5, "no `if`"),
+        (
+            "steps:\n- ${{ if true }}:\n  - script: y\n- ${{ each x in '' }}:\n  - script: z\n"
+            "- ${{ else }}:\n  - script: z\n",
+            6,
+            "no `if`",
+        ),
+        ("steps:\n- ${{ if true }}:\n  - script: y\n- ${{ else if true }}:\n  - script: z\n", 4, "write `elseif`"),
+        ("steps:\n- script: y\n  ${{ insert x }}: {a: b}\n", 3, "`insert` takes nothing behind it"),
+        ("steps:\n- ${{ if }}:\n  - script: y\n", 2, "the expression is empty"),
+        ("steps:\n- ${{ IF true }}:\n  - script: y\n", 2, "is not an expression"),
+        ("steps:\n- ${{ else }}\n", 2, "`else` is not known"),
+        ("steps:\n- ${{ if false }}:\n  - script: ${{ eq(1 }}\n", 3, "is not an expression"),
+        ("steps:\n- ${{ if false }}:\n  - script: ${{ nope.x }}\n", 3, "`nope` is not known"),
+        ("steps:\n- ${{ if false }}:\n  - ${{ 3 + 4 }}\n", 3, "is not an expression"),
+        ("steps:\n- ${{ each variables in 'x' }}:\n  - script: y\n", 2, "the name `variables` is taken"),
+        ("steps:\n- script: ${{ parameters.acton }}\n", 2, "the parameter `acton` is not declared: none is"),
+        ("steps:\n- script: x\n  env:\n    A: b\n    ${{ insert }}: {a: c}\n", 5, "`a` is repeated, as `A`"),
+        ("extends: {template: templates/one.yml, parameters: {n: 1}}\nsteps: []\n", 2, "`steps` cannot stand beside"),
+        ("extends: {parameters: {n: 1}}\n", 1, "`extends` names its template"),
         ("variables:\n  ${{ if true }}:\n  - script: y\n", 2, "write `key: value` lines"),
         ("variables:\n  a: 1\n  ${{ if true }}:\n    a: 2\n", 4, "`a` is repeated"),
         ("steps:\n- ${{ each x of y }}:\n  - script: y\n", 2, "each NAME in LIST"),
@@ -246,7 +264,7 @@ DECLARE = "parameters:\n- name: a\n"
         ("steps:\n- script: x ${{ variables.x\n", 2, "is not closed"),
         (DECLARE + "  type: object\n  default: {}\nsteps:\n- ${{ parameters.a }}: x\n", 6, "convertToJson"),
         (
-            DECLARE + "  type: object\n  default: {k: v}\nsteps:\n- ${{ each x in parameters.a }}:\n  - ${{x}}\n",
+            DECLARE + "  type: object\n  default: {k: v}\nsteps:\n- ${{ each x in parameters.a }}:\n  - a${{x}}\n",
             7,
             "Json",
         ),
