@@ -3,11 +3,14 @@
 import re
 from collections import abc
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePosixPath
 
+from azure_devops_local.language import schedules
 from azure_devops_local.language.documents import FOLDER, Files, Mapping, PipelineError, Place, WorkTree, by_name, load
+from azure_devops_local.language.parameters import declared
 from azure_devops_local.language.reading import read_pipeline
 from azure_devops_local.language.triggers import Push, decide
 from kit_common.errors import UserError
@@ -97,12 +100,26 @@ def problems(tree: WorkTree, choices: Sequence[Values] = ({},)) -> list[str]:
             sentences[verdict.rule] = None
             continue
         sentences |= dict.fromkeys(_missing_paths(tree, load(tree, path)))
-        for files, branch, given in product(_variants(tree, choices), _BRANCHES, _parameters(load(tree, path))):
+        try:
+            readings = _parameters(load(tree, path))
+        except PipelineError as error:
+            sentences[str(error)] = None
+            continue
+        for files, branch, given in product(_variants(tree, choices), _BRANCHES, readings):
             try:
                 read_pipeline(files, path, given, {"Build.SourceBranch": branch, "Build.Reason": "Manual"})
             except UserError as error:
                 sentences[str(error)] = None
     return list(sentences)
+
+
+def scheduled(tree: WorkTree) -> list[schedules.Schedule]:
+    """Return the schedules of the pipelines that can be read."""
+    found = []
+    for path in by_name(tree).values():
+        with suppress(PipelineError):
+            found += schedules.read(load(tree, path))
+    return found
 
 
 def _variants(files: Files, choices: Sequence[Values]) -> Iterator[Files]:
@@ -115,10 +132,8 @@ def _variants(files: Files, choices: Sequence[Values]) -> Iterator[Files]:
 
 def _parameters(pipeline: Mapping) -> list[dict[str, str]]:
     """Return the parameters of each reading: none, and each boolean one flipped."""
-    declared = pipeline.get("parameters", [])
-    switches = [each for each in declared if isinstance(each, Mapping) and each.get("type") == "boolean"]
-    flipped = ({each["name"]: str(str(each.get("default")).lower() != "true")} for each in switches)
-    return [{}, *flipped]
+    switches = [each for each in declared(pipeline, root=True).values() if each.type == "boolean"]
+    return [{}, *({each.name: str(each.default is not True)} for each in switches)]
 
 
 def _missing_paths(tree: WorkTree, pipeline: Mapping) -> Iterator[str]:

@@ -70,7 +70,7 @@ def check(
     The exit code is 1 if something is wrong, and with `--ready` also if `variables.yml` holds a placeholder that its
     `target` and `signIn` need; the target `local` needs none.
     """
-    from azure_devops_local.check import VARIABLES, problems, unfilled
+    from azure_devops_local.check import VARIABLES, problems, scheduled, unfilled
     from azure_devops_local.language import documents
     from azure_devops_local.server import changes
 
@@ -78,6 +78,8 @@ def check(
     mistakes = problems(tree, settings.choices)
     for problem in mistakes:
         out.print(f"[red]✗[/] {_shown(problem)}", soft_wrap=True, highlight=False)
+    for schedule in scheduled(tree):
+        out.print(f"[yellow]![/] {_shown(str(schedule))}", soft_wrap=True, highlight=False)
     unset = unfilled(tree, settings.used_only_with)
     for setting in unset:
         out.print(

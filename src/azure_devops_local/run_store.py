@@ -86,6 +86,8 @@ class Run(BaseModel):
     """The file's name, `cd.yml`."""
     branch: str
     """Without `refs/heads/`; `refs/pull/N/merge` for a build validation."""
+    pull_request: tuple[str, str] | None = None
+    """Source and target branch of the pull request that a build validation tests, without `refs/heads/`."""
     commit: str
     message: str = ""
     """The commit's subject."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from azure_devops_local import host, run_store
-from azure_devops_local.agent import conditions, variables
+from azure_devops_local.agent import conditions, run_name, variables
 from azure_devops_local.agent.conditions import Done
 from azure_devops_local.agent.jobs import Approver, RunAtWork, Service, Watcher, evaluate, holds
 from azure_devops_local.agent.steps import sweep
@@ -73,7 +73,9 @@ class _Execution(RunAtWork):
         for variable in itertools.chain.from_iterable(self.groups.values()):
             if variable.secret:
                 self.mask.add(variable.value)
-        self.own["Build.BuildNumber"] = variables.build_number(self.run, self.pipeline.run_name_format)
+        self.own["Build.BuildNumber"] = run_name.build_number(
+            self.run, self.pipeline.run_name_format, variables.entries_of(self.pipeline.variables, self.groups)
+        )
         entries = {stage.name: _stage_entry(stage) for stage in self.pipeline.stages}
         self.run.stages = list(entries.values())
         self.saved()

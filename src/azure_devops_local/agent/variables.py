@@ -13,7 +13,6 @@ from kit_common.errors import UserError
 
 GROUPS_FILE = "variable_groups.yml"
 _AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
-_DATE = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 _MACRO = re.compile(r"\$\(([^()]+)\)")
 # Linux refuses longer strings in the environment of a process.
 _LONGEST = 100_000
@@ -183,23 +182,11 @@ def predefined(run: Run) -> dict[str, str]:
     }
     if pull_request := re.fullmatch(r"refs/pull/(\d+)/merge", ref):
         known["System.PullRequest.PullRequestId"] = pull_request[1]
+    if run.pull_request:
+        known["System.PullRequest.SourceBranch"], known["System.PullRequest.TargetBranch"] = (
+            f"refs/heads/{branch}" for branch in run.pull_request
+        )
     return known
-
-
-def build_number(run: Run, form: str) -> str:
-    """Return the build number in the format of the pipeline's `name:`; here `$(Rev:r)` is the run's number."""
-    if not form:
-        return predefined(run)["Build.BuildNumber"]
-
-    def date(found: "re.Match[str]") -> str:
-        return run.created.strftime(re.sub("|".join(_DATE), lambda part: _DATE[part[0]], found[1]))
-
-    def counter(found: "re.Match[str]") -> str:
-        return found[1] + str(run.number).zfill(len(found[2]))
-
-    dated = re.sub(r"\$\(Date:([^()%]*)\)", date, form)
-    counted = re.sub(r"\$\(Rev:(\.?)(r+)\)", counter, dated)
-    return Variables(Variable(name, value) for name, value in predefined(run).items()).expand(counted)
 
 
 def entries_of(scope: Scope, groups: Mapping[str, list[Variable]]) -> list[Variable]:

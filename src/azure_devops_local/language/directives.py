@@ -6,9 +6,11 @@ from typing import Any
 
 from azure_devops_local.language import expressions
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence
+from azure_devops_local.language.predefined import REFUSED_IN_TEMPLATES
 from azure_devops_local.language.values import ExpressionError
 
 EXPRESSION = re.compile(r"\$\{\{((?:'(?:[^']|'')*'|[^'])*?)\}\}", re.DOTALL)
+_REFUSED = {name.lower() for name in REFUSED_IN_TEMPLATES}
 _DIRECTIVE = re.compile(r"\s*(if|elseif|else|each|insert)\b(.*)", re.DOTALL)
 _EACH = re.compile(r"\s*([A-Za-z_]\w*)\s+in\s+(.+)", re.DOTALL)
 
@@ -93,5 +95,9 @@ def _check_text(text: str, place: Place, names: tuple[str, ...]) -> None:
 def _check_expression(text: str, place: Place, names: tuple[str, ...]) -> None:
     try:
         expressions.check(text, names)
+        named = expressions.references(text)
     except ExpressionError as error:
         raise PipelineError(place, str(error)) from error
+    for root, name in sorted(named):
+        if root == "variables" and name.lower() in _REFUSED:
+            raise PipelineError(place, f"`{name}` has no value in `${{{{ }}}}` of this agent: use another variable.")

@@ -14,7 +14,7 @@ STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "cancele
 _NOT_IMPLEMENTED = """
 appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands download downloadBuild getPackage
 isSkippable matrix maxParallel on parallel path postRouteTraffic powershell preDeploy pwsh resources routeTraffic
-retryCountOnTaskFailure reviewApp rolling schedules services strategy target templateContext uses workspace
+retryCountOnTaskFailure reviewApp rolling services strategy target templateContext uses workspace
 """
 """Keys of Azure Pipelines that this agent does not implement, so that they are not reported as typing mistakes."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -17,8 +17,26 @@ _IN_TEMPLATES = """
 Build.DefinitionName Build.QueuedBy Build.Reason Build.RequestedFor Build.SourceBranch Build.SourceBranchName
 Build.SourceVersion System.CollectionUri System.DefinitionId System.TeamFoundationCollectionUri System.TeamProject
 """
+_ONLY_IN_AZURE = """
+Agent.ContainerMapping Build.ContainerId Build.DefinitionVersion Build.QueuedById Build.Repository.Clean
+Build.Repository.Git.SubmoduleCheckout Build.Repository.ID Build.Repository.Tfvc.Workspace Build.RequestedForEmail
+Build.RequestedForId Build.SourceTfvcShelveset Build.SourceVersionAuthor Build.TriggeredBy.BuildId
+Build.TriggeredBy.BuildNumber Build.TriggeredBy.DefinitionId Build.TriggeredBy.DefinitionName
+Build.TriggeredBy.ProjectID Checks.StageAttempt Environment.Id Environment.ResourceId Environment.ResourceName
+Strategy.CycleName Strategy.Name System.CollectionId System.HostType System.PhaseAttempt System.PhaseDisplayName
+System.PullRequest.IsFork System.PullRequest.PullRequestNumber System.PullRequest.SourceRepositoryURI
+System.TeamProjectId
+"""
+_REFUSED_IN_TEMPLATES = """
+Build.DefinitionVersion Build.QueuedById Build.RequestedForEmail Build.RequestedForId System.AccessToken
+System.CollectionId System.HostType System.PullRequest.IsFork System.TeamProjectId
+"""
 SET_HERE = frozenset(_SET_HERE.split())
 """Variables of every run, of a job, or of a build validation; those that only the service has are refused."""
 IN_TEMPLATES = frozenset(_IN_TEMPLATES.split())
 """Of these, the ones with Yes under "Available in templates?" in the vendor's table; the others are empty there."""
+ONLY_IN_AZURE = frozenset(_ONLY_IN_AZURE.split())
+"""Variables that the vendor's table lists and this agent does not set."""
+REFUSED_IN_TEMPLATES = frozenset(_REFUSED_IN_TEMPLATES.split())
+"""Variables with a value in Azure's `${{ }}`, but not here."""
 PREFIXES = ("agent.", "build.", "checks.", "common.", "environment.", "pipeline.", "strategy.", "system.")

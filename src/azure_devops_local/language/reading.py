@@ -6,13 +6,14 @@ from collections.abc import Sequence as Ordered
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from azure_devops_local.language import fields, pools, undefined_variables
+from azure_devops_local.language import fields, pools, schedules, undefined_variables
 from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence
 from azure_devops_local.language.pipeline import Group, Job, Pipeline, Scope, Stage, Step, Variable
 from azure_devops_local.language.reading_steps import step
 from azure_devops_local.language.templates import expand
 
-PIPELINE_KEYS = ("name", "trigger", "pr", "pool", "variables", "stages", "jobs", "steps", "lockBehavior")
+_WORK = ("stages", "jobs", "steps")
+PIPELINE_KEYS = ("name", "trigger", "pr", "schedules", "pool", "variables", "lockBehavior", "extends", *_WORK)
 STAGE_KEYS = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
 JOB_KEYS = ("displayName", "dependsOn", "condition", "continueOnError", "timeoutInMinutes", "variables", "pool")
 _LOCKS = ("sequential",)
@@ -39,14 +40,16 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         raise tree.error("pr", problem)
     pool = pools.read(tree)
     fields.one_of(tree, "lockBehavior", _LOCKS)
-    read = Pipeline(path, _stages(_with_stages(tree), pool), parameters, _variables(tree), fields.text(tree, "name"))
+    schedules.read(tree)
+    stages = _stages(_with_stages(tree), pool)
+    read = Pipeline(path, stages, parameters, _variables(tree, ()), fields.text(tree, "name"))
     undefined_variables.refuse(tree, bool(read.groups))
     return read
 
 
 def _with_stages(tree: Mapping) -> Mapping:
     """Return the pipeline with the stage and the job that the file leaves out."""
-    work = [key for key in ("stages", "jobs", "steps") if key in tree]
+    work = [key for key in _WORK if key in tree]
     if len(work) != 1:
         place = tree.places[work[1]] if work else tree.place
         raise PipelineError(place, "a pipeline has exactly one of `stages`, `jobs` and `steps`.")
@@ -78,7 +81,7 @@ def _stages(tree: Mapping, pool: str) -> tuple[Stage, ...]:
                 jobs=tuple(jobs),
                 depends_on=depends_on,
                 condition=fields.condition(item, {"dependencies": depends_on}),
-                variables=_variables(item),
+                variables=_variables(item, ("stageDependencies",)),
             )
         )
     _order(stages, fields.mappings(tree, "stages"))
@@ -102,7 +105,7 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
         steps=tuple(one for one in steps if one.inputs.get("checkout") != "none"),
         depends_on=depends_on,
         condition=fields.condition(item, {"dependencies": depends_on, "stageDependencies": None}),
-        variables=_variables(item),
+        variables=_variables(item, ("dependencies", "stageDependencies")),
         timeout_minutes=fields.minutes(item, 60),
         continue_on_error=fields.flag(item, "continueOnError"),
         environment=_environment(item) if deploys else "",
@@ -127,13 +130,13 @@ def _environment(item: Mapping) -> str:
     return given
 
 
-def _variables(tree: Mapping) -> Scope:
-    """Return the variables and variable groups of a pipeline, stage or job."""
+def _variables(tree: Mapping, roots: tuple[str, ...]) -> Scope:
+    """Return the variables and variable groups of a pipeline, stage or job, whose `$[ ]` may have these names."""
     given: Any = tree.get("variables") or Mapping(tree.place)
     if isinstance(given, Mapping):
         places = given.places
         return tuple(
-            Variable(name, _at_run_time(fields.text(given, name), places[name]), written=True) for name in given
+            Variable(name, _at_run_time(fields.text(given, name), places[name], roots), written=True) for name in given
         )
     scope: list[Variable | Group] = []
     for item in fields.mappings(tree, "variables"):
@@ -145,18 +148,18 @@ def _variables(tree: Mapping) -> Scope:
         name = fields.text(item, "name")
         if not name or "value" not in item:
             raise PipelineError(item.place, "a variable has a `name` and a `value`.")
-        value = _at_run_time(fields.text(item, "value"), item.place)
+        value = _at_run_time(fields.text(item, "value"), item.place, roots)
         scope.append(Variable(name, value, written=True, read_only=fields.flag(item, "readonly")))
     return tuple(scope)
 
 
-def _at_run_time(value: str, place: Place) -> str:
+def _at_run_time(value: str, place: Place, roots: tuple[str, ...]) -> str:
     """Return the value of a variable, whose `$[ ]` is checked."""
     if "$[" in value:
         whole = _AT_RUN_TIME.fullmatch(value.strip())
         if whole is None:
             raise PipelineError(place, "`$[ ]` has to be the whole value: use format() in it to add text.")
-        fields.expression(whole[1], place, {"dependencies": None, "stageDependencies": None})
+        fields.expression(whole[1], place, dict.fromkeys(roots))
     return value
 
 

@@ -64,7 +64,7 @@ def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     first = tree.get("variables")
     expanded: list[tuple[str, Any, Place]] = []
     if isinstance(first, Mapping):
-        defined = _mapping(first.place, _defining(_entries(first, context), variables))
+        defined = _mapping(first, _defining(_entries(first, context), variables))
         expanded = [("variables", defined, tree.places["variables"])]
     elif isinstance(first, Sequence):
         listed = Sequence(first.place, _listing(_items(first, context, "variables"), variables))
@@ -72,7 +72,7 @@ def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     elif first:
         raise tree.error("variables", "`variables` is a mapping, or a list of `- name: …`.")
     rest = tree if first is None else tree.without("variables")
-    return _mapping(tree.place, [*expanded, *_entries(rest, context)]), context
+    return _mapping(tree, [*expanded, *_entries(rest, context)]), context
 
 
 def _extended(tree: Mapping, context: _Context) -> Mapping:
@@ -94,14 +94,14 @@ def _extended(tree: Mapping, context: _Context) -> Mapping:
             problem = "cannot stand both here and in the template that is extended: write it at one place"
             raise tree.error(key, f"`{key}` {problem}.")
     own = tree.without("extends")
-    return _mapping(tree.place, [*own.entries(), *_extended(body, inner).entries()])
+    return Mapping(tree.place, [*own.entries(), *_extended(body, inner).entries()])
 
 
-def _mapping(place: Place, entries: Iterable[tuple[str, Any, Place]]) -> Mapping:
-    """Return a mapping whose expanded keys differ by more than their case."""
-    expanded = Mapping(place, entries)
+def _mapping(source: Mapping, entries: Iterable[tuple[str, Any, Place]]) -> Mapping:
+    """Return an expanded mapping; keys that come from `${{ }}` differ from the others by more than their case."""
+    expanded = Mapping(source.place, entries)
     seen: dict[str, str] = {}
-    for key, at in expanded.places.items():
+    for key, at in expanded.places.items() if any("${{" in key for key in source) else ():
         other = seen.setdefault(key.lower(), key)
         if other != key:
             raise PipelineError(at, f"the key `{key}` is repeated, as `{other}`: remove one of the two.")
@@ -134,7 +134,7 @@ def _listing(items: Iterable[tuple[Any, Place]], variables: dict[str, Any]) -> I
 def _tree(tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
     if isinstance(tree, Mapping):
         scoped = kind in {"stages", "jobs"}
-        return _scoped(tree, context)[0] if scoped else _mapping(tree.place, _entries(tree, context))
+        return _scoped(tree, context)[0] if scoped else _mapping(tree, _entries(tree, context))
     if isinstance(tree, Sequence):
         return Sequence(tree.place, _items(tree, context, kind))
     return _filled(tree, place, context)

@@ -115,6 +115,14 @@ def concerned(files: Files, path: str, changed: abc.Sequence[str]) -> bool:
     return "paths" not in filters or filters["paths"].match_any(changed)[0]
 
 
+def check_filters(value: Any, place: Place, kind: str) -> None:
+    """Refuse filters that are wrong: a list, or a mapping with `include` and `exclude`."""
+    if isinstance(value, Sequence):
+        _filters(value, place, kind)
+    else:
+        _include_exclude(value, place, kind)
+
+
 def _verdict(tree: Mapping, push: Push) -> Verdict:
     # Read first: a wrong trigger is an error whatever was pushed.
     filters = _read(tree["trigger"], tree.places["trigger"]) if "trigger" in tree else None

@@ -1,31 +1,21 @@
-"""Undefined `$(…)` of a pipeline, which Azure Pipelines would not replace."""
+"""Undefined variables of a pipeline: `$(…)` that would not be replaced, and variables that only the service has."""
 
 import re
 from typing import Any
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, walk
+from azure_devops_local.language.expressions import references
 from azure_devops_local.language.fields import hint
+from azure_devops_local.language.predefined import ONLY_IN_AZURE, PREFIXES, SET_HERE
 
-_PREDEFINED = """
-Agent.BuildDirectory Agent.HomeDirectory Agent.Id Agent.JobName Agent.JobStatus Agent.MachineName Agent.Name Agent.OS
-Agent.OSArchitecture Agent.TempDirectory Agent.ToolsDirectory Agent.WorkFolder Build.ArtifactStagingDirectory
-Build.BinariesDirectory Build.BuildId Build.BuildNumber Build.BuildUri Build.DefinitionName Build.QueuedBy
-Build.Reason Build.Repository.LocalPath Build.Repository.Name Build.Repository.Provider Build.Repository.Uri
-Build.RequestedFor Build.SourceBranch Build.SourceBranchName Build.SourcesDirectory Build.SourceVersion
-Build.SourceVersionMessage Build.StagingDirectory Common.TestResultsDirectory Environment.Name Pipeline.Workspace
-System.AccessToken System.ArtifactsDirectory System.CollectionUri System.Debug System.DefaultWorkingDirectory
-System.DefinitionId System.JobAttempt System.JobDisplayName System.JobId System.JobName System.PhaseName
-System.PullRequest.PullRequestId System.StageAttempt System.StageDisplayName System.StageName
-System.TeamFoundationCollectionUri System.TeamProject System.WorkFolder
-"""
-PREDEFINED = frozenset(_PREDEFINED.split())
-"""Variables of every run; those that only the service has are refused like any other."""
-
-_PREFIXES = ("agent.", "build.", "common.", "environment.", "pipeline.", "system.")
 _MACRO = re.compile(r"\$\(([A-Za-z_][\w.\-]*)\)")
 _SET = re.compile(r"##vso\[task\.setvariable\s[^\]]*?variable=([^;\]\s]+)")
+# Without a default, as in ${NAME-default}.
+_SHELL = re.compile(r"\$(?:\{([A-Z_]+)(?!:?[-+=?])[^A-Z_]|([A-Z_]+))")
+_AT_RUN_TIME = re.compile(r"\s*\$\[(.*)\]\s*", re.DOTALL)
 _SCRIPTS = {"script", "bash", "inlineScript"}
-_WITHOUT_MACROS = {"trigger", "pool", "condition"}
+_WITHOUT_MACROS = {"trigger", "pr", "schedules", "pool"}
+_IN_SHELLS = {name.upper().replace(".", "_"): name for name in ONLY_IN_AZURE}
 
 
 def refuse(tree: Mapping, groups: bool) -> None:
@@ -34,7 +24,7 @@ def refuse(tree: Mapping, groups: bool) -> None:
     In scripts, where `$(pwd)` runs a command, only names such as `Build.X` are checked; with variable groups, which may
     define any other name, this holds for the whole pipeline.
     """
-    shared = set(PREDEFINED)
+    shared = set(SET_HERE)
     for step, _ in walk(tree, tree.place):
         if isinstance(step, Mapping):
             inputs: Any = step.get("inputs")
@@ -64,10 +54,32 @@ def _check(tree: Any, place: Place, key: str, known: set[str], lenient: bool) ->
         for value, at in tree.entries():
             _check(value, at, key, known, lenient)
     else:
-        for name in _MACRO.findall(tree):
-            if lenient and not name.lower().startswith(_PREFIXES):
-                continue
-            if name.lower() not in {other.lower() for other in known}:
-                close = hint(name, known)
-                advice = close if "did you mean" in close else ": add it to `variables:`."
-                raise PipelineError(place, f"the variable `{name}` is not defined{advice}")
+        _check_text(tree, place, key, known, lenient)
+
+
+def _check_text(text: str, place: Place, key: str, known: set[str], lenient: bool) -> None:
+    lower = {name.lower() for name in known}
+    expression = _AT_RUN_TIME.fullmatch(text)
+    names = [] if key == "condition" else [name for name in _MACRO.findall(text) if not lenient or _is_reserved(name)]
+    if key == "condition" or expression:
+        named = references(expression[1] if expression else text)
+        names += sorted(name for root, name in named if root == "variables" and _is_reserved(name))
+    if key in _SCRIPTS:
+        used = [match[1] or match[2] for match in _SHELL.finditer(text)]
+        names += [_IN_SHELLS[name] for name in used if name in _IN_SHELLS]
+    for name in names:
+        if name.lower() not in lower:
+            close = hint(name, known)
+            advice = close if "did you mean" in close else ": add it to `variables:`."
+            there = {other.lower() for other in ONLY_IN_AZURE}
+            problem = "exists only in Azure DevOps: remove it to run the pipeline here."
+            raise PipelineError(
+                place,
+                f"the variable `{name}` {problem}"
+                if name.lower() in there
+                else f"the variable `{name}` is not defined{advice}",
+            )
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower().startswith(PREFIXES)

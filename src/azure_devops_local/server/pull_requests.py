@@ -241,6 +241,7 @@ def _validate(request: PullRequest) -> Validation:
         Run(
             pipeline=build,
             branch=request.merge_ref,
+            pull_request=(request.source, request.target),
             commit=merge,
             message=_message(request),
             reason="pullRequest",

@@ -60,7 +60,7 @@ def run_of(case: Path, folder: Path, fields: dict[str, Any]) -> run_store.Run:
         if path.is_file() and path.name not in _OF_THE_CASE
     }
     laptop.repository(folder, (case / "pipeline.yml").read_text(encoding="utf-8"), **further)
-    queued = laptop.queued(folder).model_copy(update=fields)
+    queued = run_store.Run.model_validate(laptop.queued(folder).model_dump() | fields)
     return agent.execute(queued, folder, laptop.approve)
 
 

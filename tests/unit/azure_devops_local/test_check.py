@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from azure_devops_local.check import VARIABLES, problems, settings, unfilled
+from azure_devops_local.check import VARIABLES, problems, scheduled, settings, unfilled
 from azure_devops_local.language.documents import FOLDER, WorkTree
 from azure_devops_local.server import changes
 from tests.support.commands import workshop_here
@@ -80,13 +80,26 @@ def test_a_repository_in_order_has_no_problem(tree: WorkTree) -> None:
         ("bash: echo cloud", "bash: echo $(Build.Nothing)", "cd.yml, line 14: "),
         ("- job: work", "- job: work\n    dependsOn: missing", "cd.yml, line 10: "),
         ("  branches: {include: [main]}\n", "", "cd.yml, line 2: `paths` needs `branches` beside it"),
+        ("{name: loud, type", "{type", "cd.yml, line 5: a parameter is declared as `- name: …`"),
+        ("{name: loud, type", "{name: [a], type", "cd.yml, line 5: a parameter is declared as `- name: …`"),
     ],
-    ids=["folder", "file", "template", "function", "variable", "dependsOn", "paths alone"],
+    ids=["folder", "file", "template", "function", "variable", "dependsOn", "paths alone", "nameless", "odd name"],
 )
 def test_mistakes_are_found_in_every_branch_of_a_file(tree: WorkTree, old: str, new: str, message: str) -> None:
     change(tree, old, new)
     (problem,) = problems(tree, CHOICES)
     assert message in problem
+
+
+def test_schedules_are_listed(tree: WorkTree) -> None:
+    change(tree, "trigger:", "schedules:\n- {cron: 0 3 * * 1, displayName: weekly, branches: [main]}\ntrigger:")
+    assert problems(tree) == []
+    (schedule,) = scheduled(tree)
+    assert (
+        str(schedule) == f"{FOLDER}/cd.yml, line 2: the schedule `0 3 * * 1` (weekly) starts runs in Azure DevOps only."
+    )
+    change(tree, "0 3 * * 1", "daily")
+    assert (scheduled(tree), len(problems(tree))) == ([], 1)
 
 
 def test_no_pipelines_is_a_problem(tmp_path: Path) -> None:

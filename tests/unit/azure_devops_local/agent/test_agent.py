@@ -14,7 +14,7 @@ import pytest
 from azure_devops_local import run_store
 from azure_devops_local.agent import agent, conditions
 from azure_devops_local.agent.conditions import Done
-from azure_devops_local.language import undefined_variables
+from azure_devops_local.language import predefined
 from tests.support import laptop
 from tests.support.laptop import approve, reject, results, run
 
@@ -282,7 +282,7 @@ def test_processes_of_a_killed_agent_are_found(tmp_path: Path, home: Path) -> No
 
 
 def test_all_predefined_variables_have_a_value(tmp_path: Path) -> None:
-    names = [name for name in undefined_variables.PREDEFINED if not name.startswith((*NOT_IMPLEMENTED, "Environment."))]
+    names = [name for name in predefined.SET_HERE if not name.startswith((*NOT_IMPLEMENTED, "Environment."))]
     lines = "\n".join(f"    echo '$({name})'" for name in names)
     done = run(tmp_path, f"steps:\n- checkout: none\n- bash: |\n{lines}\n  displayName: show\n")
     missing = [line for line in laptop.log_of(done, "show").splitlines() if line.startswith("$(")]

@@ -145,13 +145,6 @@ def test_predefined_variables(branch: str, ref: str, name: str) -> None:
     assert known.get("System.PullRequest.PullRequestId") == ("12" if "pull" in ref else None)
 
 
-def test_the_build_number_has_the_format_of_the_pipeline() -> None:
-    one = run()
-    assert variables.build_number(one, "") == f"{one.created:%Y%m%d}.7"
-    form = "$(Build.DefinitionName)_$(Date:yyyy-MM-dd)$(Rev:.r)$(Rev:rr)"
-    assert variables.build_number(one, form) == f"cd_{one.created:%Y-%m-%d}.707"
-
-
 def write_groups(text: str) -> None:
     folder = current_settings().home / "devops"
     folder.mkdir(parents=True)
