@@ -13,7 +13,7 @@ def table() -> str:
     rows = {
         "keys of a pipeline": reading.PIPELINE_KEYS,
         "keys of a stage": reading.STAGE_KEYS,
-        "keys of a job": (*reading.JOB_KEYS, "job", "steps"),
+        "keys of a job": (*reading.JOB_KEYS, "job", "steps", "strategy"),
         "keys of a deployment job": (*reading.JOB_KEYS, "deployment", "environment", "strategy"),
         "keys of every step": reading_steps.STEP_KEYS,
         **{f"further keys of `{kind}`": keys for kind, (_, keys) in reading_steps.STEP_KINDS.items()},

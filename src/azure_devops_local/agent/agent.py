@@ -99,10 +99,18 @@ class _Execution(RunAtWork):
             for job_entry in entry.jobs:
                 job_entry.skip()
             return done
-        entries = dict(zip([job.name for job in stage.jobs], entry.jobs, strict=True))
+        legs = [(job.name, leg.leg) for job in stage.jobs for leg in job.legs]
+        entries = dict(zip(legs, entry.jobs, strict=True))
         for job in conditions.in_order(stage.jobs):
             job_done = Done(job.name, before=conditions.all_before(job.depends_on, done.jobs))
-            self._job(stage, job, entries[job.name], job_done, done.jobs)
+            ends: list[run_store.Result] = []
+            for leg in job.legs:
+                leg_done = Done(job.name, before=job_done.before)
+                self._job(stage, leg, entries[job.name, leg.leg], leg_done, done.jobs)
+                prefix = f"{leg.leg}." if leg.leg else ""
+                job_done.outputs |= {f"{prefix}{name}": value for name, value in leg_done.outputs.items()}
+                ends.append(leg_done.result)
+            job_done.result = ends[0] if len(set(ends)) == 1 else conditions.worst(ends)
             done.jobs[job.name.lower()] = job_done
             done.outputs |= {f"{job.name}.{name}": value for name, value in job_done.outputs.items()}
         done.result = conditions.worst(one.result for one in done.jobs.values())
@@ -155,7 +163,8 @@ class _Execution(RunAtWork):
             "System.StageAttempt": "1",
         }
         if job:
-            names = dict.fromkeys(("System.JobName", "System.PhaseName", "Agent.JobName"), job.name)
+            names = {"System.JobName": job.leg or job.name, "System.PhaseName": job.name}
+            names["Agent.JobName"] = f"{job.name} {job.leg}".strip()
             own |= {**names, "System.JobDisplayName": job.display_name, "System.JobAttempt": "1"}
             if job.environment:
                 known.put(Variable("Environment.Name", job.environment, written=True))
@@ -182,11 +191,12 @@ def _for_expressions(done: dict[str, Done]) -> dict[str, Any]:
 def _stage_entry(stage: pipeline.Stage) -> run_store.Stage:
     jobs = [
         run_store.Job(
-            name=job.display_name,
-            environment=job.environment,
-            steps=[run_store.Step(name=step.display_name) for step in job.steps],
+            name=leg.display_name,
+            environment=leg.environment,
+            steps=[run_store.Step(name=step.display_name) for step in leg.steps],
         )
         for job in stage.jobs
+        for leg in job.legs
     ]
     # A pipeline without a stage has an implied one, whose name means nothing to a reader.
     name = "The only stage" if stage.display_name == "__default" else stage.display_name

@@ -1,6 +1,6 @@
 """A pipeline, ready to run: templates are expanded and defaults filled in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 
@@ -72,6 +72,20 @@ class Job:
     timeout_minutes: int = 60
     continue_on_error: bool = False
     environment: str = ""
+    matrix: dict[str, Scope] = field(default_factory=dict)
+    """The legs of a matrix: the variables that each adds, by its name; empty without a matrix."""
+    leg: str = ""
+    """The name of the leg that this is."""
+
+    @property
+    def legs(self) -> "tuple[Job, ...]":
+        """The job for each leg of its matrix; without a matrix, the job itself."""
+        legs = (
+            replace(self, leg=leg, display_name=f"{self.display_name} {leg}", variables=(*self.variables, *scope))
+            for leg, scope in self.matrix.items()
+        )
+        return tuple(legs) or (self,)
+
     pool: str = ""
     """The image or the name of its pool, which may contain `$(…)`."""
 

@@ -90,7 +90,7 @@ def _stages(tree: Mapping, pool: str) -> tuple[Stage, ...]:
 
 def _job(item: Mapping, taken: list[str], pool: str) -> Job:
     deploys = "deployment" in item
-    further = ("deployment", "environment", "strategy") if deploys else ("job", "steps")
+    further = ("deployment", "environment", "strategy") if deploys else ("job", "steps", "strategy")
     fields.only(item, "a deployment job" if deploys else "a job", (*JOB_KEYS, *further))
     name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
     steps: list[Step] = []
@@ -109,8 +109,28 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
         timeout_minutes=fields.minutes(item, 60),
         continue_on_error=fields.flag(item, "continueOnError"),
         environment=_environment(item) if deploys else "",
+        matrix={} if deploys else _matrix(item),
         pool=pools.read(item) or pool,
     )
+
+
+def _matrix(item: Mapping) -> dict[str, Scope]:
+    """Return the variables of each leg of a job's matrix, by its name."""
+    if "strategy" not in item:
+        return {}
+    strategy = fields.mapping(item, "strategy")
+    fields.only(strategy, "`strategy`", ("matrix", "maxParallel"))
+    if str(strategy.get("matrix", "")).lstrip().startswith("$["):
+        raise strategy.error("matrix", "a matrix that is computed at run time is not implemented by this agent.")
+    matrix = fields.mapping(strategy, "matrix")
+    if not matrix:
+        raise item.error("strategy", "`matrix` has a name and variables for each job: add them.")
+    legs: dict[str, Scope] = {}
+    for name in matrix:
+        leg = fields.mapping(matrix, name)
+        given = Mapping(leg.place, [("name", name, matrix.places[name]), ("variables", leg, matrix.places[name])])
+        legs[fields.name(given, "name", "", legs)] = _variables(given, ("dependencies", "stageDependencies"))
+    return legs
 
 
 def _deployed(item: Mapping) -> Mapping:

@@ -38,6 +38,13 @@ def refuse(tree: Mapping, groups: bool) -> None:
 
 
 def _defined(tree: Mapping) -> set[str]:
+    strategy = tree.get("strategy")
+    matrix = strategy.get("matrix") if isinstance(strategy, Mapping) else None
+    legs = matrix.values() if isinstance(matrix, Mapping) else ()
+    return _named(tree).union(*(set(leg) for leg in legs if isinstance(leg, Mapping)))
+
+
+def _named(tree: Mapping) -> set[str]:
     variables = tree.get("variables")
     if isinstance(variables, Sequence):
         return {item["name"] for item in variables if "name" in item}
