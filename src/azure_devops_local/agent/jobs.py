@@ -74,7 +74,7 @@ class RunAtWork:
         place = Workplace(self.run, self.folder, self.repository, known, self.mask, self.saved, _apply_command)
         entry.started = run_store.now()
         deadline = time.monotonic() + (job.timeout_minutes * 60 or float("inf"))
-        place.make_folders(with_artifacts=bool(job.environment))
+        place.make_folders(with_artifacts=job.finds_artifacts)
         known.add(place.folders(), read_only=True)
         known.put(Variable("System.AccessToken", self.token, secret=True, read_only=True))
         try:
@@ -164,7 +164,8 @@ def _perform(step: StepAtWork) -> None:
         checkout.check_out(step)
     elif step.step.kind == "script":
         folder = step.place.variables.expand(step.step.working_directory)
-        step.bash(step.step.script, folder, step.step.fail_on_stderr)
+        run_script = step.pwsh if step.step.powershell else step.bash
+        run_script(step.step.script, folder, step.step.fail_on_stderr)
     else:
         tasks.perform(step)
 

@@ -32,6 +32,7 @@ _FOLDERS = {
     "tools": ("Agent.ToolsDirectory",),
     "TestResults": ("Common.TestResultsDirectory",),
 }
+_EXIT_OF_POWERSHELL = "if (Test-Path -LiteralPath variable:\\LASTEXITCODE) { exit $LASTEXITCODE }"
 _ARCHITECTURES = {"x86_64": "X64", "amd64": "X64", "aarch64": "ARM64", "i386": "X86", "i686": "X86"}
 # Variables of the agent's own process: its virtual environment, Git hook, test or make.
 _NOT_FOR_STEPS = re.compile(
@@ -197,9 +198,19 @@ class StepAtWork:
             folder: the working directory, relative to the sources.
             fail_on_stderr: let the step fail if the script writes to standard error.
         """
-        file = self.place.temp / f"{uuid.uuid4()}.sh"
+        self._run_file(["bash", "--noprofile", "--norc"], ".sh", script, folder, fail_on_stderr)
+
+    def pwsh(self, script: str, folder: str = "", fail_on_stderr: bool = False) -> None:
+        """Run a script with PowerShell, as `bash` does; it stops at the first error, like the task PowerShell@2."""
+        whole = f"$ErrorActionPreference = 'Stop'\n{script}\n{_EXIT_OF_POWERSHELL}\n"
+        self._run_file(
+            ["pwsh", "-NoLogo", "-NoProfile", "-NonInteractive", "-File"], ".ps1", whole, folder, fail_on_stderr
+        )
+
+    def _run_file(self, shell: list[str], suffix: str, script: str, folder: str, fail_on_stderr: bool) -> None:
+        file = self.place.temp / f"{uuid.uuid4()}{suffix}"
         file.write_text(self.place.variables.expand(script), encoding="utf-8")
-        code = self.execute(["bash", "--noprofile", "--norc", str(file)], self.place.sources / folder, fail_on_stderr)
+        code = self.execute([*shell, str(file)], self.place.sources / folder, fail_on_stderr)
         if code:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             self.fail(f"The script ended with {how}: see the last lines of its log.")

@@ -4,6 +4,7 @@ import glob
 import platform
 import re
 import shlex
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ Inputs = Mapping[str, str]
 
 
 def perform(step: StepAtWork) -> None:
-    """Execute a task or a `publish:` step."""
+    """Execute a task, a `publish:` or a `download:` step."""
     written = {name.lower(): value for name, value in step.step.inputs.items()}
     # Scripts are expanded when they are run, and must not be expanded twice.
     scripts = {"script", "inlinescript"}
@@ -27,6 +28,10 @@ def perform(step: StepAtWork) -> None:
     inputs = {name: value if name in scripts else expand(value) for name, value in written.items()}
     if step.step.kind == "publish":
         _publish(step, {"targetpath": inputs["publish"], "artifact": inputs.get("artifact", "")})
+        return
+    if step.step.kind == "download":
+        # Unlike the task, this step gives each artifact a folder of its own name.
+        _download(step, {**inputs, "path": inputs["artifact"]})
         return
     TASKS[step.step.task](step, inputs)
 
@@ -137,6 +142,31 @@ def _publish(step: StepAtWork, inputs: Inputs) -> None:
     step.say(f"Published {source} as the artifact {name}.")
 
 
+def _download(step: StepAtWork, inputs: Inputs) -> None:
+    """Copy one artifact of this run into a folder, or all of them, each into a folder of its name."""
+
+    def given(*names: str) -> str:
+        return next((inputs[name] for name in names if inputs.get(name)), "")
+
+    place, wanted = step.place, given("artifact", "artifactname")
+    if wanted and wanted not in place.run.artifacts:
+        known = ", ".join(place.run.artifacts) or "none"
+        raise UserError(f"The artifact {wanted} was not found in this run, which has {known}: publish it before.")
+    source = place.folder / "artifacts" / wanted
+    target = place.work / given("path", "targetpath")
+    found = {
+        source / path
+        for pattern in (given("patterns", "itempattern") or "**").split("\n")
+        for path in glob.glob(pattern.strip(), root_dir=source, recursive=True, include_hidden=True)  # noqa: PTH207
+    }
+    files = sorted(path for path in found if path.is_file())
+    for path in files:
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    step.say(f"Downloaded {len(files)} files of {wanted or 'all artifacts'} into {target}.")
+
+
 def _is_true(inputs: Inputs, name: str) -> bool:
     return inputs.get(name, "").lower() == "true"
 
@@ -148,5 +178,6 @@ TASKS: dict[str, Callable[[StepAtWork, Inputs], None]] = {
     "Cache@2": _cache,
     "PublishTestResults@2": _publish_test_results,
     "PublishPipelineArtifact@1": _publish,
+    "DownloadPipelineArtifact@2": _download,
 }
 """What each task of `language.reading_steps.TASKS` does; other tasks are refused when the file is read."""

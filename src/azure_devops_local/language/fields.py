@@ -12,9 +12,9 @@ from azure_devops_local.language.values import ExpressionError
 STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "canceled": False, "succeededorfailed": True}
 """Functions of conditions, besides those of every expression; whether they take names of jobs or stages."""
 _NOT_IMPLEMENTED = """
-appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands download downloadBuild getPackage
-isSkippable matrix maxParallel on parallel path postRouteTraffic powershell preDeploy pwsh resources routeTraffic
-retryCountOnTaskFailure reviewApp rolling services strategy target templateContext uses workspace
+appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands downloadBuild getPackage
+isSkippable matrix maxParallel on parallel path postRouteTraffic preDeploy resources routeTraffic
+retryCountOnTaskFailure reviewApp rolling services strategy target templateContext uses
 """
 """Keys of Azure Pipelines that this agent does not implement, so that they are not reported as typing mistakes."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -37,8 +37,8 @@ Scope = tuple[Variable | Group, ...]
 class Step:
     """One step."""
 
-    kind: Literal["script", "task", "checkout", "publish"]
-    """`script` also stands for `bash`."""
+    kind: Literal["script", "task", "checkout", "publish", "download"]
+    """`script` also stands for `bash`, `pwsh` and `powershell`."""
     display_name: str
     name: str = ""
     """Prefix of its output variables in later steps and jobs."""
@@ -50,12 +50,14 @@ class Step:
     timeout_minutes: int = 0
     """0: no limit besides that of the job."""
     script: str = ""
+    powershell: bool = False
+    """The script is one for PowerShell."""
     working_directory: str = ""
     fail_on_stderr: bool = False
     task: str = ""
     """Name and version, `AzureCLI@2`."""
     inputs: dict[str, str] = field(default_factory=dict)
-    """Inputs of a task; `{"checkout": "self"}` or `{"publish": PATH, "artifact": NAME}` for these two kinds."""
+    """Inputs of a task; for another kind, its own keys: `{"publish": PATH, "artifact": NAME}`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Job:
 
     pool: str = ""
     """The image or the name of its pool, which may contain `$(…)`."""
+    finds_artifacts: bool = False
+    """The run's artifacts are in its folder: in a deployment job without `download: none`."""
 
 
 @dataclass(frozen=True)

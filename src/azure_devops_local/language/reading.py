@@ -15,7 +15,16 @@ from azure_devops_local.language.templates import expand
 _WORK = ("stages", "jobs", "steps")
 PIPELINE_KEYS = ("name", "trigger", "pr", "schedules", "pool", "variables", "lockBehavior", "extends", *_WORK)
 STAGE_KEYS = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
-JOB_KEYS = ("displayName", "dependsOn", "condition", "continueOnError", "timeoutInMinutes", "variables", "pool")
+JOB_KEYS = (
+    "displayName",
+    "dependsOn",
+    "condition",
+    "continueOnError",
+    "timeoutInMinutes",
+    "variables",
+    "pool",
+    "workspace",
+)
 _LOCKS = ("sequential",)
 _AT_RUN_TIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
 
@@ -92,6 +101,9 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
     deploys = "deployment" in item
     further = ("deployment", "environment", "strategy") if deploys else ("job", "steps", "strategy")
     fields.only(item, "a deployment job" if deploys else "a job", (*JOB_KEYS, *further))
+    workspace = fields.mapping(item, "workspace")
+    fields.only(workspace, "`workspace`", ("clean",))
+    fields.one_of(workspace, "clean", ("outputs", "resources", "all"))  # each job begins in an empty folder
     name = fields.name(item, "deployment" if deploys else "job", "Job", taken)
     steps: list[Step] = []
     for tree in fields.mappings(_deployed(item) if deploys else item, "steps"):
@@ -102,7 +114,7 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
     return Job(
         name=name,
         display_name=fields.text(item, "displayName") or name,
-        steps=tuple(one for one in steps if one.inputs.get("checkout") != "none"),
+        steps=tuple(one for one in steps if "none" not in {one.inputs.get("checkout"), one.inputs.get("download")}),
         depends_on=depends_on,
         condition=fields.condition(item, {"dependencies": depends_on, "stageDependencies": None}),
         variables=_variables(item, ("dependencies", "stageDependencies")),
@@ -111,6 +123,7 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
         environment=_environment(item) if deploys else "",
         matrix={} if deploys else _matrix(item),
         pool=pools.read(item) or pool,
+        finds_artifacts=deploys and not any(one.inputs.get("download") == "none" for one in steps),
     )
 
 

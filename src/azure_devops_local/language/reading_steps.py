@@ -1,5 +1,6 @@
 """Steps from the tree of a pipeline file."""
 
+import shutil
 from typing import Literal
 
 from azure_devops_local.language import fields
@@ -33,19 +34,25 @@ TASKS: dict[str, dict[str, str]] = {
         "testRunTitle": "",
     },
     "PublishPipelineArtifact@1": {"targetPath!": "", "artifact!": "", "publishLocation": "pipeline"},
+    "DownloadPipelineArtifact@2": {
+        **dict.fromkeys(("source", "buildType"), "current"),
+        **dict.fromkeys(("artifact", "artifactName", "patterns", "itemPattern", "path", "targetPath"), ""),
+    },
 }
 """Inputs of each implemented task; `!`: required; with a value: only this value is implemented."""
 
 STEP_KEYS = ("displayName", "name", "condition", "continueOnError", "enabled", "env", "timeoutInMinutes")
-STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish"], tuple[str, ...]]] = {
+STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish", "download"], tuple[str, ...]]] = {
     "script": ("script", ("workingDirectory", "failOnStderr")),
     "bash": ("script", ("workingDirectory", "failOnStderr")),
+    "pwsh": ("script", ("workingDirectory", "failOnStderr")),
+    "powershell": ("script", ("workingDirectory", "failOnStderr")),
     "task": ("task", ("inputs",)),
     "checkout": ("checkout", ("clean", "fetchDepth", "persistCredentials", "fetchTags", "lfs", "submodules")),
     "publish": ("publish", ("artifact",)),
+    "download": ("download", ("artifact", "patterns")),
 }
 _CHECKOUT_LIMITS = {
-    "persistCredentials": "has no Git credentials to share",
     "lfs": "does not fetch LFS files",
     "submodules": "does not fetch submodules",
 }
@@ -74,6 +81,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
         env=fields.texts(item, "env"),
         timeout_minutes=fields.minutes(item, 0),
         script=what if kind == "script" else "",
+        powershell=_is_powershell(item, keys[0]),
         working_directory=fields.text(item, "workingDirectory"),
         fail_on_stderr=fields.flag(item, "failOnStderr"),
         task=what if kind == "task" else "",
@@ -90,11 +98,24 @@ def _inputs(item: Mapping, kind: str, what: str) -> tuple[dict[str, str], str]:
         return {
             key: fields.text(item, key) for key in ("checkout", *STEP_KINDS["checkout"][1]) if key in item
         }, "Checkout"
+    if kind == "download":
+        fields.one_of(item, "download", ("current", "none"))
+        own = {key: fields.text(item, key) for key in ("artifact", "patterns")}
+        return {"download": what, **own}, f"Download {own['artifact'] or 'artifacts'}"
     if kind == "publish":
         artifact = fields.text(item, "artifact")
         return {"publish": what, "artifact": artifact}, f"Publish {artifact or what}"
     lines = [line.strip() for line in what.splitlines()]
     return {}, next((line for line in lines if line and not line.startswith(("#", "set "))), "Bash")
+
+
+def _is_powershell(item: Mapping, key: str) -> bool:
+    """Return whether a script is one for PowerShell, which must be installed."""
+    if key not in {"pwsh", "powershell"}:
+        return False
+    if shutil.which("pwsh") is None:
+        raise item.error(key, f"`{key}` needs PowerShell, and there is no pwsh here: install it, or use `bash`.")
+    return True
 
 
 def _task(item: Mapping, task: str) -> dict[str, str]:

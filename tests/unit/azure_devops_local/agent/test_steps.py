@@ -160,6 +160,20 @@ def test_a_step_keeps_ten_issues(tmp_path: Path) -> None:
     assert len(laptop.steps_of(done)["one"].issues) == 10
 
 
+@pytest.mark.parametrize("key", ["pwsh", "powershell"])
+def test_powershell_runs_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    text = f"variables: {{x: 1}}\nsteps:\n- checkout: none\n- {{{key}: Write-Host $(x), displayName: one}}\n"
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    stand_in = tmp_path / "bin" / "pwsh"
+    stand_in.parent.mkdir()
+    stand_in.write_text('#!/bin/sh\nfor last in "$@"; do :; done\ncat "$last"; exit 3\n', encoding="utf-8")
+    assert f"`{key}` needs PowerShell" in laptop.run(tmp_path / "without", text).problem
+    stand_in.chmod(0o755)
+    done = laptop.run(tmp_path / "with", text)
+    assert laptop.log_of(done, "one").splitlines()[:2] == ["$ErrorActionPreference = 'Stop'", "Write-Host 1"]
+    assert "exit code 3" in laptop.steps_of(done)["one"].issues[0].text
+
+
 def environment(**more: str) -> dict[str, str]:
     return {"PATH": os.defpath, **more}
 
