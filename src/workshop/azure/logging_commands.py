@@ -52,7 +52,8 @@ def for_pull_request(folder: Path, source: str, target: str) -> tuple[str, str]:
         )
     markdown = folder / "decision.md"
     description = markdown.read_text(encoding="utf-8") if markdown.is_file() else str(summary.get("sentence", ""))
-    return f"{source} into {target}: {summary.get('status', '')}", description
+    result = str(summary.get("sentence", "")).partition(";")[0].rstrip(".")
+    return result or f"{source} into {target}", description
 
 
 def published(folder: Path) -> dict[str, Any]:

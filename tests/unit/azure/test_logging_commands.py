@@ -76,7 +76,7 @@ def test_a_pull_request_gets_its_title_and_description_from_the_run(folder: Path
     with pytest.raises(WorkshopError, match="made no decision"):
         for_pull_request(publish(folder, 0, "done"), "integration", "main")
     publish(folder, 0, "staged", outcome={"status": "staged"})
-    assert for_pull_request(folder, "integration", "main") == ("integration into main: staged", "# Decision\n")
+    assert for_pull_request(folder, "integration", "main") == ("Not better: version 3 keeps Production", "# Decision\n")
     (folder / "decision.md").unlink()
     assert for_pull_request(folder, "integration", "main")[1] == SENTENCE
 

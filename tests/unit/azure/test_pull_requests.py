@@ -107,7 +107,7 @@ def test_the_command_prints_the_address(service: Service, monkeypatch: pytest.Mo
     again = CliRunner().invoke(azure.app, command)
     assert opened.stdout == f"Pull request 1 is open: {service.collection_uri}workshop/_git/workshop/pullrequest/1\n"
     assert again.stdout == "Pull request 1 is open already: `workshop devops pr show 1`\n"
-    assert local_pull_requests.load(1).title == "dev-ana into main: staged"
+    assert local_pull_requests.load(1).title == "Better"
 
 
 def test_a_long_title_and_description_are_shortened(service: Service) -> None:
