@@ -1,7 +1,7 @@
 """Pull requests: merges that are tested and reviewed before a branch moves."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -98,9 +98,10 @@ def validation(number: int) -> Validation:
     return found
 
 
-def wait_for_validation(number: int) -> None:
-    """Wait until the test of the merge has ended, or is not needed."""
-    while validation(number).state == "waiting":
+def wait_for_validation(number: int, show: Callable[[Run], None] = lambda _: None) -> None:
+    """Wait until the test of the merge has ended, or is not needed; meanwhile `show` gets its run again and again."""
+    while (found := validation(number)).state == "waiting":
+        show(Runs().load(found.run))
         threading.Event().wait(_PAUSE)
 
 

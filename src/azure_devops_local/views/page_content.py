@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from azure_devops_local.run_store import Run
 from kit_common.sanitize import visible
 
 LINES_SHOWN = 2_000
@@ -51,6 +52,17 @@ def log(folder: Path, name: str) -> Log | None:
             last.append(line)
             count += 1
     return Log([_line(line) for line in last if "##[endgroup]" not in line], count - len(last))
+
+
+def headlines(run: Run, folder: Path) -> list[str]:
+    """Return the first heading of each summary of a run."""
+    found = []
+    for name in run.summaries:
+        file = inside(folder, name)
+        text = file.read_text(encoding="utf-8", errors="replace") if file else ""
+        heading = re.search(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE)
+        found += [re.sub(r"\\(?=[^\w\s])", "", visible(heading[1]))] if heading else []
+    return found
 
 
 def for_terminal(text: str) -> str:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from azure_devops_local import host
 from azure_devops_local.agent import agent, variables
-from azure_devops_local.language import documents, reading
+from azure_devops_local.language import documents, reading, triggers
 from azure_devops_local.run_store import Job, Run, Runs, Step, now
 from azure_devops_local.server import changes, repos_api, run_queue
 from azure_devops_local.views import html_page, page_content
@@ -47,7 +47,8 @@ def plan(pipeline: str, branch: str, parameters: dict[str, str], repository: Pat
     if not commit:
         raise UsageError(f"There is no branch {branch} with a commit here: `git branch` lists the branches.")
     files = documents.Commit(repository, commit)
-    known = documents.by_name(files)
+    pipelines = triggers.decide(files, triggers.Push(f"refs/heads/{branch}", []))  # without templates and variables
+    known = {name: path for name, path in documents.by_name(files).items() if name in pipelines}
     name = Path(pipeline).name
     if name not in known or pipeline not in {name, known[name], f"./{known[name]}"}:
         advice = f"choose one of {', '.join(known)}" if known else "commit one"

@@ -13,6 +13,7 @@ from azure_devops_local import host
 from azure_devops_local.run_store import Run, Runs
 from azure_devops_local.server import pull_requests, run_queue
 from azure_devops_local.server.pull_request_record import PullRequest
+from azure_devops_local.views import page_content
 from azure_devops_local.views.html_page import duration, newest, status
 from kit_common.sanitize import visible
 
@@ -57,7 +58,7 @@ def follow(console: Console, until_idle: bool = False, stop: threading.Event | N
                 requests = pull_requests.every()
                 runs = [run for run in newest(Runs(), _LOOKED_AT) if live or run.number not in old]
                 if live:
-                    live.update(_picture(runs, requests), refresh=True)
+                    live.update(_picture(runs, requests, until_idle), refresh=True)
                 else:
                     _print_changes(console, printed, runs, requests)
                 if until_idle and not _busy(runs):
@@ -100,6 +101,20 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
                     yield f"step {run.number} {s} {j} {at}", f"{line}, {duration(step)}"
     if run.state == "completed":
         yield whole
+        for at, sentence in enumerate(_headlines(run)):
+            yield f"headline {run.number} {at}", f"  run {run.number}: {sentence}"
+
+
+def _headlines(run: Run) -> list[str]:
+    """Return what the steps of a run have published as its result."""
+    return page_content.headlines(run, Runs().folder_of(run.number))
+
+
+def progress(run: Run) -> str:
+    """Return the state of a run, and the step that it executes, in one line."""
+    steps = [step.name for stage in run.stages for job in stage.jobs for step in job.steps if step.started]
+    at_work = f", {steps[-1]}" if steps and run.state == "running" else ""
+    return f"{run.title}: {_state_of(run)}{at_work}"
 
 
 def _state_of(run: Run) -> str:
@@ -109,12 +124,13 @@ def _state_of(run: Run) -> str:
     return f"{status(run)}{took}{'. ' + run.problem if run.problem else ''}"
 
 
-def _picture(runs: list[Run], requests: list[PullRequest]) -> Group:
+def _picture(runs: list[Run], requests: list[PullRequest], until_idle: bool) -> Group:
     """Return the display: active runs with all steps at the top, then ended runs with their failed parts."""
     going = [run for run in reversed(runs) if run.state != "completed"]
     ended = [run for run in runs if run.state == "completed"][:_FINISHED_SHOWN]
     active = [Text(f"◦ {visible(each.name)}: {visible(each.title)}") for each in requests if each.status == "active"]
-    quiet = [] if going else [Text("Nothing is running. Ctrl-C ends this.", style="dim")]
+    nothing = "Nothing is running." if until_idle else "Nothing is running. Ctrl-C ends this."
+    quiet = [] if going else [Text(nothing, style="dim")]
     return Group(*map(_tree, going), *quiet, *active, *map(_tree, ended))
 
 
@@ -125,6 +141,8 @@ def _tree(run: Run) -> Tree:
         tree.add(Text(f"to go on: {host.current().advice} approve {run.number}", style="bold yellow"))
     if run.problem:
         tree.add(Text(visible(run.problem), style="red"))
+    for sentence in _headlines(run):
+        tree.add(Text(sentence, style="bold"))
     for stage in run.stages:
         under_stage = tree.add(_label(status(stage), stage.name, duration(stage)))
         for job in stage.jobs if stage.result not in _COLLAPSED else []:

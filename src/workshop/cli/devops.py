@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel
@@ -18,6 +18,9 @@ from kit_common.sanitize import visible
 from workshop.cli.options import AsJson
 from workshop.core import provenance
 from workshop.core.settings import current_settings
+
+if TYPE_CHECKING:
+    from azure_devops_local.run_store import Run
 
 CHOICES: list[dict[str, str]] = [
     {},
@@ -95,9 +98,9 @@ def runs(as_json: AsJson = False) -> None:
     found = Runs().all()
     for number in set(Runs().numbers()) - {run.number for run in found}:
         _warn(f"The record of run {number} is damaged: remove {Runs().folder_of(number)}.")
-    columns = ("run", "pipeline", "started by", "state", "branch and message")
+    columns = ("run", "what", "state")
     rows = [
-        (run.number, run.pipeline, run.started_by, run.result or run.state, f"{run.branch}: {run.message}")
+        (run.number, f"{run.pipeline} on {run.branch}, {run.started_by}\n{run.message}", run.result or run.state)
         for run in found
     ]
     _print_list(found, columns, rows, as_json, "There are no runs yet: `git push workshop YOUR_BRANCH` starts some.")
@@ -204,7 +207,8 @@ def pr_create(
     from azure_devops_local.server import pull_requests
 
     request, new = pull_requests.create(source, target, title, description, _person(name))
-    _print(f"The {request.name} is {'open' if new else 'open already'}: {request.title}")
+    named = "" if request.title == f"{source} into {target}" else f": {request.title}"
+    _print(f"The {request.name} is {'open' if new else 'open already'}{named or '.'}")
     if request.validation_run:
         _print(f"Run {request.validation_run} is the test of the merge: it runs on the same files.")
 
@@ -222,7 +226,7 @@ def pr_complete(
     from azure_devops_local.server import pull_requests
 
     if wait:
-        pull_requests.wait_for_validation(number)
+        pull_requests.wait_for_validation(number, _show_progress())
     request, sentences = pull_requests.complete(number, _person(name), one_person)
     _print(f"The {request.name} is completed: {request.target} is now at {request.merge_commit[:8]}.")
     for sentence in sentences:
@@ -267,6 +271,21 @@ def pr_abandon(number: Request) -> None:
     from azure_devops_local.server import pull_requests
 
     _print(f"The {pull_requests.abandon(number).name} is abandoned.")
+
+
+def _show_progress() -> Callable[["Run"], None]:
+    """Return a function that prints a line on a run that is waited for when its state or step has changed."""
+    from azure_devops_local.views import watch
+
+    printed: list[str] = []
+
+    def show(run: "Run") -> None:
+        line = watch.progress(run)
+        if line not in printed:
+            _print(line if printed else f"Waiting for the test of the merge: {line}")
+            printed.append(line)
+
+    return show
 
 
 def _person(name: str) -> str:

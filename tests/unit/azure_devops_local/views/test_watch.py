@@ -198,3 +198,26 @@ def test_foreign_text_does_not_control_the_terminal() -> None:
 def test_a_run_that_is_removed_meanwhile_is_ignored() -> None:
     run = sample_runs.running()
     assert watched((Runs().folder_of(run.number) / "run.json").unlink, until_idle=True)[0] == 0
+
+
+def test_the_headline_of_a_summary_ends_the_lines_of_its_run() -> None:
+    run = sample_runs.running()
+    folder = Runs().folder_of(run.number)
+    (folder / "summaries").mkdir()
+    (folder / "summaries" / "1-summary.md").write_text(
+        "## Version 9 is promoted to Production; version 3 is archived\\.\n\n# Later\n", encoding="utf-8"
+    )
+    run.summaries = ["summaries/1-summary.md", "summaries/2-missing.md"]
+    _, text = watched(lambda: end(run), until_idle=True)
+    assert text.splitlines()[-1] == "  run 1: Version 9 is promoted to Production; version 3 is archived."
+    _, shown = watched(lambda: None, until_idle=True, terminal=True)
+    assert "Version 9 is promoted to Production" in shown
+    assert "Nothing is running." in shown
+    assert "Ctrl-C" not in shown
+
+
+def test_the_progress_of_a_run_names_the_step_at_work() -> None:
+    run = sample_runs.running()
+    assert watch.progress(run).startswith("run 1 of workshop_unit_test.yml: running, Say it")
+    run.state = "queued"
+    assert watch.progress(run) == "run 1 of workshop_unit_test.yml: queued"
