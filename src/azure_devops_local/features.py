@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from azure_devops_local.agent import logging_commands
 from azure_devops_local.language import functions, parameters, reading, reading_steps
-from azure_devops_local.language.fields import STATUS_FUNCTIONS
+from azure_devops_local.language.expressions import STATUS_FUNCTIONS
 
 
 def table() -> str:

@@ -198,6 +198,15 @@ def walk(tree: Any, place: Place) -> Iterator[tuple[Any, Place]]:
             yield from walk(value, where)
 
 
+def tree_of(value: Any, place: Place) -> Any:
+    """Return a tree of lists and mappings at one place for any lists and dictionaries."""
+    if isinstance(value, dict) and not isinstance(value, Mapping):
+        return Mapping(place, ((key, tree_of(inner, place), place) for key, inner in value.items()))
+    if isinstance(value, list) and not isinstance(value, Sequence):
+        return Sequence(place, ((tree_of(inner, place), place) for inner in value))
+    return value
+
+
 def _tree(node: Any, path: str) -> Any:
     place = _place(node, path)
     if node.anchor is not None:

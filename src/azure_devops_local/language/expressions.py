@@ -1,5 +1,6 @@
 """Expressions of Azure Pipelines: the text in `${{ }}`, in `$[ ]` and after `condition:`."""
 
+import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache, partial
@@ -36,6 +37,9 @@ _LITERALS: dict[str, Callable[[str], Any]] = {
     "number": values.number,
     "version": values.version,
 }
+STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "canceled": False, "succeededorfailed": True}
+"""Functions of conditions, besides those of every expression; whether they take names of jobs or stages."""
+_CONTEXTS = ("resources", "pipeline")
 _OPERATOR = re.compile(r"[=!<>&|]")
 _DEEPEST = 50
 
@@ -149,6 +153,8 @@ def _check_name(name: str, names: Collection[str]) -> None:
         raise ExpressionError("`null` cannot be written in an expression: compare with '' instead.")
     if name.lower() in {*FUNCTIONS, *LAZY_FUNCTIONS}:
         raise ExpressionError(f"`{name}` is a function: write its arguments behind it, in brackets.")
+    if name.lower() in _CONTEXTS:
+        raise ExpressionError(f"`{name}` is not implemented by this agent: remove it.")
     raise ExpressionError(f"`{name}` is not known at this point: use one of {', '.join(names)}.")
 
 
@@ -157,9 +163,19 @@ def _function(name: str, count: int) -> Callable[..., Any]:
     key = name.lower()
     function = LAZY_FUNCTIONS.get(key) or FUNCTIONS.get(key)
     if function is None:
-        raise ExpressionError(f"the function `{name}` is not implemented by this agent: remove it.")
+        raise ExpressionError(_unknown_function(name))
     try:
         signature(function).bind(*range(count + (key in LAZY_FUNCTIONS)))
     except TypeError as error:
         raise ExpressionError(f"the function `{name}` does not take {count} arguments: change their number.") from error
     return function
+
+
+def _unknown_function(name: str) -> str:
+    """Return a sentence about a function that is not among those of the expression."""
+    if name.lower() == "counter":
+        return "the function `counter` is not implemented by this agent: remove it."
+    if name.lower() in STATUS_FUNCTIONS:
+        return f"the function `{name}` can only be used in a condition: move it there."
+    close = difflib.get_close_matches(name.lower(), [*FUNCTIONS, *LAZY_FUNCTIONS, *STATUS_FUNCTIONS], 1)
+    return f"there is no function `{name}`{f'; did you mean `{close[0]}`?' if close else ': correct its name.'}"

@@ -6,11 +6,9 @@ from collections.abc import Collection
 from collections.abc import Mapping as Values
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence
-from azure_devops_local.language.expressions import check, references
+from azure_devops_local.language.expressions import STATUS_FUNCTIONS, check, references
 from azure_devops_local.language.values import ExpressionError
 
-STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "canceled": False, "succeededorfailed": True}
-"""Functions of conditions, besides those of every expression; whether they take names of jobs or stages."""
 _NOT_IMPLEMENTED = """
 appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands downloadBuild getPackage
 isSkippable matrix maxParallel on parallel path postRouteTraffic preDeploy resources routeTraffic

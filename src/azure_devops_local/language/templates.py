@@ -15,7 +15,7 @@ from azure_devops_local.language.directives import (
     expressions_in,
     whole_expression,
 )
-from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, load
+from azure_devops_local.language.documents import Files, Mapping, PipelineError, Place, Sequence, load, tree_of
 from azure_devops_local.language.expressions import evaluate
 from azure_devops_local.language.predefined import IN_TEMPLATES
 from azure_devops_local.language.values import Closed, ExpressionError, as_text, is_true
@@ -137,7 +137,15 @@ def _tree(tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
         return _scoped(tree, context)[0] if scoped else _mapping(tree, _entries(tree, context))
     if isinstance(tree, Sequence):
         return Sequence(tree.place, _items(tree, context, kind))
-    return _filled(tree, place, context)
+    value = _filled(tree, place, context)
+    return Sequence(place, _inserted(value, context, kind)) if kind and isinstance(value, Sequence) else value
+
+
+def _inserted(items: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
+    """Yield the items of a parameter, with those of the templates that it names."""
+    for item, place in items.entries():
+        is_template = isinstance(item, Mapping) and "template" in item
+        yield from _included(item, context, kind) if is_template else [(item, place)]
 
 
 def _entries(tree: Mapping, context: _Context) -> Iterator[tuple[str, Any, Place]]:
@@ -165,9 +173,7 @@ def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, 
         else:
             expanded = _tree(value, place, inner or context, kind)
             if isinstance(expanded, Sequence) and not isinstance(value, Sequence):
-                for each, at in expanded.entries():
-                    is_template = kind and isinstance(each, Mapping) and "template" in each
-                    yield from _included(each, context, kind) if is_template else [(each, at)]
+                yield from expanded.entries()
             elif expanded or not isinstance(value, Mapping) or not value:  # not empty only because no `if` was true
                 yield expanded, place
 
@@ -260,17 +266,8 @@ def _filled(text: Any, place: Place, context: _Context) -> Any:
     expressions_in(text, place)
     if (whole := whole_expression(text)) is not None:
         value = _evaluated(whole, place, context)
-        return _structure(value, place) if isinstance(value, dict | list) else _as_text(value, place)
+        return tree_of(value, place) if isinstance(value, dict | list) else _as_text(value, place)
     return EXPRESSION.sub(lambda match: _as_text(_evaluated(match[1], place, context), place), text)
-
-
-def _structure(value: Any, place: Place) -> Any:
-    """Return the value of an expression as a tree of a file."""
-    if isinstance(value, dict) and not isinstance(value, Mapping):
-        return Mapping(place, ((key, _structure(inner, place), place) for key, inner in value.items()))
-    if isinstance(value, list) and not isinstance(value, Sequence):
-        return Sequence(place, ((_structure(inner, place), place) for inner in value))
-    return value
 
 
 def _as_text(value: Any, place: Place) -> str:

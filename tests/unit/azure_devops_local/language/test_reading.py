@@ -266,10 +266,10 @@ NOT_HERE = "is not implemented by this agent"
         (JOBS + "  dependsOn: b\n- job: b\n  steps:\n  - script: x\n  dependsOn: a\n", 5, "is circular (a → b → a)"),
         # conditions and variables
         (SCRIPT + "  condition: eq(1\n", 3, "`eq(1` is not an expression"),
-        (SCRIPT + "  condition: or(always(), suceeded())\n", 3, "`suceeded` is not implemented"),
+        (SCRIPT + "  condition: or(always(), suceeded())\n", 3, "no function `suceeded`; did you mean `succeeded`?"),
         (SCRIPT + "  condition: eq(dependencies.a.result, 1)\n", 3, "`dependencies` is not known"),
         (JOBS + "  condition: eq(dependencies.b.result, 'x')\n", 5, "`dependsOn` does not name b"),
-        ("variables:\n  a: $[ nope() ]\n" + SCRIPT, 2, "`nope` is not implemented"),
+        ("variables:\n  a: $[ nope() ]\n" + SCRIPT, 2, "there is no function `nope`"),
         ("variables:\n  a: $[ dependencies.A.result ]\n" + SCRIPT, 2, "`dependencies` is not known"),
         (STAGES + "  variables: {a: '$[ dependencies.A.result ]'}\n", 7, "`dependencies` is not known"),
         ("schedules: [{cron: x}]\n" + SCRIPT, 1, "`cron` has five fields"),
