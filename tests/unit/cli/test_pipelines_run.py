@@ -101,6 +101,8 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
     ("pipeline", "branch", "parameters", "problem"),
     [
         ("no.yml", "", {}, "has no pipeline no.yml in .azure_pipelines: choose one of try.yml"),
+        ("no.yml", "", {}, ".azure_pipelines: choose one of try.yml."),
+        ("variables.yml", "", {}, "has no pipeline variables.yml"),
         ("elsewhere/try.yml", "", {}, "has no pipeline elsewhere/try.yml"),
         ("try.yml", "no", {}, "There is no branch no"),
         ("try.yml", "-x", {}, "not a valid branch name"),
@@ -113,7 +115,7 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
 def test_an_unknown_pipeline_branch_or_parameter_is_refused(
     tmp_path: Path, pipeline: str, branch: str, parameters: dict[str, str], problem: str
 ) -> None:
-    folder = laptop.repository(tmp_path / "repository", PIPELINE)
+    folder = laptop.repository(tmp_path / "repository", PIPELINE, **{".azure_pipelines/variables.yml": "variables: {}"})
     with pytest.raises(UserError, match=re.escape(problem)) as refused:
         terminal.plan(pipeline, branch, parameters, folder)
     assert isinstance(refused.value, UsageError)
