@@ -1,7 +1,7 @@
 """The command `watch`: runs and pull requests, live on a terminal."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 from rich.console import Console, Group
@@ -110,8 +110,20 @@ def _headlines(run: Run) -> list[str]:
     return page_content.headlines(run, Runs().folder_of(run.number))
 
 
-def progress(run: Run) -> str:
-    """Return the state of a run, and the step that it executes, in one line."""
+def reporter(print_line: Callable[[str], None]) -> Callable[[Run], None]:
+    """Return a function that reports a run that is waited for whenever its state or its step has changed."""
+    printed: list[str] = []
+
+    def report(run: Run) -> None:
+        line = _progress(run)
+        if line not in printed:
+            print_line(line if printed else f"Waiting for the test of the merge: {line}")
+            printed.append(line)
+
+    return report
+
+
+def _progress(run: Run) -> str:
     steps = [step.name for stage in run.stages for job in stage.jobs for step in job.steps if step.started]
     at_work = f", {steps[-1]}" if steps and run.state == "running" else ""
     return f"{run.title}: {_state_of(run)}{at_work}"

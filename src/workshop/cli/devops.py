@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from pydantic import BaseModel
@@ -18,9 +18,6 @@ from kit_common.sanitize import visible
 from workshop.cli.options import AsJson
 from workshop.core import provenance
 from workshop.core.settings import current_settings
-
-if TYPE_CHECKING:
-    from azure_devops_local.run_store import Run
 
 CHOICES: list[dict[str, str]] = [
     {},
@@ -226,7 +223,9 @@ def pr_complete(
     from azure_devops_local.server import pull_requests
 
     if wait:
-        pull_requests.wait_for_validation(number, _show_progress())
+        from azure_devops_local.views import watch
+
+        pull_requests.wait_for_validation(number, watch.reporter(_print))
     request, sentences = pull_requests.complete(number, _person(name), one_person)
     _print(f"The {request.name} is completed: {request.target} is now at {request.merge_commit[:8]}.")
     for sentence in sentences:
@@ -271,21 +270,6 @@ def pr_abandon(number: Request) -> None:
     from azure_devops_local.server import pull_requests
 
     _print(f"The {pull_requests.abandon(number).name} is abandoned.")
-
-
-def _show_progress() -> Callable[["Run"], None]:
-    """Return a function that prints a line on a run that is waited for when its state or step has changed."""
-    from azure_devops_local.views import watch
-
-    printed: list[str] = []
-
-    def show(run: "Run") -> None:
-        line = watch.progress(run)
-        if line not in printed:
-            _print(line if printed else f"Waiting for the test of the merge: {line}")
-            printed.append(line)
-
-    return show
 
 
 def _person(name: str) -> str:

@@ -217,7 +217,13 @@ def test_the_headline_of_a_summary_ends_the_lines_of_its_run() -> None:
 
 
 def test_the_progress_of_a_run_names_the_step_at_work() -> None:
+    printed: list[str] = []
+    report = watch.reporter(printed.append)
     run = sample_runs.running()
-    assert watch.progress(run).startswith("run 1 of workshop_unit_test.yml: running, Say it")
-    run.state = "queued"
-    assert watch.progress(run) == "run 1 of workshop_unit_test.yml: queued"
+    report(run.model_copy(update={"state": "queued"}))
+    report(run)
+    report(run)
+    assert printed == [
+        "Waiting for the test of the merge: run 1 of workshop_unit_test.yml: queued",
+        "run 1 of workshop_unit_test.yml: running, Say it",
+    ]
