@@ -10,6 +10,7 @@ from rich.markup import escape
 from azure_devops_local import command_line, host
 from kit_common.errors import UserError, describe_os_error
 from kit_common.sanitize import visible
+from kit_common.terminal import print_text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,7 +36,7 @@ def main() -> NoReturn:
 
 
 def _fail(sentence: str, code: int) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]✗[/] {escape(visible(sentence))}", soft_wrap=True)
+    print_text(Console(stderr=True), f"[bold red]✗[/] {escape(visible(sentence))}", markup=True)
     sys.exit(code)
 
 

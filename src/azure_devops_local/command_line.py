@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from azure_devops_local import host
 from kit_common.sanitize import visible
+from kit_common.terminal import print_text
 
 out = Console()
 
@@ -50,12 +51,7 @@ def triggered(
         out.print(f"There are no pipelines in {documents.FOLDER}, so a push starts none.")
     for name, verdict in verdicts.items() if not as_json else ():
         mark = "[green]✓[/]" if verdict.triggered else "[red]✗[/]"
-        out.print(
-            f"{mark} {_shown(name)}: {_shown(verdict.rule)}",
-            soft_wrap=True,
-            highlight=False,
-            emoji=False,
-        )
+        print_text(out, f"{mark} {_shown(name)}: {_shown(verdict.rule)}", markup=True)
     if any(verdict.broken for verdict in verdicts.values()):
         raise typer.Exit(1)
 
@@ -77,21 +73,16 @@ def check(
     tree, settings = documents.WorkTree(changes.top_level(Path.cwd())), host.current()
     mistakes = problems(tree, settings.choices)
     for problem in mistakes:
-        out.print(f"[red]✗[/] {_shown(problem)}", soft_wrap=True, highlight=False)
+        print_text(out, f"[red]✗[/] {_shown(problem)}", markup=True)
     for schedule in scheduled(tree):
-        out.print(f"[yellow]![/] {_shown(str(schedule))}", soft_wrap=True, highlight=False)
+        print_text(out, f"[yellow]![/] {_shown(str(schedule))}", markup=True)
     unset = unfilled(tree, settings.used_only_with)
     for setting in unset:
-        out.print(
-            f"[yellow]![/] {_shown(f'{setting.place}: {setting.name} still holds {setting.value}. {setting.where}')}",
-            soft_wrap=True,
-            highlight=False,
-        )
+        place = _shown(f"{setting.place}: {setting.name} still holds {setting.value}. {setting.where}")
+        print_text(out, f"[yellow]![/] {place}", markup=True)
     if not mistakes:
         remaining = f"{len(unset)} values in {VARIABLES} are" if unset else "no value that they need is"
-        out.print(
-            f"[green]✓[/] The pipelines are in order; {remaining} a placeholder.", soft_wrap=True, highlight=False
-        )
+        print_text(out, f"[green]✓[/] The pipelines are in order; {remaining} a placeholder.", markup=True)
     if mistakes or (ready and unset):
         raise typer.Exit(1)
 

@@ -19,6 +19,7 @@ from azure_devops_local.views.watch import MARKS
 from kit_common import git
 from kit_common.errors import UsageError
 from kit_common.sanitize import visible
+from kit_common.terminal import print_text
 
 _LAST_LINES = 15
 
@@ -181,7 +182,7 @@ class Timeline:
         return new
 
     def _print(self, markup: str) -> None:
-        self._console.print(visible(markup), highlight=False, soft_wrap=True)
+        print_text(self._console, visible(markup), markup=True)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from kit_common.sanitize import visible
+from kit_common.terminal import print_text
 from workshop.cli import azure, databricks, devops, doctor, error_log, history, pipelines, run, slots, status
 from workshop.cli.output import output_may_fail
 from workshop.core.errors import WorkshopError
@@ -150,7 +151,7 @@ def main() -> NoReturn:
         raise
     except Exception as error:  # noqa: BLE001  # the user gets one sentence for any of them
         explained = error_log.explain(error)
-        err.print(f"[bold red]✗[/] {escape(visible(str(explained)))}", soft_wrap=True)
+        print_text(err, f"[bold red]✗[/] {escape(visible(str(explained)))}", markup=True)
         sys.exit(explained.exit_code)
     sys.exit(0)
 

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from azure_devops_local import host
 from azure_devops_local.host import Policy
 from kit_common.sanitize import visible
+from kit_common.terminal import print_text
 from workshop.cli.options import AsJson
 from workshop.core import provenance
 from workshop.core.settings import current_settings
@@ -279,12 +280,12 @@ def _person(name: str) -> str:
 
 
 def _print(sentence: str) -> None:
-    out.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+    print_text(out, visible(sentence))
 
 
 def _warn(sentence: str) -> None:
     """Print to standard error, since a program may read the output."""
-    Console(stderr=True).print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+    print_text(Console(stderr=True), visible(sentence))
 
 
 def _print_list(

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from kit_common.terminal import print_text
 from workshop.cli.options import AsJson, Model
 
 app = typer.Typer()
@@ -69,5 +70,5 @@ def doctor(
     for finding in report.findings if not as_json else ():
         colour = _COLOURS[finding.mark]
         sign, rest = finding.line[0], finding.line[1:]
-        out.print(f"[{colour}]{sign}[/]{escape(rest)}", soft_wrap=True, highlight=False, emoji=False)
+        print_text(out, f"[{colour}]{sign}[/]{escape(rest)}", markup=True)
     sys.exit(report.exit_code)

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from typing_extensions import override
 
+from kit_common.terminal import print_text
 from workshop.runner.summary import NotebookResult
 from workshop.runner.target import Progress
 
@@ -41,7 +42,7 @@ class LiveProgress(Progress):
 
     @override
     def said(self, sentence: str) -> None:
-        self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        print_text(self._bars.console, sentence)
 
     @override
     def notebook_started(self, name: str, cells: int | None) -> None:
@@ -74,12 +75,12 @@ class PlainProgress(Progress):
 
     @override
     def said(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        print_text(self._console, sentence)
 
     @override
     def notebook_started(self, name: str, cells: int | None) -> None:
         self._cells, self._number = cells, 0
-        self._console.print(f"{name}: {'started' if cells is None else f'{cells} cells'}", soft_wrap=True)
+        print_text(self._console, f"{name}: {'started' if cells is None else f'{cells} cells'}")
 
     @override
     def cell_started(self, number: int) -> None:
@@ -89,4 +90,4 @@ class PlainProgress(Progress):
     def notebook_ended(self, result: NotebookResult) -> None:
         seconds = "" if result.seconds is None else f", {result.seconds:.1f} s"
         where = "" if self._cells is None else f" at cell {self._number} of {self._cells}"
-        self._console.print(f"{result.name}: {result.status}{where}{seconds}", soft_wrap=True)
+        print_text(self._console, f"{result.name}: {result.status}{where}{seconds}")
