@@ -16,6 +16,7 @@ from azure_devops_local.run_store import Job, Run, Runs, Stage, Step, now
 from azure_devops_local.views import page_content
 from kit_common.errors import UserError
 from kit_common.sanitize import visible
+from kit_common.times import utc
 
 _MOST_FILES = 50
 
@@ -114,8 +115,7 @@ def _without_invisible(value: Any) -> Any:
 
 
 def _moment(time: datetime) -> Markup:
-    utc = time.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), utc.strftime("%d %b %Y, %H:%M:%S UTC"))
+    return Markup('<time datetime="{}">{}</time>').format(time.astimezone(UTC).isoformat(), utc(time))
 
 
 def _issues(job: Job) -> list[tuple[Job | Step, str, str]]:

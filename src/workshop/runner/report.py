@@ -12,6 +12,7 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
 from kit_common.files import write_whole
+from kit_common.times import utc
 from workshop.core.promotion.auc import percent
 from workshop.runner.summary import NotebookResult, Summary
 
@@ -58,6 +59,7 @@ def write(summary: Summary, path: Path) -> None:
     all_pictures = [picture for name, notebook in executed.items() for picture in pictures(name, notebook)]
     environment = Environment(loader=PackageLoader("workshop.runner", "."), autoescape=True)
     environment.filters["percent"] = percent
+    environment.filters["utc"] = utc
     environment.filters["with_link_to"] = _with_link_to
     page = environment.get_template("report.html.j2").render(
         summary=summary,

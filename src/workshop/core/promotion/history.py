@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.entities.run_tag import RunTag
 
+from kit_common.times import utc
 from workshop.core.promotion.outcome import Kind
 from workshop.core.provenance import git_commit, who
 from workshop.core.registry.mlflow_store import ensure_experiment, experiment_name, explained
@@ -188,7 +189,7 @@ def _compared(event: Event) -> bool:
 
 def _description(event: Event) -> str:
     notes = (event.decision or {}).get("notes", [])
-    text = "\n\n".join([f"**{event.title}**, {event.at}, {event.who}", event.reason, *notes])
+    text = "\n\n".join([f"**{event.title}**, {utc(event.at)}, {event.who}", event.reason, *notes])
     return text[:_LONGEST_TAG]
 
 

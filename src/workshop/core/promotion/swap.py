@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from filelock import Timeout
 
+from kit_common.times import utc
 from workshop.core.data.tables import production_table
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import lease
@@ -134,7 +135,7 @@ def describe(slots: Slots, version: str, event: Event, status: str) -> None:
 
 
 def _line(event: Event) -> str:
-    return f"{event.at[:19]}Z {event.title} by {event.who}: {event.reason}"
+    return f"{utc(event.at)} {event.title} by {event.who}: {event.reason}"
 
 
 def _finish_or_drop(session: Turn, event: Event) -> None:

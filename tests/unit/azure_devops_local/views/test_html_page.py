@@ -36,7 +36,7 @@ def test_the_page_of_a_run_has_its_summary_steps_and_logs() -> None:
         "branch main",
         "2f6c1d8b",
         "a push, Ana",
-        "02 Mar 2026, 09:30:00 UTC",
+        "2026-03-02 09:30:00 UTC",
         "took 1 min 18 s",
         "passed 41",
         "Version 4 holds Production",
