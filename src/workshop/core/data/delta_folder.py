@@ -1,5 +1,6 @@
 """Delta tables in folders, through deltalake and without Spark."""
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,9 +55,17 @@ class DeltaFolder(Table):
         try:
             return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
         except TableNotFoundError as error:
-            raise WorkshopError(f"The table {self.name} is missing: write it first.") from error
+            raise WorkshopError(f"The table {self.name} is missing: {self._advice()}") from error
         except DeltaError as error:
             raise _unread(self.label_of(version), "can't be read", error) from error
+
+    def _advice(self) -> str:
+        """Return what to do about a missing table: choose one of those beside it, or write it."""
+        root = self.path.parents[self.name.count("/")]
+        logs = [log for pattern in ("*/_delta_log", "*/*/_delta_log") for log in root.glob(pattern)]
+        there = sorted(log.parent.relative_to(root).as_posix() for log in logs)
+        named = difflib.get_close_matches(self.name, there, n=1) or there
+        return f"write it first, or choose {' or '.join(named)}." if named else "write it first."
 
     def dataset(self) -> ds.Dataset:
         """Return the newest rows as a dataset, to read in parts.

@@ -75,6 +75,18 @@ def test_a_missing_table_or_version_is_refused(table: DeltaFolder) -> None:
         table.read(7)
 
 
+def test_a_missing_table_is_refused_with_those_that_are_there(home: Path) -> None:
+    for name in ("production", "prepared/dev-ana"):
+        DeltaFolder(name, home / "data" / name).write(ROWS, {})
+    for name, advice in (
+        ("producton", "write it first, or choose production."),
+        ("prepared/dev-anna", "write it first, or choose prepared/dev-ana."),
+        ("cellar", "write it first, or choose prepared/dev-ana or production."),
+    ):
+        with refusal(f"The table {name} is missing: {advice}"):
+            DeltaFolder(name, home / "data" / name).read()
+
+
 def test_rows_with_other_columns_are_refused_and_the_table_stays(table: DeltaFolder) -> None:
     table.write(ROWS, {})
     with refusal("cellar"):
