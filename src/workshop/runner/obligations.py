@@ -11,7 +11,7 @@ from workshop.core.promotion.outcome import Outcome, status_for
 from workshop.core.registry.backends import open_client
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.registry.model import RUN_ID_TAG, RUN_NAME_TAG
-from workshop.core.settings import PREPARATION, TRAINING
+from workshop.core.settings import PREPARATION, TRAINING, current_settings
 from workshop.runner.notebooks import SCORING
 from workshop.runner.report import EVALUATION
 from workshop.runner.target import Plan
@@ -38,7 +38,7 @@ class Obligations:
         self.outcome: Outcome | None = None
         """The decision that the run has made, once it has been checked."""
         self.scored = ""
-        """How many wines were scored into which table, as a sentence; empty before the scoring."""
+        """Which version scored how many wines, and where the predictions are; empty before the scoring."""
 
     def check(self, name: str, returned: HandedOver | None, run_id: str) -> None:
         """Check what a notebook handed over against what the run requires.
@@ -67,8 +67,13 @@ class Obligations:
             self._check_decision(returned.outcome)
             self.outcome = returned.outcome
         elif name == SCORING and "rows" in returned.said:
-            table = f"predictions/{safe_run_name(self._plan.request.run_name)}"
-            self.scored = f"Scored {returned.said['rows']} wines into the table {table}."
+            self.scored = self._scoring(returned.said)
+
+    def _scoring(self, said: Mapping[str, str]) -> str:
+        name = f"predictions/{safe_run_name(self._plan.request.run_name)}"
+        place = f" ({current_settings().data / name})" if self._plan.request.target == "local" else ""
+        by = f"Version {said['version']}" if "version" in said else "The model"
+        return f"{by} scored {said['rows']} wines; the predictions are in the table {name}{place}."
 
     def _check_parameters(self, name: str, read: Mapping[str, Any]) -> None:
         given = self._plan.parameters.get(name, {})

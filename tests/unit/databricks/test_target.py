@@ -177,12 +177,13 @@ def test_the_decision_that_comes_back_is_the_exit_code(
 
 def test_a_scoring_run_prints_how_many_wines_it_scored(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     every_task_succeeds(workspace, "promoted", monkeypatch)
-    scored = HandedOver(outcome=None, said={"batch": "batch@1", "rows": "852"}, data_version={})
+    scored = HandedOver(outcome=None, said={"batch": "batch@1", "rows": "852", "version": "3"}, data_version={})
     scored.parameters = {"run_name": "no_name", "slot": "production"}
     workspace.outcomes["part_1_4_scoring"] = "SUCCESS"
     workspace.results["part_1_4_scoring"] = scored.model_dump_json()
     ended = run("--action", "deployment", "--scoring")
-    assert "\nScored 852 wines into the table predictions/no_name.\n" in ended.out, ended.out + ended.err
+    sentence = "Version 3 scored 852 wines; the predictions are in the table predictions/no_name.\n"
+    assert sentence in ended.out, ended.out + ended.err
 
 
 @pytest.mark.parametrize("way", ["secret", "the pipeline's own identity"])

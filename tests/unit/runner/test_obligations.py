@@ -13,6 +13,7 @@ from tests.unit.core.promotion.test_outcome import outcome
 from workshop.core.notebook_result import HandedOver
 from workshop.core.parameters import DevopsAction
 from workshop.core.promotion.outcome import Status
+from workshop.core.settings import current_settings
 from workshop.runner import obligations
 from workshop.runner.notebooks import SCORING, select
 from workshop.runner.obligations import Obligations
@@ -128,7 +129,10 @@ def test_a_parameter_that_was_set_back_is_a_failure(name: str, value: object) ->
         of(given={**GIVEN, name: value}).check(PREPARATION, returned(said={"prepared": "x"}), "this")
 
 
-def test_a_scoring_returns_its_number_of_wines_and_their_table() -> None:
+def test_a_scoring_names_the_version_the_number_of_wines_and_the_place_of_the_predictions() -> None:
     run = of()
-    run.check(SCORING, returned(said={"batch": "2026-11-24", "rows": "1300"}), "this")
-    assert run.scored == "Scored 1300 wines into the table predictions/dev-ana."
+    run.check(SCORING, returned(said={"batch": "2026-11-24", "rows": "1300", "version": "3"}), "this")
+    place = current_settings().data / "predictions/dev-ana"
+    assert run.scored == (
+        f"Version 3 scored 1300 wines; the predictions are in the table predictions/dev-ana ({place})."
+    )
