@@ -40,7 +40,7 @@ def test_a_delivery_in_a_clone_changes_no_existing_file(
     before = [files_below(place) for place in places]
     run = workshop("run", "--action", "deployment", "--scoring")
     assert run.code == 3, run.err
-    assert "Version 2 is not better than version 1; Production is untouched." in run.out
+    assert "Version 2 is not better than version 1 on production wines; Production is untouched." in run.out
     summary = latest_summary(home)
     assert summary["status"] == "not better"
     assert summary["slots_before"]["production"] == summary["slots_after"]["production"] == "1"

@@ -85,7 +85,7 @@ def part_4_better_training_code_goes_through_ci() -> None:
     assert finished(2) == ("ci.yml", "integration", "succeeded")
     (_, request) = json.loads(output_of("devops", "pr", "list", "--json"))
     assert (request["source"], request["target"], request["status"]) == ("integration", "main", "active")
-    assert "The candidate is better: AUC" in request["description"].replace("\\", "")
+    assert " lower bound +" in request["description"].replace("\\", "")
     assert "base64" not in request["description"]
     assert production() == "1"
 
@@ -133,7 +133,8 @@ def test_a_merge_without_a_better_model_succeeds_with_issues(clone: Path, home: 
     output_of("devops", "approve", "2", "--as", "Bob")
     output_of("devops", "watch", "--until-idle")
     assert finished(2) == ("cd.yml", "main", "succeeded with issues")
-    assert any("is not better than version 1; Production is untouched." in text for text in issues_of(2))
+    sentence = "is not better than version 1 on production wines; Production is untouched."
+    assert any(sentence in text for text in issues_of(2))
     assert production() == "1"
     # In CI it fails, with the reason as an error.
     output_of("devops", "pr", "create", "--source", "dev-cleo", "--target", "integration", "--as", "Cleo")
@@ -149,9 +150,9 @@ def test_cd_by_hand_on_another_branch_promotes_nothing(clone: Path, home: Path) 
     copy_training_cell(clone / NOTEBOOKS)
     git("commit", "--all", "--message", "Train the better model")
     compared = output_of("pipelines", "run", "cd.yml")
-    assert "is better than version 1, but this run only compares; Production is untouched." in compared
+    assert "is better than version 1 on production wines, but this run only compares; Production is " in compared
     assert latest_summary(home)["status"] == "compared"
     assert production() == "1"
     meant = output_of("pipelines", "run", "cd.yml", "--param", "promoteFromThisBranch=true", "--approve")
-    assert "is promoted to Production; version 1 is archived." in meant
+    assert "better than version 1 on production wines; version 1 is archived." in meant
     assert production() == "3"

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
+from kit_common.terminal import print_text
 from workshop.cli.output import output_may_fail
 from workshop.core.errors import WorkshopError
 
@@ -152,7 +152,7 @@ def _named_values(pairs: list[str]) -> dict[str, str]:
 
 
 def _print_summary(summary: Any) -> None:
-    from workshop.core.promotion.outcome import MEANINGS
+    from workshop.core.promotion.outcome import MARKS, MEANINGS
 
     for result in summary.notebooks:
         if result.error is not None and result.error.cell:
@@ -160,10 +160,13 @@ def _print_summary(summary: Any) -> None:
             source = "\n".join(f"    {line}" for line in result.error.source.splitlines())
             out.print(source, markup=False, highlight=False, soft_wrap=True)
     colour = MEANINGS[summary.status].colour
-    out.print(f"\n[bold {colour}]{escape(summary.sentence)}[/]", soft_wrap=True, highlight=False)
+    out.print()
+    print_text(out, summary.sentence, style=f"bold {colour}")
     if summary.outcome is not None and summary.status != "failed":
-        for sentence in (summary.outcome.decision.reason, *summary.outcome.decision.notes):
-            out.print(escape(sentence), soft_wrap=True, highlight=False)
+        decision = summary.outcome.decision
+        unjudged = [f"{MARKS['not judged']} {each.name}, not judged: {each.finding}" for each in decision.not_judged]
+        for text in (decision.reason, *unjudged, *decision.notes):
+            print_text(out, text)
     out.print(f"Report: {_short(Path(summary.report))}", soft_wrap=True, highlight=False)
     if summary.run_page and summary.outcome is not None:
         stages = "" if summary.model.count(".") == 2 else "WORKSHOP_SLOTS=stage "

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from workshop.core.errors import UsageError, explain_os_error
 from workshop.core.promotion.auc import percent
+from workshop.core.promotion.outcome import MARKS, result_of
 from workshop.runner import report
 from workshop.runner.summary import Summary
 
@@ -58,7 +59,7 @@ def as_markdown(summary: Summary) -> str:
     lines += _figures(decision)
     if guards := decision.get("guards"):
         lines += ["| guard | | finding |", "|---|---|---|"]
-        lines += [_row(guard["name"], "✓" if guard["passed"] else "✗ no", guard["finding"]) for guard in guards]
+        lines += [_row(guard["name"], _mark(guard["passed"]), guard["finding"]) for guard in guards]
         lines.append("")
     lines += ["| notebook | ended | seconds |", "|---|---|---|"]
     lines += [_row(each.name, each.status, "" if each.seconds is None else each.seconds) for each in summary.notebooks]
@@ -95,6 +96,12 @@ def _figures(decision: dict[str, Any]) -> list[str]:
             _row(f"{percent(decision['confidence'])} lower bound", f"{decision['lower_bound']:+.4f}"),
         ]
     return ["| figure | |", "|---|---|", *rows, ""] if rows else []
+
+
+def _mark(passed: bool | None) -> str:
+    """Return the mark of a guard; other than `passed` it is in words too."""
+    result = result_of(passed)
+    return MARKS[result] if result == "passed" else f"{MARKS[result]} {result}"
 
 
 def _row(*cells: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from workshop.core.errors import UsageError, WorkshopError, explain_os_error
 from workshop.core.parameters import Parameters, safe_run_name
-from workshop.core.promotion.outcome import MEANINGS, RunStatus
+from workshop.core.promotion.outcome import COMPARED_ON, MEANINGS, RunStatus
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slots, open_slots
@@ -24,7 +24,6 @@ _DECLARED = {
     notebooks.SCORING: {"run_name", "model_name", "slot"},
 }
 """Parameters that each of the kit's notebooks must declare: without one, it would silently ignore the run's value."""
-_ROWS = {"production": "production wines", "test": "held-out test wines"}
 _OPTIONS = {"run_name": "--run-name", "devops_action": "--action", "compare_only": "--compare-only"}
 
 
@@ -57,7 +56,7 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
 def _purpose(request: Request) -> str:
     action = request.action
     effect = "every slot stays as it is" if request.compare_only else f"a better one takes {action.slot.capitalize()}"
-    return f"Action {action.lower()}: compare the candidate with Production on {_ROWS[action.compares_on]}; {effect}."
+    return f"Action {action.lower()}: compare the candidate with Production on {COMPARED_ON[action.slot]}; {effect}."
 
 
 def carry_out(  # noqa: PLR0913, PLR0917  # all parts of a run

@@ -27,6 +27,7 @@ DECISION = Decision(
     guards=[
         Guard("loads <well>", True, "Version <2> was loaded.", "callers"),
         Guard("not worse on red wines", False, "On <red> wines it lost 0.0400.", "verdict", {"difference": -0.04}),
+        Guard("not worse on sweet wines", None, "3 sweet wines.", "verdict"),
     ],
     looks=Looks(number=2, false_promotion_chance=0.05, corrected_confidence=0.9958),
     auc_candidate=0.8,
@@ -147,13 +148,15 @@ def test_figures_and_sentences_are_there_and_escaped(tmp_path: Path) -> None:
 
 def test_guards_that_hold_and_guards_that_veto_are_shown_and_escaped(tmp_path: Path) -> None:
     text = write_report(tmp_path).read_text(encoding="utf-8")
-    listed = re.findall(r'<li class="(holds|vetoes)"><b>(.*?)</b> (.*?)</li>', text)
+    listed = re.findall(r'<li class="(holds|vetoes|unjudged)"><b>(.*?)</b> (.*?)</li>', text)
     assert listed == [
         ("holds", "loads &lt;well&gt;", "Version &lt;2&gt; was loaded."),
         ("vetoes", "not worse on red wines", "On &lt;red&gt; wines it lost 0.0400."),
+        ("unjudged", "not worse on sweet wines", "not judged: 3 sweet wines."),
     ]
-    marks = [re.search(rf"\.guards li{kind}::before {{ content: \"(.)\"", text) for kind in ("", ".vetoes")]
-    assert [mark and mark.group(1) for mark in marks] == ["✓", "✗"]
+    kinds = ("", ".vetoes", ".unjudged")
+    marks = [re.search(rf"\.guards li{kind}::before {{ content: \"(.)\"", text) for kind in kinds]
+    assert [mark and mark.group(1) for mark in marks] == ["✓", "✗", "–"]
 
 
 def test_notes_are_shown_and_escaped(tmp_path: Path) -> None:

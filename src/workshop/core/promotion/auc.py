@@ -90,9 +90,9 @@ def area(target: np.ndarray, scores: np.ndarray) -> float:
 
 
 def percent(confidence: float) -> str:
-    """Format a confidence as a percentage, with two digits of its distance to 1, so that only 1 becomes 100%."""
+    """Format a confidence as a percentage, with two digits of its distance to 1, so that only 1 becomes 100 %."""
     digits = max(1, 1 - math.floor(math.log10(100 * max(1 - confidence, 1e-15))))
-    return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + "%"
+    return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
 def class_counts(target: np.ndarray) -> tuple[int, int]:

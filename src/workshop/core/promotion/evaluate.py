@@ -165,7 +165,7 @@ def _test(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) -
     if candidate is None:
         return [loadable], None
     fitting = guards.same_inputs(candidate, champion)
-    if not fitting.passed:
+    if fitting.failed:
         return [loadable, fitting], None
     proper, answers = guards.answers_properly(candidate, wines)
     return [loadable, fitting, proper], answers
@@ -187,17 +187,13 @@ def _notes_on_staged(contest: Contest, champion_version: str | None, answers: np
         staged_answers = load_version(slots.client, slots.model_name, staged).probabilities(wines)
         require_probabilities(staged_answers, len(wines), f"model in Staging, version {staged},")
     except WorkshopError as error:
-        return [f"The candidate can't be compared with version {staged}, which an Integration run has staged: {error}"]
+        return [f"The candidate can't be compared with version {staged}, which holds Staging: {error}"]
     different = int((staged_answers != answers).sum())
     if not different:
-        return [
-            f"It reproduces version {staged}, which an Integration run has staged: the same answers to all "
-            f"{len(wines):,} wines."
-        ]
+        return [f"It gives the same answers to all {len(wines):,} wines as version {staged}, which holds Staging."]
     return [
-        f"It is another model than version {staged}, which an Integration run has staged: {different:,} of "
-        f"{len(wines):,} answers differ, by up to {np.abs(staged_answers - answers).max():.3f}. This candidate has not "
-        "passed Integration."
+        f"It is another model than version {staged}, which holds Staging: {different:,} of {len(wines):,} answers "
+        f"differ, by up to {np.abs(staged_answers - answers).max():.3f}. This candidate has not passed Integration."
     ]
 
 
@@ -253,7 +249,7 @@ def _stage(contest: Contest, event: Event, session: Turn) -> Event:
 
 
 def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
-    kind = MEANINGS[status].event
+    kind = "comparison" if contest.compare_only else MEANINGS[status].event
     if kind is None:
         raise ValueError(f"the status {status} has no event")
     return Event(

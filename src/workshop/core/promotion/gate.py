@@ -10,6 +10,7 @@ from workshop.core.parameters import Terms
 from workshop.core.promotion import auc, guards
 from workshop.core.promotion.auc import Comparison, PairedScores
 from workshop.core.promotion.outcome import Decision, Guard, Looks, Verdict
+from workshop.core.promotion.texts import compared
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,11 @@ def decide(  # noqa: PLR0913  # each is an independent fact
         "confidence": looks.corrected_confidence if terms.correct_for_looks else terms.confidence,
         "min_improvement": terms.min_improvement,
     }
-    if candidate is None or any(not guard.passed for guard in checked):
-        reason = f"The candidate is refused: {_findings(checked)}"
-        return Decision("refused", reason, **basis, guards=checked, looks=looks)
+    if candidate is None or any(guard.failed for guard in checked):
+        return Decision("refused", _findings(checked), **basis, guards=checked, looks=looks)
     if champion is None:
         area = auc.area(target, candidate)
-        reason = f"No model holds Production yet: the candidate, with an AUC of {area:.4f}, becomes the baseline."
+        reason = f"AUC {area:.3f} (nothing to compare with: no version holds Production yet)."
         return Decision("baseline", reason, **basis, guards=checked, looks=looks, auc_candidate=area)
     comparison = auc.compare_auc(target, candidate, champion)
     confidence = basis["confidence"]
@@ -89,24 +89,14 @@ def decide(  # noqa: PLR0913  # each is an independent fact
 def _verdict(
     comparison: Comparison, confidence: float, min_improvement: float, checked: Sequence[Guard]
 ) -> tuple[Verdict, str]:
-    if comparison.difference == 0 and comparison.standard_error == 0:
-        area = comparison.auc_champion
-        return (
-            "not better",
-            f"The candidate is not better: it ranks the rows exactly as the champion does, with an AUC of {area:.4f}.",
-        )
-    lower = comparison.lower_bound(confidence)
-    figures = (
-        f"AUC {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}, a difference of "
-        f"{comparison.difference:+.4f}; the {auc.percent(confidence)} lower bound is {lower:+.4f} and must exceed "
-        f"{min_improvement:g}."
-    )
     failed = _findings(checked)
-    if lower <= min_improvement:
-        return "not better", f"The candidate is not better: {figures} {failed}".rstrip()
-    if failed:
-        return "vetoed", f"The candidate is better overall, but a guard failed: {failed} {figures}"
-    return "better", f"The candidate is better: {figures}"
+    if comparison.difference == 0 and comparison.standard_error == 0:
+        area = f"{comparison.auc_champion:.3f}"
+        return "not better", f"AUC {area} vs {area}: +0.000 (the candidate ranks all wines as the champion does)."
+    figures = f"{compared(comparison, 'lower', confidence, min_improvement)}. {failed}".rstrip()
+    if comparison.lower_bound(confidence) <= min_improvement:
+        return "not better", figures
+    return "vetoed" if failed else "better", figures
 
 
 def _looks(number: int, terms: Terms) -> Looks:
@@ -129,19 +119,17 @@ def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
     number = looks.number
     if number == 1:
         return []
+    needed, once = auc.percent(looks.corrected_confidence), f"{100 * (1 - terms.confidence):.3g} %"
+    note = f"This is comparison {number} on the same production wines, look {number} for short."
     if terms.correct_for_looks:
-        return [
-            f"This is look {number} at these production wines. Its confidence of "
-            f"{auc.percent(looks.corrected_confidence)} keeps the chance of a false "
-            f"promotion over all looks at {100 * (1 - terms.confidence):.3g}%."
-        ]
+        return [f"{note} Its confidence of {needed} keeps the chance of promoting a model that is no better at {once}."]
+    chance = f"{100 * looks.false_promotion_chance:.3g} %"
     return [
-        f"This is look {number} at these production wines: the chance that one of {number} looks promotes a "
-        f"candidate that is no better is up to {100 * looks.false_promotion_chance:.3g}%, not "
-        f"{100 * (1 - terms.confidence):.3g}%. With the parameter correct_for_looks this look would need "
-        f"{auc.percent(looks.corrected_confidence)} confidence. New production wines start the count again."
+        f"{note} Each look is another chance of promoting a model that is no better: {once} with one look, up to "
+        f"{chance} with {number}. To keep it at {once}, compare on new production wines, or run with "
+        f"`-p correct_for_looks=true`, with which this look needs {needed} confidence."
     ]
 
 
 def _findings(checked: Sequence[Guard]) -> str:
-    return " ".join(guard.finding for guard in checked if not guard.passed)
+    return " ".join(guard.finding for guard in checked if guard.failed)

@@ -15,6 +15,7 @@ from workshop.core.data.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion.auc import SMALLEST_CLASS, Comparison, PairedScores, class_counts, compare_auc, percent
 from workshop.core.promotion.outcome import Guard
+from workshop.core.promotion.texts import compared
 from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
 
 POWER = 0.8
@@ -60,7 +61,7 @@ def same_inputs(candidate: LoadedModel, champion: LoadedModel | None) -> Guard:
         )
     if champion is None or champion.inputs is None or candidate.inputs == champion.inputs:
         count = len(candidate.input_columns)
-        return Guard(name, True, f"It takes {count} columns, by name and type.", "callers", {"columns": count})
+        return Guard(name, True, f"{count} columns, by name and type.", "callers", {"columns": count})
     columns = ", ".join(f"{column.name} ({getattr(column.type, 'name', column.type)})" for column in champion.inputs)
     return Guard(
         name,
@@ -88,11 +89,9 @@ def both_classes(target: np.ndarray) -> Guard:
     positives, negatives = class_counts(target)
     enough = min(positives, negatives) >= SMALLEST_CLASS
     finding = (
-        f"{positives:,} of the {len(target):,} wines are of high quality."
-        if enough
-        else f"Of the {len(target)} wines to compare on, {positives} are of high quality and {negatives} are not, so "
-        "models can't be compared: use a table with enough of both kinds."
+        f"{positives:,} wines of high quality and {negatives:,} others (needs {SMALLEST_CLASS} and {SMALLEST_CLASS})"
     )
+    finding += "." if enough else ": use a table with enough of both kinds."
     figures = {"positives": positives, "negatives": negatives}
     return Guard("rows of both kinds", enough, finding, "callers", figures)
 
@@ -111,8 +110,8 @@ def enough_rows(target: np.ndarray, comparison: Comparison, difference: float, c
     needed = [max(math.ceil(share * count), FEWEST_FOR_A_VERDICT) for count in (positives, negatives)]
     enough = positives >= needed[0] and negatives >= needed[1]
     finding = (
-        f"Detecting an improvement of {difference:g} with {POWER:.0%} probability needs {needed[0]:,} wines of high "
-        f"quality and {needed[1]:,} others; there are {positives:,} and {negatives:,}"
+        f"{positives:,} wines of high quality and {negatives:,} others (needs {needed[0]:,} and {needed[1]:,} to "
+        f"detect an improvement of {difference:g} with {percent(POWER)} probability)"
     )
     advice = "." if enough else ": wait for more labelled wines, or raise detectable_improvement."
     figures = {
@@ -127,15 +126,21 @@ def enough_rows(target: np.ndarray, comparison: Comparison, difference: float, c
 def no_slice_worse(
     scores: PairedScores, slices: Mapping[str, np.ndarray], confidence: float, tolerance: float
 ) -> list[Guard]:
-    """Check for each slice that the candidate is not significantly worse than the champion beyond the tolerance."""
+    """Check for each slice that the candidate is not significantly worse than the champion beyond the tolerance.
+
+    A slice with too few wines of either kind is not judged.
+    """
     return [_not_worse(name, scores.subset(mask), confidence, tolerance) for name, mask in slices.items()]
 
 
 def _not_worse(name: str, scores: PairedScores, confidence: float, tolerance: float) -> Guard:
     title, (positives, negatives) = f"not worse on {name}", class_counts(scores.target)
     if min(positives, negatives) < _FEWEST_IN_A_SLICE:
-        finding = f"There are {positives} {name} of high quality and {negatives} others: too few to tell."
-        return Guard(title, True, finding, "verdict", {"positives": positives, "negatives": negatives})
+        finding = (
+            f"{positives} {name} of high quality and {negatives} others (needs {_FEWEST_IN_A_SLICE} and "
+            f"{_FEWEST_IN_A_SLICE} to compare)."
+        )
+        return Guard(title, None, finding, "verdict", {"positives": positives, "negatives": negatives})
     comparison = compare_auc(scores.target, scores.candidate, scores.champion)
     upper = comparison.upper_bound(confidence)
     figures = {
@@ -146,9 +151,6 @@ def _not_worse(name: str, scores: PairedScores, confidence: float, tolerance: fl
         "difference": comparison.difference,
         "upper_bound": upper,
     }
-    finding = (
-        f"On {name} the AUC is {comparison.auc_candidate:.4f} against {comparison.auc_champion:.4f}; the "
-        f"{percent(confidence)} upper bound of the difference is {upper:+.4f} and must be at least {0 - tolerance:g}"
-    )
+    finding = compared(comparison, "upper", confidence, 0 - tolerance, f" on {name}")
     advice = "." if upper >= -tolerance else f": find out why the candidate is worse on {name}."
     return Guard(title, upper >= -tolerance, finding + advice, "verdict", figures)

@@ -15,12 +15,16 @@ Protects = Literal["callers", "verdict"]
 Verdict = Literal["better", "not better", "baseline", "vetoed", "refused"]
 """`vetoed`: better overall, but a guard failed. `refused`: callers would break, or the rows allow no verdict."""
 Kind = Literal["promotion", "staging", "comparison", "rejection", "refusal", "rollback", "override"]
-"""The kinds of event in the history. `comparison`: only `compare_only` kept the candidate from the slot."""
+"""The kinds of event in the history. `comparison`: of a run with `compare_only`, whatever its verdict."""
 Status = Literal["promoted", "staged", "compared", "not better", "vetoed", "refused", "unchanged"]
 """What was done about the candidate; the version is tagged with it."""
 RunStatus = Literal[Status, "done", "failed", "interrupted"]
 """How a run ended: with an outcome's status; `done` is a run without a comparison."""
 Colour = Literal["green", "yellow", "red"]
+Result = Literal["passed", "failed", "not judged"]
+"""The result of a guard; `not judged`: there were too few rows to tell, and the verdict does not depend on it."""
+
+MARKS: dict[Result, str] = {"passed": "✓", "failed": "✗", "not judged": "–"}
 
 HEX: dict[Colour, str] = {"green": "#1b6e3c", "yellow": "#8a1c4a", "red": "#a3262a"}
 """The colours of a page, by those of a terminal; on white paper yellow is unreadable."""
@@ -53,6 +57,8 @@ MEANINGS: dict[RunStatus, Meaning] = {
 
 The tag `workshop.status` of a candidate is the status itself.
 """
+COMPARED_ON = {"production": "production wines", "staging": "held-out test wines"}
+"""The wines that decide about a slot."""
 TAG_IN_PRODUCTION: dict[Kind, str] = {
     "promotion": "promoted",
     "override": "promoted",
@@ -66,11 +72,22 @@ class Guard:
     """One check of a candidate."""
 
     name: str
-    passed: bool
+    passed: bool | None
+    """None if the guard could not judge. Histories from before this value was used contain true instead."""
     finding: str
     """The result in one sentence."""
     protects: Protects
     figures: Mapping[str, int | float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the guard refuses or vetoes the candidate."""
+        return self.passed is False
+
+    @property
+    def result(self) -> Result:
+        """The result in words."""
+        return result_of(self.passed)
 
 
 @dataclass(frozen=True)
@@ -119,7 +136,12 @@ class Decision:
     @property
     def vetoes(self) -> list[Guard]:
         """The guards that failed."""
-        return [guard for guard in self.guards if not guard.passed]
+        return [guard for guard in self.guards if guard.failed]
+
+    @property
+    def not_judged(self) -> list[Guard]:
+        """The guards that could not judge."""
+        return [guard for guard in self.guards if guard.passed is None]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the decision as JSON types."""
@@ -158,6 +180,11 @@ class Outcome:
         }
 
 
+def result_of(passed: bool | None) -> Result:
+    """Return the result of a guard in words, from its value in a record."""
+    return "not judged" if passed is None else "passed" if passed else "failed"
+
+
 def status_for(verdict: Verdict, slot: str, *, compare_only: bool) -> Status:
     """Return the status of a candidate that does not hold the slot yet."""
     match verdict:
@@ -180,21 +207,23 @@ def sentence_for(status: Status, candidate: str, champion: str | None, slot: str
         decision: of the gate.
     """
     held = "production" if candidate == champion else slot
-    kept = "Production is untouched."
-    promoted = (
-        f"promoted to Production; version {champion} is archived."
-        if champion is not None
-        else "promoted: it is the first to hold Production."
-    )
-    would = f"is better than version {champion}" if champion is not None else "passes, and nothing holds Production yet"
+    wines = COMPARED_ON[slot]
+    better = f"better than version {champion} on {wines}"
+    kept = "Production is untouched." if slot == "production" else "Staging and Production are untouched."
+    empty = champion is None
     vetoes = ", ".join(f"the guard «{guard.name}» failed" for guard in decision.vetoes)
     sentences: dict[Status, str] = {
-        "promoted": f"is {promoted}",
-        "staged": f"holds Staging; {kept}",
-        "compared": f"{would}, but this run only compares; {kept}",
+        "promoted": "is promoted: it is the first to hold Production."
+        if empty
+        else f"is promoted to Production: it is {better}; version {champion} is archived.",
+        "staged": "holds Staging; no version holds Production yet."
+        if empty
+        else f"holds Staging: it is {better}; Production is untouched.",
+        "compared": f"{'passes, and no version holds Production yet' if empty else f'is {better}'}, but this run only "
+        f"compares; {kept}",
         "unchanged": f"holds {held.capitalize()} already; nothing was changed.",
-        "not better": f"is not better than version {champion}; {kept}",
-        "vetoed": f"is better than version {champion} overall, but {vetoes}; {kept}",
+        "not better": f"is not {better}; {kept}",
+        "vetoed": f"is {better} overall, but {vetoes}; {kept}",
         "refused": f"is refused, since {vetoes}; {kept}",
     }
     return f"Version {candidate} {sentences[status]}"

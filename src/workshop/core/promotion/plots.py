@@ -253,5 +253,5 @@ def _figures(decision: Decision) -> dict[str, float]:
     for guard in decision.guards:
         name = "".join(letter if letter.isalnum() else "_" for letter in guard.name)
         figures |= {f"guards/{name}/{figure}": value for figure, value in guard.figures.items()}
-        figures[f"guards/{name}/passed"] = float(guard.passed)
+        figures |= {} if guard.passed is None else {f"guards/{name}/passed": float(guard.passed)}
     return {name: float(value) for name, value in figures.items() if math.isfinite(value)}

@@ -58,5 +58,8 @@ def _differences(recorded: dict[str, Any], computed: dict[str, Any]) -> list[str
 
 
 def _by_guard(decision: dict[str, Any]) -> dict[str, Any]:
-    """Return each guard's result and figures; its finding only repeats them."""
-    return {guard["name"]: (guard["passed"], dict(guard["figures"])) for guard in decision["guards"]}
+    """Return for each guard whether it failed, and its figures; its finding only repeats them.
+
+    Older records contain true for a guard that could not judge; the figures tell both apart.
+    """
+    return {guard["name"]: (guard["passed"] is not False, dict(guard["figures"])) for guard in decision["guards"]}

@@ -57,7 +57,9 @@ def test_the_outcome_and_the_version_contain_what_was_compared_and_changed(champ
     assert (better.rows, better.decision.rows) == ("production@0", 1_064)
     assert better.slots_before == {"production": "1", "staging": None, "previous": None}
     assert better.slots_after == {"production": "3", "staging": None, "previous": "1"}
-    assert better.sentence == "Version 3 is promoted to Production; version 1 is archived."
+    assert better.sentence == (
+        "Version 3 is promoted to Production: it is better than version 1 on production wines; version 1 is archived."
+    )
     for version, outcome in (("3", better), ("2", again)):
         tags = champion.client.get_model_version(MODEL, version).tags
         assert tags["workshop.status"] == outcome.status
@@ -133,11 +135,12 @@ def test_compare_only_records_a_better_candidate_and_moves_no_slot(champion: Slo
     outcome = run(BETTER, compare_only=True)
     assert (outcome.status, outcome.decision.passed) == ("compared", True)
     assert outcome.sentence == (
-        "Version 3 is better than version 1, but this run only compares; Production is untouched."
+        "Version 3 is better than version 1 on production wines, but this run only compares; Production is untouched."
     )
     assert run(BETTER, "Integration", compare_only=True).status == "compared"
     assert run(AGAIN, compare_only=True).status == "not better"
     assert champion.holders() == {"production": "1", "staging": None, "previous": None} == outcome.slots_after
+    assert {each.kind for each in events()} == {"comparison"}
     event = events()[0]
     assert (event.kind, event.state, event.version, event.champion) == ("comparison", "done", "3", "1")
     assert event.title == "comparison of version 3"
@@ -199,7 +202,8 @@ def test_a_third_look_is_noted_and_can_be_corrected_for(champion: Slots) -> None
     assert corrected.confidence == pytest.approx(1 - 0.025 / 12)
     assert corrected.verdict == "not better"
     (note,) = judge(contest(BETTER)).decision.notes
-    assert "look 3" in note and "7.5%" in note and "99.79%" in note
+    assert "look 3" in note and "7.5 %" in note and "99.79 %" in note
+    assert note.index("comparison 3 on the same production wines") < note.index("look")
 
 
 def test_deployment_notes_whether_the_candidate_reproduces_the_staged_model(registry: MlflowClient) -> None:
@@ -207,11 +211,9 @@ def test_deployment_notes_whether_the_candidate_reproduces_the_staged_model(regi
     run(FIRST, "Integration")
     same = run(AGAIN)
     assert same.status == "promoted"
-    assert same.decision.notes == [
-        "It reproduces version 1, which an Integration run has staged: the same answers to all 1,064 wines."
-    ]
+    assert same.decision.notes == ["It gives the same answers to all 1,064 wines as version 1, which holds Staging."]
     (other,) = run(BETTER).decision.notes
-    assert other.startswith("It is another model than version 1, which an Integration run has staged: ")
+    assert other.startswith("It is another model than version 1, which holds Staging: ")
     slots.client.delete_model_version(MODEL, "1")
     assert run(RIVAL).decision.notes[1:] == []
 

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from tests.support.models import MODEL, refusal
 from tests.support.promotions import AGAIN, BETTER, FIRST, RIVAL, events, register_odd, run, slots_now
 from workshop.core.data import tables
-from workshop.core.promotion import manual
+from workshop.core.promotion import manual, slices
 from workshop.core.promotion.replay import replay
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -44,6 +44,23 @@ def test_a_figure_that_differs_from_its_record_is_named(registry: MlflowClient) 
     assert len(differences) == 2
     assert differences[0].startswith("p_value: 0.5 is recorded, ")
     assert differences[1] == "verdict: not better is recorded, better is computed"
+
+
+def test_a_guard_that_could_not_judge_replays_and_older_records_of_it_too(
+    registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(slices.SLICES, "strongest wines", lambda wines: wines["alcohol"] > 14)
+    run(FIRST)
+    run(BETTER)
+    event = events()[-1]
+    assert event.decision is not None
+    results = {guard["name"]: guard["passed"] for guard in event.decision["guards"]}
+    assert results["not worse on strongest wines"] is None
+    for passed in (None, True, False):
+        recorded = [dict(guard) for guard in event.decision["guards"]]
+        next(guard for guard in recorded if guard["passed"] is None)["passed"] = passed
+        differences = replay(registry, MODEL, replace(event, decision={**event.decision, "guards": recorded}))
+        assert [text.split(":")[0] for text in differences] == ["not worse on strongest wines"] * (passed is False)
 
 
 def test_an_override_can_not_be_replayed(registry: MlflowClient) -> None:
