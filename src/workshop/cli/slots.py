@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from kit_common.terminal import print_text
 from workshop.cli.options import Model
 from workshop.cli.output import output_may_fail
 
@@ -27,10 +28,12 @@ def rollback(
 
     event = manual.roll_back(_opened(context, model), to or None, reason)
     if event is None:
-        out.print(f"Version {to} holds Production already; nothing was changed.")
+        print_text(out, f"Version {to} holds Production already; nothing was changed.")
     else:
         archived = f"; version {event.champion} is archived" if event.champion else ""
-        out.print(f"Version {event.version} holds Production again{archived}.")
+        if event.champion and int(event.version) > int(event.champion):
+            archived = f", which undoes the step back to version {event.champion}{archived}"
+        print_text(out, f"Version {event.version} holds Production again{archived}.")
 
 
 @app.command()
@@ -48,11 +51,11 @@ def promote(
 
     event = manual.override(_opened(context, model), version, reason)
     if event is None:
-        out.print(f"Version {version} holds Production already; nothing was changed.")
+        print_text(out, f"Version {version} holds Production already; nothing was changed.")
     elif event.champion is None:
-        out.print(f"Version {version} holds Production, as an override of the gate.")
+        print_text(out, f"Version {version} holds Production, as an override of the gate.")
     else:
-        out.print(f"Version {version} holds Production, as an override; version {event.champion} is archived.")
+        print_text(out, f"Version {version} holds Production, as an override; version {event.champion} is archived.")
 
 
 def _opened(context: typer.Context, model: str) -> "Slots":

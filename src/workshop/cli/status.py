@@ -55,7 +55,8 @@ def as_table(found: dict[str, Any]) -> Table:
             table.add_row(
                 slot, holder["version"], holder["run_name"], holder["data_version"], f"{commit[:10]}{dash}{dirty}"
             )
-    table.caption = f"archived: {', '.join(found['archived']) or 'none'}"
+    table.caption = f"archived, as earlier holders of production: {', '.join(found['archived']) or 'none'}"
+    table.caption_justify = "left"
     return table
 
 

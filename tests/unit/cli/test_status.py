@@ -46,7 +46,7 @@ def test_holders_are_shown_with_their_origin(home: Path) -> None:
     written = io.StringIO()
     Console(file=written, width=120).print(status.as_table(found))
     assert "dev-ana" in written.getvalue()
-    assert "archived: 1" in written.getvalue()
+    assert "archived, as earlier holders of production: 1" in written.getvalue()
 
 
 def test_a_terminal_without_a_width_still_shows_the_table() -> None:

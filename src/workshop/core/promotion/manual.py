@@ -13,6 +13,7 @@ from workshop.core.registry.model import require_probabilities
 from workshop.core.registry.slots import Slot, Slots
 
 LONGEST_REASON = 1000
+_MOST_LISTED = 10
 
 
 def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | None:
@@ -38,12 +39,9 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
                 f"{slots.model_name} has no earlier holder of Production: name a version with `--to VERSION`, "
                 "or promote one."
             )
-        earlier_holders = {*slots.archived(), champion, previous} - {*slots.versions_tagged(STATUS_TAG, "returned")}
-        if slots.exists(version) and version not in earlier_holders:
-            raise WorkshopError(
-                f"Version {version} never held Production, so this would not be a rollback: override the gate with "
-                f"`workshop promote {version} --reason …`."
-            )
+        holders = {*slots.archived(), champion, previous} - {*slots.versions_tagged(STATUS_TAG, "returned")}
+        if version not in holders:
+            raise WorkshopError(_no_rollback(slots, version, holders - {champion}))
         return _move(session, "rollback", version, reason or "No reason given.")
 
 
@@ -63,20 +61,40 @@ def override(slots: Slots, version: str, reason: str) -> Event | None:
         return _move(session, "override", version, reason)
 
 
+def _no_rollback(slots: Slots, version: str, holders: set[str | None]) -> str:
+    """Return the sentence on a version that never held Production, with those to choose from."""
+    versions = slots.versions()
+    if version not in versions:
+        return f"{slots.model_name} has no version {version}: {_choice('it has', versions)}."
+    held = [each for each in versions if each in holders]
+    choice = f"{_choice('roll back to', held)}, or " if held else ""
+    return (
+        f"Version {version} never held Production, so this would not be a rollback: {choice}override the gate with "
+        f"`workshop promote {version} --reason …`."
+    )
+
+
+def _choice(lead: str, versions: list[str]) -> str:
+    """Return a phrase that lists the newest versions."""
+    if not versions:
+        return f"{lead} none"
+    listed = ", ".join(versions[-_MOST_LISTED:])
+    earlier = " and earlier ones" if len(versions) > _MOST_LISTED else ""
+    return f"{lead} version{'s' if len(versions) > 1 else ''} {listed}{earlier}"
+
+
 def _move(session: Turn, kind: Literal["rollback", "override"], version: str, reason: str) -> Event | None:
     slots = session.slots
     champion = slots.holder(Slot.PRODUCTION)
     if version == champion:
         return None
     if not slots.exists(version):
-        raise WorkshopError(
-            f"{slots.model_name} has no version {version}: `workshop history` lists the versions that were compared."
-        )
+        raise WorkshopError(f"{slots.model_name} has no version {version}: {_choice('it has', slots.versions())}.")
     guard, model = guards.loads(slots.client, slots.model_name, version)
     if model is not None:
         # Skip a champion that can't be loaded: that is when a rollback is needed most.
         guard = guards.same_inputs(model, loaded_or_none(slots, champion))
-    if model is None or not guard.passed:
+    if model is None or guard.failed:
         raise WorkshopError(f"Version {version} can't take Production: {guard.finding}")
     trial = trial_of(model)
     if trial is None:

@@ -70,7 +70,12 @@ class Slots(ABC):
     def exists(self, version: str) -> bool:
         """Return whether the registry has that version."""
         with explained(f"look up version {version} of {self.model_name}"):
-            return version in [str(entry.version) for entry in list_versions(self.client, self.model_name)]
+            return version in self.versions()
+
+    def versions(self) -> list[str]:
+        """Return all versions, oldest first."""
+        with explained(f"list the versions of {self.model_name}"):
+            return [str(entry.version) for entry in list_versions(self.client, self.model_name)][::-1]
 
     def versions_tagged(self, tag: str, value: str | None = None) -> list[str]:
         """Return the versions with that tag, and with that value if one is given; oldest first."""

@@ -94,7 +94,7 @@ def test_a_rollback_may_name_any_earlier_holder(slots: Slots) -> None:
 
 
 def test_a_rollback_to_a_version_that_never_held_production_is_refused(slots: Slots) -> None:
-    with refusal("never held Production", "workshop promote 2 --reason"):
+    with refusal("never held Production", "roll back to version 1, or override", "workshop promote 2 --reason"):
         manual.roll_back(slots, to="2")
     assert slots.holder(Slot.PRODUCTION) == "3"
 
@@ -131,9 +131,9 @@ def test_a_rollback_without_an_earlier_holder_is_refused(registry: MlflowClient)
 
 @pytest.mark.parametrize("version", ["17", "0", "latest", "3; drop table"])
 def test_a_missing_version_is_refused(slots: Slots, version: str) -> None:
-    with refusal(f"no version {version}", "workshop history"):
+    with refusal(f"no version {version}: it has versions 1, 2, 3, 4."):
         manual.roll_back(slots, to=version)
-    with refusal(f"no version {version}"):
+    with refusal(f"no version {version}: it has versions 1, 2, 3, 4."):
         manual.override(slots, version, "I like it.")
     assert slots.holder(Slot.PRODUCTION) == "3"
 
