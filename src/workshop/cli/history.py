@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from kit_common.terminal import print_text
 from workshop.cli.options import AsJson, Model
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import current_settings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 out = Console()
+_WIDE = 80
+"""Columns that the table needs."""
 _COLOURS = {"promotion": "green", "override": "yellow", "rollback": "cyan", "rejection": "magenta", "refusal": "red"}
 
 
@@ -51,17 +54,15 @@ def history(
         event = events[replay - 1]
         if differences := replays.replay(client, model, event):
             raise WorkshopError(f"The {event.title} is not reproduced: {'; '.join(differences)}.")
-        out.print(
-            f"The {escape(event.title)} is reproduced, every figure as recorded: {escape(event.reason)}", soft_wrap=True
-        )
+        print_text(out, f"The {event.title} is reproduced, every figure as recorded: {event.reason}")
         return
     if as_json:
         print(json.dumps(for_programs(model, events), indent=2))
         return
     if not events:
-        out.print(f"{model} has no events yet: start with `workshop run --action deployment`.")
+        print_text(out, f"{model} has no events yet: start with `workshop run --action deployment`.")
         return
-    out.print(as_table(model, events))
+    out.print(as_table(model, events, out.width))
     path = picture or current_settings().home / "history.png"
     draw(events, path)
     out.print(f"Picture: {escape(str(path))}", soft_wrap=True, highlight=False)
@@ -83,13 +84,19 @@ def for_programs(model_name: str, events: "list[Event]") -> dict[str, Any]:
     return {"model": model_name, "events": documents}
 
 
-def as_table(model_name: str, events: "list[Event]") -> Table:
-    """Return the table for a terminal."""
+def as_table(model_name: str, events: "list[Event]", width: int = _WIDE) -> Table:
+    """Return the table for a terminal; on a narrow one, each event is a sentence in its row."""
     title = f"{model_name}: {len(events)} {'event' if len(events) == 1 else 'events'}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    if width < _WIDE:
+        for column in ("#", "when (UTC)", "event"):
+            table.add_column(column, overflow="fold", no_wrap=column == "when (UTC)")
+        for number, event in enumerate(events, 1):
+            table.add_row(str(number), _when(event), escape(_sentence(event)))
+        return table
     # A row with "comparison" and "11 over 10" takes 80 columns; what is longer is broken, never cut.
-    for column, width in (("#", 1), ("when (UTC)", 11), ("what", 10), ("version", 7), ("lower\nbound", 7)):
-        table.add_column(column, overflow="fold", min_width=width)
+    for column, least in (("#", 1), ("when (UTC)", 11), ("what", 10), ("version", 7), ("lower\nbound", 7)):
+        table.add_column(column, overflow="fold", min_width=least)
     table.add_column("who", overflow="fold", min_width=8)
     table.add_column("why", overflow="fold", min_width=10)
     for number, event in enumerate(events, 1):
@@ -97,7 +104,7 @@ def as_table(model_name: str, events: "list[Event]") -> Table:
         what = event.kind if event.state == "done" else f"{event.kind}, {event.state}"
         table.add_row(
             str(number),
-            event.at[5:16].replace("T", " "),
+            _when(event),
             f"[{_COLOURS.get(event.kind, 'default')}]{what}[/]",
             f"{event.version} over {event.champion}" if event.champion else event.version,
             "" if decision.get("lower_bound") is None else f"{decision['lower_bound']:+.4f}",
@@ -105,6 +112,18 @@ def as_table(model_name: str, events: "list[Event]") -> Table:
             escape(_why(event)),
         )
     return table
+
+
+def _when(event: "Event") -> str:
+    return event.at[5:16].replace("T", " ")
+
+
+def _sentence(event: "Event") -> str:
+    """Return an event in one sentence, for a terminal that is too narrow for columns."""
+    state = "" if event.state == "done" else f" ({event.state})"
+    bound = (event.decision or {}).get("lower_bound")
+    figure = "" if bound is None else f", lower bound {bound:+.4f}"
+    return f"{event.title}{state}, by {event.who}: {_why(event)}{figure}"
 
 
 def draw(events: "list[Event]", path: Path) -> None:
@@ -126,8 +145,11 @@ def draw(events: "list[Event]", path: Path) -> None:
 
 
 def _why(event: "Event") -> str:
-    """Return the verdict and the failed guards, or else the reason."""
+    """Return the verdict, and the guards that failed or could not judge, or else the reason."""
+    from workshop.core.promotion.outcome import result_of
+
     if event.problem or event.decision is None:
         return event.problem or event.reason
-    failed = [f"failed: {guard['name']}" for guard in event.decision["guards"] if not guard["passed"]]
-    return ", ".join([event.decision["verdict"], *failed])
+    results = [(result_of(guard["passed"]), guard["name"]) for guard in event.decision["guards"]]
+    remarkable = [f"{result}: {name}" for result, name in results if result != "passed"]
+    return ", ".join([event.decision["verdict"], *remarkable])

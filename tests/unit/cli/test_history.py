@@ -107,7 +107,7 @@ def test_the_document_has_the_values_of_the_events_in_order() -> None:
 
 def printed(events: list[Event], width: int = 80) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(history.as_table("wine_quality", events))
+    console.print(history.as_table("wine_quality", events, width))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     return [line for line in str(written).splitlines() if line.strip()]
 
@@ -144,6 +144,27 @@ def test_the_table_contains_reasons_and_names_as_they_were_written() -> None:
         *("It was corked.", "ana@desk", "The [bold]tasters[/] prefer it.", "Ana [/]"),
     ):
         assert text in lines
+
+
+@pytest.mark.parametrize("width", [40, 60, 79])
+def test_a_narrow_terminal_shows_each_event_as_a_sentence(width: int) -> None:
+    lines = printed(EVENTS, width)
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert text.startswith("wine_quality: 7 events # when (UTC) event ")
+    for words in (
+        "2 11-24 12:34 refusal of version 2, by ana@desk: refused, failed: same inputs as Production",
+        "3 11-24 12:34 rejection of version 3, by ana@desk: not better, lower bound +0.0000",
+        "5 11-24 12:34 promotion of version 14 over 13 (returned), by ana@desk: It did not answer.",
+        "7 11-24 12:34 override of version 14 over 1, by ana@desk: The [bold]tasters[/] prefer it.",
+    ):
+        assert words in text
+
+
+def test_a_guard_that_could_not_judge_is_named(width: int = 200) -> None:
+    unjudged = Guard("not worse on sweet wines", None, "3 sweet wines.", "verdict")
+    (line,) = printed([event("promotion", "4", "1", **decided(GOOD, FAIR, LOADED, unjudged))], width)[-1:]
+    assert "not judged: not worse on sweet wines" in line
 
 
 # Picture
