@@ -70,7 +70,7 @@ class Slots(ABC):
     def exists(self, version: str) -> bool:
         """Return whether the registry has that version."""
         with explained(f"look up version {version} of {self.model_name}"):
-            return version in self.versions()
+            return version in [str(entry.version) for entry in list_versions(self.client, self.model_name)]
 
     def versions(self) -> list[str]:
         """Return all versions, oldest first."""
