@@ -150,7 +150,7 @@ def test_compare_only_records_a_better_candidate_and_moves_no_slot(champion: Slo
 def test_compare_only_leaves_an_empty_production_empty(registry: MlflowClient) -> None:
     outcome = run(FIRST, compare_only=True)
     assert outcome.status == "compared"
-    assert "nothing holds Production yet, but this run only compares" in outcome.sentence
+    assert "no version holds Production yet, but this run only compares" in outcome.sentence
     assert slots_now().holder(Slot.PRODUCTION) is None
 
 
@@ -191,7 +191,7 @@ def test_two_simultaneous_comparisons_are_two_looks(champion: Slots) -> None:
 def test_a_staged_model_that_can_not_be_compared_is_a_note(champion: Slots) -> None:
     champion.assign(Slot.STAGING, register_odd("two columns"))
     (note,) = run(BETTER).decision.notes
-    assert note.startswith("The candidate can't be compared with version 5, which an Integration run has staged: ")
+    assert note.startswith("The candidate can't be compared with version 5, which holds Staging: ")
 
 
 def test_a_third_look_is_noted_and_can_be_corrected_for(champion: Slots) -> None:

@@ -93,7 +93,8 @@ def test_a_better_candidate_that_is_worse_on_red_wines_is_vetoed(champion: Slots
     assert (outcome.status, outcome.decision.verdict) == ("vetoed", "vetoed")
     assert outcome.decision.lower_bound is not None and outcome.decision.lower_bound > 0
     assert [guard.name for guard in outcome.decision.vetoes] == ["not worse on red wines"]
-    assert f"Version {version} is better than version 1 overall, but the guard «not worse on red" in outcome.sentence
+    sentence = f"Version {version} is better than version 1 on production wines overall, but the guard «not worse on "
+    assert sentence in outcome.sentence
     assert champion.holder(Slot.PRODUCTION) == "1"
     assert run("dev-odd", detectable_improvement=0.1, slice_tolerance=0.4).status == "promoted"
 
@@ -101,7 +102,7 @@ def test_a_better_candidate_that_is_worse_on_red_wines_is_vetoed(champion: Slots
 def test_too_few_wines_for_a_verdict_are_a_veto(champion: Slots) -> None:
     outcome = run(BETTER, detectable_improvement=0.001)
     assert outcome.status == "vetoed"
-    assert "there are 202 and 862" in outcome.decision.reason
+    assert "202 wines of high quality and 862 others (needs " in outcome.decision.reason
     assert champion.holder(Slot.PRODUCTION) == "1"
 
 

@@ -67,10 +67,16 @@ def test_more_confidence_needs_more_rows() -> None:
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
-        ({"confidence": 0.975}, ["up to 7.5%, not 2.5%", "99.79% confidence", "correct_for_looks"]),
-        ({"confidence": 0.985}, ["up to 4.5%, not 1.5%", "99.88% confidence", "correct_for_looks"]),
+        (
+            {"confidence": 0.975},
+            ["2.5 % with one look, up to 7.5 % with 3", "99.79 % confidence", "-p correct_for_looks=true"],
+        ),
+        (
+            {"confidence": 0.985},
+            ["1.5 % with one look, up to 4.5 % with 3", "99.88 % confidence", "-p correct_for_looks=true"],
+        ),
         ({"confidence": 0.9999}, ["up to 0.03%, not 0.01%"]),
-        ({"correct_for_looks": True}, ["99.79%", "at 2.5%"]),
+        ({"correct_for_looks": True}, ["99.79 %", "at 2.5 %"]),
     ],
 )
 def test_a_note_contains_the_chance_of_a_false_promotion_or_its_correction(
