@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from mlflow.exceptions import MlflowException
+from mlflow.models import convert_input_example_to_serving_input
 from mlflow.pyfunc import scoring_server
 
 from kit_common.sanitize import first_sentence, printable
@@ -64,6 +65,19 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
             "in UTF-8 and without further parameters.",
         )
     return str(result.response)
+
+
+def example_request(model: LoadedModel) -> str:
+    """Return a JSON body that /invocations answers: the rows that were logged with the version as its example.
+
+    Raises:
+        RefusedError: it was logged without an example (404).
+    """
+    if model.pyfunc.input_example is None:
+        raise RefusedError(
+            404, "RESOURCE_DOES_NOT_EXIST", f"Version {model.version} was logged without an input example; {_SEE}."
+        )
+    return str(convert_input_example_to_serving_input(model.pyfunc.input_example))
 
 
 def _normalized(content_type: str) -> str:

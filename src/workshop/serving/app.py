@@ -24,12 +24,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workshop.core.registry.follower import Follower, Following
 from workshop.serving import bodies
-from workshop.serving.answers import RefusedError, answer, bad_request
+from workshop.serving.answers import RefusedError, answer, bad_request, example_request
 from workshop.serving.metrics import Metrics
 
 MEBIBYTE = 2**20
 MAX_BODY_BYTES = 16 * MEBIBYTE
-PATHS = frozenset({"/invocations", "/ping", "/health", "/version", "/model", "/metrics"})
+PATHS = frozenset({"/invocations", "/ping", "/health", "/version", "/model", "/example", "/metrics"})
 _SNAPSHOT = "workshop.snapshot"
 _UNREAD = "workshop.unread"
 _READ = ["GET", "HEAD"]
@@ -94,6 +94,11 @@ def build(follower: Follower, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
     async def model(request: Request) -> Response:
         """Return the version that answers, its input columns, and the result of the last look at the registry."""
         return JSONResponse(_description(follower, request.scope[_SNAPSHOT]))
+
+    @app.api_route("/example", methods=_READ)
+    async def example(request: Request) -> Response:
+        """Return a request body for /invocations, with the input example of the version that answers."""
+        return Response(example_request(request.scope[_SNAPSHOT].model), media_type="application/json")
 
     @app.api_route("/metrics", methods=_READ)
     async def figures() -> Response:

@@ -205,6 +205,25 @@ def test_the_other_addresses_answer_as_mlflow_does(path: str, server: str, refer
     assert answer.headers["content-type"] == same.headers["content-type"]
 
 
+def test_the_example_is_a_body_that_the_server_answers(server: str, models: dict[str, LoadedModel]) -> None:
+    example = requests.get(f"{server}/example", timeout=60)
+    assert example.headers["content-type"] == JSON
+    logged = models["1"].example
+    assert logged is not None
+    assert post(server, example.content).json() == {"predictions": models["1"].probabilities(logged).tolist()}
+
+
+def test_a_version_without_an_example_is_one_sentence(slots: Held) -> None:
+    pyfunc = Wrapped(slots.models["1"].pyfunc, lambda rows, go: go())
+    pyfunc.input_example = None
+    slots.models["7"] = LoadedModel("7", "", pyfunc)
+    slots.version = "7"
+    with running(build(Follower(slots, every=NEVER))) as url:
+        refused = requests.get(f"{url}/example", timeout=60)
+    assert (refused.status_code, refused.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    require_one_sentence(refused, "Version 7 was logged without an input example")
+
+
 def test_every_answer_names_the_model_and_its_version(server: str, rows: pd.DataFrame) -> None:
     body, _ = good_requests(rows)["inputs"]
     answers = [
@@ -324,7 +343,7 @@ def test_a_wrong_address_or_method_gets_one_sentence(
     assert ("allow" in refused.headers) == (status == 405)
 
 
-@pytest.mark.parametrize("path", ["/ping", "/health", "/version", "/model", "/metrics"])
+@pytest.mark.parametrize("path", ["/ping", "/health", "/version", "/model", "/example", "/metrics"])
 def test_head_is_answered_like_get_without_a_body(server: str, path: str) -> None:
     answer = requests.head(server + path, timeout=60)
     assert (answer.status_code, answer.content) == (200, b"")
