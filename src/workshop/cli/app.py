@@ -6,7 +6,7 @@ import subprocess
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from workshop.cli import azure, databricks, devops, doctor, error_log, history, 
 from workshop.cli.output import output_may_fail
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,31 +79,19 @@ def lab(context: typer.Context) -> None:
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 5000,
 ) -> None:
-    """Serve MLflow's pages of models, experiments and runs for the kit's store."""
-    from kit_common import listening
-    from workshop.core.registry import mlflow_store
-    from workshop.core.registry.store_address import without_credentials
+    """Serve MLflow's pages of models, experiments and runs for the kit's store.
 
-    settings = current_settings()
-    if not mlflow_store.is_embedded(settings):
-        address = without_credentials(mlflow_store.tracking_uri())
-        raise WorkshopError(f"MLFLOW_TRACKING_URI names a server with pages of its own: open {address}.")
-    mlflow_store.connect()
-    # If the port is taken, MLflow itself logs an error after the address was printed, and ends with 0.
-    listening.listen("127.0.0.1", port).close()
-    # MLflow's job runners, for the evaluation of generative models, take longer to start than the pages.
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    os.environ |= {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-    out.print(f"MLflow starts on http://127.0.0.1:{port}/#/models (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-    store = mlflow_store.embedded_uri(settings)
-    _become(
-        [
-            *(sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", store, "--registry-store-uri", store),
-            *("--default-artifact-root", (settings.home / "artifacts").as_uri()),
-            *("--uvicorn-opts", "--no-access-log --log-level warning"),
-        ]
-    )
+    They are for looking: MLflow's own "Promote model" button and its editable aliases move a slot without the gate and
+    without an event in the history.
+    """
+    from kit_common.listening import listen
+
+    with listen("127.0.0.1", port) as listener:
+        page, pages = _mlflow_pages()
+        from workshop.serving.command import answer_on
+
+        address = f"http://127.0.0.1:{port}{page}"
+        answer_on(listener, pages, lambda: print(f"MLflow answers on {address} (Ctrl-C ends it)", flush=True))
 
 
 @app.command()
@@ -154,6 +145,24 @@ def main() -> NoReturn:
         print_text(err, f"[bold red]✗[/] {escape(visible(str(explained)))}", markup=True)
         sys.exit(explained.exit_code)
     sys.exit(0)
+
+
+def _mlflow_pages() -> "tuple[str, ASGIApp]":
+    """Return the path of the registered model's page, and MLflow's pages as an app."""
+    from workshop.runner import interruption
+
+    interruption.install()
+    try:
+        with err.status("Waiting for MLflow, which takes some seconds to start …"):
+            from workshop.core.parameters import Parameters
+            from workshop.core.registry import mlflow_store
+            from workshop.serving import mlflow_pages
+
+            mlflow_pages.require_embedded()
+            page = mlflow_pages.page_of(mlflow_store.connect(), Parameters().model_name)
+            return page, mlflow_pages.build()
+    finally:  # during an import a KeyboardInterrupt may get lost, or compiled code may turn it into another error
+        interruption.check()
 
 
 def _end_stopped() -> NoReturn:

@@ -3,11 +3,14 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 from typing_extensions import override
 
 from kit_common.listening import in_url, listen
@@ -76,28 +79,45 @@ def serve(
     Raises:
         WorkshopError: the address can't be listened at.
     """
-    listener = listen(host, port, "--port or --host")
+    with listen(host, port, "--port or --host") as listener:
+        app = build(follower, max_body_bytes)
+        # The socket listens already: a client that connects before the app is up waits some milliseconds.
+        answer_on(listener, app, lambda: announce(f"http://{in_url(host)}:{listener.getsockname()[1]}"))
+
+
+def answer_on(listener: socket.socket, app: ASGIApp, announce: Callable[[], None]) -> None:
+    """Let an app answer on a listening socket until SIGTERM or SIGINT; started requests are answered first.
+
+    Args:
+        listener: the socket.
+        app: the app.
+        announce: called when requests can be sent, and a signal already ends the server.
+    """
     config = uvicorn.Config(
-        build(follower, max_body_bytes),
+        app,
         log_config=None,
         log_level="error",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
     )
-    with listener, _ended_by_signals():
-        # The socket listens already: a client that connects before the app is up waits some milliseconds.
-        announce(f"http://{in_url(host)}:{listener.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    with _ended_by_signals(server):
+        announce()
+        server.run(sockets=[listener])
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Ignore the signal that uvicorn raises again when it has shut down: stopping is a normal end."""
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the server, before it runs too; uvicorn raises them again when it has shut down."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler gets both
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

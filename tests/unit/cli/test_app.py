@@ -1,6 +1,7 @@
 """The command line: refusals, `reset`, `lab`, `ui`, and errors."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from databricks_local.mlflow_server import free_port, started
@@ -134,14 +136,25 @@ def test_reset_without_a_home_removes_nothing(home: Path) -> None:
 
 
 @pytest.mark.integration
-def test_ui_opens_mlflows_pages_on_the_kits_store() -> None:
+def test_ui_prints_the_address_of_mlflows_pages_once_they_answer_and_ctrl_c_ends_it() -> None:
     port = free_port()
-    with started([*WORKSHOP, "ui", "--port", str(port)], f"http://127.0.0.1:{port}/#/models"):
-        pages = patient_session()
-        assert "<title>MLflow</title>" in pages.get(f"http://127.0.0.1:{port}/", timeout=20).text
-        search = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search"
-        found = pages.post(search, json={"max_results": 5}, timeout=20).json()
+    process = subprocess.Popen(
+        [*WORKSHOP, "ui", "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        announced = process.stdout.readline()
+        url = f"http://127.0.0.1:{port}/"
+        assert announced == f"MLflow answers on {url}#/models (Ctrl-C ends it)\n"
+        assert "<title>MLflow</title>" in requests.get(url, timeout=60).text
+        search = f"{url}api/2.0/mlflow/experiments/search"
+        found = requests.post(search, json={"max_results": 5}, timeout=60).json()
         assert [experiment["name"] for experiment in found["experiments"]] == ["Default"]
+        process.send_signal(signal.SIGINT)
+        ended = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, *ended) == (0, "", "")
 
 
 @pytest.mark.integration
@@ -155,7 +168,7 @@ def test_lab_opens_the_notebooks() -> None:
 
 def test_ui_names_the_address_of_a_teams_own_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example.com")
-    answer = CliRunner().invoke(app, ["ui"])
+    answer = CliRunner().invoke(app, ["ui", "--port", str(free_port())])
     assert answer.exit_code == 1
     assert "open http://mlflow.example.com" in str(answer.exception)
 
@@ -193,15 +206,36 @@ def test_a_character_outside_of_the_terminals_encoding_is_escaped(tmp_path: Path
     assert "h\\xf6me" in done.stdout
 
 
-def test_ui_on_a_taken_port_is_refused_before_an_address_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workshop.cli.app._become", lambda _: sys.exit(0))
+def test_ui_on_a_taken_port_is_refused_before_mlflow_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = workshop_here("ui", "--port", str(port))
     assert (refused.code, refused.out) == (1, "")
     assert f"can't listen at 127.0.0.1:{port}" in refused.err
-    assert "choose another --port." in refused.err
-    assert workshop_here("ui", "--port", str(port)).code == 0
+    assert refused.err.strip().endswith("choose another --port.")
+
+
+@pytest.mark.parametrize("during", ["workshop.serving.mlflow_pages", "mlflow.server.fastapi_app"])
+def test_ctrl_c_while_mlflow_is_imported_prints_no_traceback(during: str) -> None:
+    # Compiled code may turn the KeyboardInterrupt into another error, or drop it.
+    code = f"""
+import os, signal, sys
+from workshop.__main__ import main
+
+class Stopped:
+    def find_spec(self, name, path=None, target=None):
+        if name == {during!r}:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                raise ImportError("numpy.core.multiarray failed to import")
+
+sys.meta_path.insert(0, Stopped())
+sys.argv = ["workshop", "ui", "--port", "{free_port()}"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Stopped.\n")
 
 
 @pytest.fixture
@@ -223,7 +257,7 @@ def test_an_unexpected_error_is_one_sentence_and_a_log(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     if not writable:
         home.write_text("a file where the folder should be", encoding="utf-8")
-    failed = workshop_here("ui")
+    failed = workshop_here("ui", "--port", str(free_port()))
     assert (failed.code, failed.out) == (1, "")
     (line,) = failed.err.strip().splitlines()
     assert "(LookupError: [no] such thing, Bearer ***): report it with the traceback in " in line
@@ -239,7 +273,7 @@ def test_an_unexpected_error_is_one_sentence_and_a_log(
 def test_an_unexpected_error_is_one_sentence_even_without_a_log(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write_text("a file where the folder should be", encoding="utf-8")
     monkeypatch.setattr(tempfile, "tempdir", str(home))
-    failed = workshop_here("ui")
+    failed = workshop_here("ui", "--port", str(free_port()))
     assert failed.code == 1
     assert len(failed.err.strip().splitlines()) == 1
     assert "its log could not be written" in failed.err
