@@ -121,6 +121,11 @@ class Run(BaseModel):
         return next(waiting, None) if self.state == "waiting for approval" else None
 
     @property
+    def environments(self) -> list[str]:
+        """The environments of its deployment jobs."""
+        return [job.environment for stage in self.stages for job in stage.jobs if job.environment]
+
+    @property
     def started_by(self) -> str:
         """The event that started the run, and the person."""
         return ", ".join(filter(None, (_REASONS[self.reason], self.requested_for)))

@@ -68,6 +68,13 @@ def newest(runs: Runs, most: int) -> list[Run]:
     return found
 
 
+def outcome(run: Run) -> str:
+    """Return the first heading or paragraph of a run's summaries, as text; empty without a summary."""
+    folder = Runs().folder_of(run.number)
+    found = (page_content.beginning(folder, name) for name in run.summaries)
+    return next(filter(None, found), "")
+
+
 def status(item: Run | Stage | Job | Step) -> str:
     """Return the result, or the state before there is one."""
     if item.result:
@@ -104,7 +111,12 @@ def _templates() -> Environment:
         finalize=_without_invisible,
     )
     templates.filters.update(
-        status=status, duration=duration, visible=visible, markdown=page_content.markdown, moment=_moment
+        status=status,
+        duration=duration,
+        visible=visible,
+        markdown=page_content.markdown,
+        moment=_moment,
+        with_code=_with_code,
     )
     return templates
 
@@ -112,6 +124,14 @@ def _templates() -> Environment:
 def _without_invisible(value: Any) -> Any:
     """Return a value for a page: text without invisible characters, our own HTML unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _with_code(sentence: str) -> Markup:
+    """Return a sentence, with the parts between backticks as code."""
+    parts = visible(sentence).split("`")
+    if len(parts) % 2 == 0:  # one of them has no counterpart
+        return Markup("{}").format(visible(sentence))
+    return Markup("").join(Markup("<code>{}</code>" if at % 2 else "{}").format(part) for at, part in enumerate(parts))
 
 
 def _moment(time: datetime) -> Markup:

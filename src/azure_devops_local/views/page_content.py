@@ -19,6 +19,7 @@ from kit_common.sanitize import visible
 LINES_SHOWN = 2_000
 _LONGEST_LINE = 4_000
 _LARGEST_PICTURE = 8 * 2**20
+_LONGEST_BEGINNING = 2_000
 _MARKED = re.compile(r"(?P<time>\S+Z )?##\[(?P<kind>\w+)\](?P<text>.*)", re.DOTALL)
 
 
@@ -55,14 +56,19 @@ def log(folder: Path, name: str) -> Log | None:
 
 
 def headlines(run: Run, folder: Path) -> list[str]:
-    """Return the first heading of each summary of a run."""
-    found = []
-    for name in run.summaries:
-        file = inside(folder, name)
-        text = file.read_text(encoding="utf-8", errors="replace") if file else ""
-        heading = re.search(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE)
-        found += [re.sub(r"\\(?=[^\w\s])", "", visible(heading[1]))] if heading else []
-    return found
+    """Return the beginning of each summary of a run."""
+    return [text for name in run.summaries if (text := beginning(folder, name))]
+
+
+def beginning(folder: Path, name: str) -> str:
+    """Return the first heading or paragraph of a Markdown file, as text; empty if there is none."""
+    file = inside(folder, name)
+    if file is None:
+        return ""
+    with file.open(encoding="utf-8", errors="replace") as summary:  # it may contain a picture
+        tokens = MarkdownIt("commonmark", {"html": False}).parse(visible(summary.read(_LONGEST_BEGINNING)))
+    lines = [token for token in tokens if token.type == "inline"]
+    return "".join(child.content for child in lines[0].children or []) if lines else ""
 
 
 def for_terminal(text: str) -> str:
@@ -95,7 +101,7 @@ def _line(raw: str) -> tuple[str, str]:
         text = f"{text[:_LONGEST_LINE]} … ({len(text) - _LONGEST_LINE:,} more characters)"
     marked = _MARKED.match(text)
     if not marked:
-        return "", text
+        return "debug" if "##vso[" in text else "", text
     kind = marked["kind"]
     return kind, text if kind in {"error", "warning"} else f"{marked['time'] or ''}{marked['text']}"
 

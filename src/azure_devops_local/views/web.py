@@ -23,6 +23,7 @@ from kit_common.listening import listen
 
 HOST = "127.0.0.1"
 _MOST_RUNS = 50
+_READ = ["GET", "HEAD"]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
@@ -58,10 +59,10 @@ def build() -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     # Protects against DNS rebinding: a foreign site whose name resolves to this machine could read the pages.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
-    app.add_api_route("/", _front, methods=["GET"], response_model=None)
-    app.add_api_route("/runs/{number}", _run, methods=["GET"], response_model=None)
-    app.add_api_route("/runs/{number}/{kind}/{name:path}", _file, methods=["GET"], response_model=None)
-    app.add_api_route("/pull-requests/{number}", _pull_request, methods=["GET"], response_model=None)
+    app.add_api_route("/", _front, methods=_READ, response_model=None)
+    app.add_api_route("/runs/{number}", _run, methods=_READ, response_model=None)
+    app.add_api_route("/runs/{number}/{kind}/{name:path}", _file, methods=_READ, response_model=None)
+    app.add_api_route("/pull-requests/{number}", _pull_request, methods=_READ, response_model=None)
     for problem in (Refusal, RequestValidationError, UserError, FileNotFoundError):
         app.add_exception_handler(problem, _refused)
     return app
@@ -69,7 +70,12 @@ def build() -> FastAPI:
 
 def _front() -> HTMLResponse:
     requests = sorted(pull_requests.every(), key=lambda request: (request.status != "active", -request.id))
-    return _answer("Runs and pull requests", _filled_in(runs=html_page.newest(Runs(), _MOST_RUNS), requests=requests))
+    runs = html_page.newest(Runs(), _MOST_RUNS)
+    outcomes = {run.number: html_page.outcome(run) for run in runs}
+    announced = [run for run in runs if run.state == "completed" and outcomes[run.number]]
+    deployments = {environment: run for run in reversed(announced) for environment in run.environments}
+    body = _filled_in(runs=runs, requests=requests, outcomes=outcomes, deployments=deployments)
+    return _answer("Runs and pull requests", body)
 
 
 def _run(number: _Number) -> HTMLResponse:

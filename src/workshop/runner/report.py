@@ -67,7 +67,9 @@ def write(summary: Summary, path: Path) -> None:
         decision_pictures=decision_pictures(summary),
         pictures=[picture for picture in all_pictures if picture.notebook != EVALUATION],
         sections=sections,
-        code_style=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
+        # Of Pygments' styles, those whose colours all have a contrast of at least 4.5 on the report's grounds.
+        code_style=Markup(HtmlFormatter(style="xcode").get_style_defs(".highlight")),
+        dark_code_style=Markup(HtmlFormatter(style="lightbulb").get_style_defs(".highlight")),
     )
     write_whole(path, page, errors="replace")  # an output may hold half of a surrogate pair
 

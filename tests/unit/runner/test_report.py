@@ -10,8 +10,9 @@ import nbformat
 import pytest
 from PIL import Image
 
+from tests.support import chromium
 from tests.unit.runner.test_summary import FIELDS
-from workshop.core.promotion.outcome import Decision, Guard, Looks, Outcome, RunStatus
+from workshop.core.promotion.outcome import Decision, Guard, Looks, Outcome, RunStatus, Status
 from workshop.runner import report
 from workshop.runner.summary import Failure, NotebookResult, Summary
 
@@ -226,3 +227,38 @@ def test_a_browser_shows_the_page(tmp_path: Path) -> None:
         assert shown.size == (1000, 900)
         colours = {shown.convert("RGB").getpixel(place) for place in ((5, 5), (500, 34), (500, 60))}
     assert colours == {(246, 245, 242), (138, 28, 74), (255, 255, 255)}  # ground, the verdict's edge, the card
+
+
+_CODE = """# a comment
+from os import path as p
+
+@p.lazy
+def pour(glass: int = 1, *, full: bool = True) -> str:
+    return f"{glass:.1f} glasses" if full else str(None)
+"""
+
+
+@chromium.needed
+@pytest.mark.integration
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_is_readable_in_both_themes_and_on_a_phone(dark: bool, tmp_path: Path) -> None:
+    path = tmp_path / "part_1_3_evaluating.ipynb"
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell(f"| a | b |\n|---|---|\n| {'wide ' * 90} | `{'z' * 300}` |"),
+        nbformat.v4.new_code_cell(_CODE),
+        *(
+            nbformat.v4.new_code_cell("outcome", outputs=[nbformat.v4.new_output("display_data", bundle)])
+            for status in get_args(Status)
+            for bundle in [replace(OUTCOME, status=status)._repr_mimebundle_()]
+        ),
+    ]
+    nbformat.write(notebook, path)
+    broken = Failure(notebook=path.stem, cell=4, source="x" * 300, message=f"{'y' * 300} broke.")
+    result = NotebookResult(name=path.stem, status="failed", output=str(path), error=broken)
+    pages = {}
+    for status in ("promoted", "not better", "failed"):
+        fields = {**FIELDS, "status": status, "outcome": OUTCOME.as_dict(), "notebooks": [result]}
+        report.write(Summary.model_validate(fields), tmp_path / "report.html")
+        pages[status] = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert chromium.unreadable(pages, dark=dark) == []

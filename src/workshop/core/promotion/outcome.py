@@ -28,6 +28,8 @@ MARKS: dict[Result, str] = {"passed": "✓", "failed": "✗", "not judged": "–
 
 HEX: dict[Colour, str] = {"green": "#1b6e3c", "yellow": "#8a1c4a", "red": "#a3262a"}
 """The colours of a page, by those of a terminal; on white paper yellow is unreadable."""
+_GROUND: dict[Colour, str] = {"green": "#e6f3ea", "yellow": "#f8e8ef", "red": "#fbe9e9"}
+"""What they stand on in a notebook: no colour is readable on both JupyterLab's white and its black."""
 
 
 class Meaning(NamedTuple):
@@ -170,9 +172,10 @@ class Outcome:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Return the forms in which a notebook shows the outcome."""
-        colour = HEX[MEANINGS[self.status].colour]
+        colour = MEANINGS[self.status].colour
+        style = f"color:{HEX[colour]};background:{_GROUND[colour]};padding:1px 8px;border-radius:4px"
         lines = [self.decision.reason, *self.decision.notes]
-        text = f"<strong style='color:{colour}'>{html.escape(self.sentence)}</strong><br>"
+        text = f"<strong style='{style}'>{html.escape(self.sentence)}</strong><br>"
         text += "<br>".join(html.escape(line) for line in lines)
         return {
             "text/html": f"<p>{text}</p>",

@@ -56,6 +56,12 @@ class Site:
         assert answer.status == 200, text
         return BeautifulSoup(text, "html.parser")
 
+    def tree_of_missing(self, path: str) -> BeautifulSoup:
+        answer, text = self.ask(path)
+        assert answer.status == 404
+        assert "`" not in text.partition("<main")[2].partition("</main>")[0]
+        return BeautifulSoup(text, "html.parser")
+
 
 @contextmanager
 def serving() -> Iterator[Site]:
@@ -104,6 +110,33 @@ def test_the_front_page_lists_runs_newest_first_and_pull_requests_active_first(s
     assert "integration into main" in opened
     assert "succeeded : workshop_unit_test.yml on the merge (run 1)" in re.sub(r" ?:", " :", opened)
     assert "another person than ci.yml completes it" in opened
+
+
+def test_the_front_page_shows_what_was_announced_last_for_an_environment(site: Site) -> None:
+    for announced in ("Version 3 is *promoted*; version 1\\_a is archived", "Version 4 is not better"):
+        sample_runs.put(sample_runs.succeeded(), "summaries/decision.md", f"## {announced}.\n\nMore.\n")
+    sample_runs.waiting()
+    tree = site.tree("/")
+    (latest,) = tree.select(".latest")
+    shown = " ".join(latest.text.split())
+    assert shown.startswith("Version 4 is not better. The last deployment to production, by run 2 ·")
+    assert [line.text for line in tree.select(".outcome")] == [
+        "Version 4 is not better.",
+        "Version 3 is promoted; version 1_a is archived.",
+    ]
+
+
+def test_one_stage_has_no_second_icon_and_a_waiting_run_no_duration(site: Site) -> None:
+    sample_runs.failed()
+    sample_runs.waiting()
+    waiting, failed = site.tree("/").select("ol.list")[0].select("li")
+    assert (len(waiting.select(".side")), len(failed.select(".side span"))) == (0, 2)
+    assert " ".join(waiting.select("p")[1].text.split()).endswith("UTC")
+
+
+def test_code_in_a_sentence_is_shown_as_code(site: Site) -> None:
+    (code,) = site.tree_of_missing("/runs/7").select("main code")
+    assert code.text == "workshop devops runs"
 
 
 def test_an_empty_front_page_names_the_first_commands(site: Site) -> None:
@@ -213,6 +246,15 @@ def test_a_missing_or_private_file_is_a_page_with_a_sentence(site: Site, path: s
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("path", ["/", "/runs/1", "/runs/1/logs/1.log", "/pull-requests/1"])
+def test_head_is_answered_like_get_without_a_body(site: Site, path: str) -> None:
+    sample_runs.succeeded()
+    sample_runs.pull_requests()
+    answer, text = site.ask(path, "HEAD")
+    assert (answer.status, text) == (200, "")
+    assert answer.headers["content-type"] == site.ask(path)[0].headers["content-type"]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/runs/1", "/runs/1/logs/1.log", "/pull-requests/1"])
 def test_nothing_can_be_changed(site: Site, method: str, path: str) -> None:
@@ -290,6 +332,23 @@ def test_a_browser_shows_the_progress_of_a_run() -> None:
     ]
     assert [item.text for item in tree.select(".log li")] == ["hello", sample_runs.NASTY, "##[error]It broke"]
     assert tree.select("img") == []
+
+
+@chromium.needed
+@pytest.mark.integration
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_page_is_readable_in_both_themes_and_on_a_phone(site: Site, dark: bool) -> None:
+    for make in (sample_runs.succeeded, sample_runs.failed, sample_runs.running, sample_runs.waiting):
+        run = make()
+        run.notices.append("/a/path/without/an/end" * 20)
+        Runs().save(run)
+        if run.state == "completed":
+            html_page.write(run, Runs().folder_of(run.number) / "page.html")
+    sample_runs.pull_requests()
+    paths = ["/", "/runs/3", "/runs/4", "/runs/99", "/pull-requests/1", "/pull-requests/2"]
+    pages = {path.replace("/", "_"): site.ask(path)[1] for path in paths}
+    written = {f"written {n}": (Runs().folder_of(n) / "page.html").read_text(encoding="utf-8") for n in (1, 2)}
+    assert chromium.unreadable(pages | written, dark=dark) == []
 
 
 _READER = """
