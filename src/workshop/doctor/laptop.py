@@ -26,7 +26,12 @@ _LEAST_SPACE, _GOOD_SPACE = 0.5 * GIBIBYTE, 2 * GIBIBYTE
 _SECONDS_FOR_A_KERNEL = 90
 _SECONDS_THAT_CLOCKS_DIFFER = 300
 _PINS = PACKAGE.parents[1] / "requirements.txt"
-_PORTS = {5000: "`workshop ui`", 8080: "`workshop serve`"}
+_PORTS = {
+    5000: "`workshop ui`",
+    8080: "`workshop serve`",
+    8888: "`workshop lab`",
+    8900: "`workshop devops web`",
+}
 
 
 def examine(report: Report) -> None:
@@ -170,7 +175,7 @@ def ports() -> str:
     if taken:
         used = " and ".join(f"{number} is taken (the default of {_PORTS[number]})" for number in taken)
         return Note(f"{used}: choose another with --port")
-    return f"{' and '.join(map(str, _PORTS))} are free"
+    return f"{', '.join(map(str, _PORTS))} are free"
 
 
 def git() -> str:
