@@ -27,6 +27,7 @@ _FLAGS = [
     "--enable-logging=stderr",
 ]
 
+_DARK = ["--blink-settings=preferredColorScheme=0"]
 # The contrast of WCAG 2, of each visible text with the nearest opaque background below it.
 _AUDIT = """
 const parsed = text => text.match(/[\\d.]+/g).map(Number);
@@ -97,7 +98,7 @@ def unreadable(pages: dict[str, str], *, dark: bool) -> list[str]:
             frames += "".join(f'<iframe width="{width}" height="900" src="{name}.html"></iframe>' for width in _WIDTHS)
         whole = Path(folder) / "frames.html"
         whole.write_text(frames, encoding="utf-8")
-        theme = ["--blink-settings=preferredColorScheme=0"] if dark else []
+        theme = _DARK if dark else []
         dom = _chromium(whole.as_uri(), "--dump-dom", "--virtual-time-budget=5000", *theme).stdout
     lines = html.unescape(dom.partition('<pre id="audits">')[2].partition("</pre>")[0]).splitlines()
     audits: list[dict[str, Any]] = [json.loads(line) for line in lines]
@@ -107,9 +108,10 @@ def unreadable(pages: dict[str, str], *, dark: bool) -> list[str]:
     return [f"{each['page']} at {each['width']}: {text}" for each in audits for text in each["problems"]]
 
 
-def picture(url: str, path: Path, width: int = 1200, height: int = 1400) -> None:
+def picture(url: str, path: Path, width: int = 1200, height: int = 1400, *, dark: bool = False) -> None:
     """Take a picture of a page."""
-    _chromium(url, f"--screenshot={path}", f"--window-size={width},{height}", "--virtual-time-budget=500")
+    size = f"--window-size={width},{height}"
+    _chromium(url, f"--screenshot={path}", size, "--virtual-time-budget=500", *(_DARK if dark else []))
 
 
 def _chromium(url: str, *flags: str) -> "subprocess.CompletedProcess[str]":

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from tests.support import chromium
 from tests.support.models import refusal
 from workshop.cli import history
 from workshop.core.parameters import Terms
@@ -178,6 +179,18 @@ def test_the_picture_is_written(tmp_path: Path, name: str) -> None:
         assert picture.width > 100 and picture.height > 100
         assert len(picture.convert("RGB").getcolors(1_000_000) or []) > 5
     plt.close("all")
+
+
+@chromium.needed
+@pytest.mark.integration
+def test_an_svg_follows_the_dark_theme(tmp_path: Path) -> None:
+    history.draw(EVENTS, tmp_path / "history.svg")
+    grounds = []
+    for dark in (False, True):
+        chromium.picture((tmp_path / "history.svg").as_uri(), tmp_path / "seen.png", 600, 400, dark=dark)
+        with Image.open(tmp_path / "seen.png") as seen:
+            grounds.append(seen.convert("L").getpixel((3, 3)))
+    assert grounds == [255, pytest.approx(20, abs=2)]
 
 
 @pytest.mark.parametrize("name", ["history.corked", "history"])

@@ -32,13 +32,15 @@ NEUTRAL = "#6b7280"
 _MARKS = {
     "promotion": ("^", BETTER),
     "override": ("*", "#c99a2e"),
-    "rollback": ("<", CHAMPION),
+    "rollback": ("v", CHAMPION),
     "staging": ("o", NEUTRAL),
     "comparison": ("D", NEUTRAL),
     "rejection": ("X", CANDIDATE),
     "refusal": ("s", "#a3262a"),
 }
 """Marker and colour of each kind of event."""
+_DARK_THEME = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(.92) hue-rotate(180deg); } }</style>"
+"""In an SVG: a browser with a dark theme shows white as black and keeps the hues."""
 _log = logging.getLogger("workshop")
 
 
@@ -49,13 +51,16 @@ def use_workshop_style() -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file, in the format of its suffix, and close it.
+    """Write a figure to a file, in the format of its suffix, and close it; an SVG follows the reader's dark theme.
 
     Raises:
         OSError: the file can't be written.
     """
     try:
         figure.savefig(path)
+        if path.suffix == ".svg":
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace("<defs>", f"{_DARK_THEME}<defs>", 1), encoding="utf-8")
     finally:
         plt.close(figure)
 
@@ -126,6 +131,7 @@ def history_picture(events: list[Event]) -> Figure:
             bottom.plot(number, decision["difference"], "o", color=colour, markersize=8)
     bottom.axhline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
     bottom.set(title="Candidate against champion", ylabel="AUC difference", xlim=(0.5, len(events) + 0.6))
+    bottom.set_xlabel("event, and its time (UTC)")
     shown = numbers[:: max(1, len(events) // 12)]
     days = [f"{number}\n{events[number - 1].at[5:10]}\n{events[number - 1].at[11:16]}" for number in shown]
     bottom.set_xticks(shown, days, fontsize=9)
