@@ -95,7 +95,7 @@ def _figures(decision: dict[str, Any]) -> list[str]:
             _row("difference", f"{decision['difference']:+.4f}"),
             _row(f"{percent(decision['confidence'])} lower bound", f"{decision['lower_bound']:+.4f}"),
         ]
-    return ["| figure | |", "|---|---|", *rows, ""] if rows else []
+    return ["| figure | value |", "|---|---|", *rows, ""] if rows else []
 
 
 def _mark(passed: bool | None) -> str:
