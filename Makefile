@@ -10,6 +10,8 @@ PLACE := $(CLEAN) PIP_CONFIG_FILE=/dev/null
 UV := $(CLEAN) -u UV_PYTHON -u UV_SYSTEM_PYTHON -u UV_TARGET -u UV_PREFIX -u UV_CONSTRAINT \
 	-u UV_OVERRIDE -u UV_EXCLUDE -u UV_EXCLUDE_NEWER -u UV_NO_BUILD -u UV_NO_BINARY -u UV_REQUIRE_HASHES -u UV_NO_VERIFY_HASHES \
 	-u UV_BREAK_SYSTEM_PACKAGES -u UV_PROJECT -u UV_WORKING_DIR -u UV_WORKING_DIRECTORY -u UV_TORCH_BACKEND
+# On a terminal uv shows a bar while it downloads, and what it has installed.
+QUIET := $$([ -t 2 ] || echo --quiet)
 # uv does not read pip's settings: the mirror that pip takes packages from is handed on, unless uv has one of its own.
 PIPS_INDEX := env -u PIP_USER $(FETCH) $(BIN)/python -m pip config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'$$/\1/p" | tail -n 1
 FIND_INDEX := index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PIPS_INDEX))}}}"
@@ -29,7 +31,7 @@ $(READY): requirements.txt pyproject.toml
 	@pin="$$(grep -oE '^uv==[^ ]+' requirements.txt)" && \
 		$(FETCH) $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .venv/uv "$$pin" && \
 		$(PLACE) $(BIN)/python -m pip --isolated install --quiet --disable-pip-version-check --no-index --no-deps .venv/uv/uv-*
-	@$(UV_ONLINE) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
+	@$(UV_ONLINE) pip sync $(QUIET) --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
 	@$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -56,7 +58,7 @@ bench: $(READY) ## performance, as ratios against named peers
 
 spark: $(READY) ## scoring with Spark: installs it (450 MB; Java 17 must be there), tests it and measures it
 	@echo "Installing the packages of requirements-spark.txt into .venv …"
-	@$(UV_ONLINE) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
+	@$(UV_ONLINE) pip install $(QUIET) --python $(BIN)/python --require-hashes --requirement requirements-spark.txt
 	$(BIN)/pytest tests/unit/core/scoring/test_spark.py tests/unit/core/data/test_unity_catalog_with_spark.py
 	@$(BIN)/python -m bench spark
 

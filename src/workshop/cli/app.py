@@ -15,7 +15,7 @@ from rich.markup import escape
 from kit_common.sanitize import visible
 from kit_common.terminal import print_text
 from workshop.cli import azure, databricks, devops, doctor, error_log, history, pipelines, run, slots, status
-from workshop.cli.output import output_may_fail
+from workshop.cli.output import output_may_fail, waiting_for
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -113,12 +113,18 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     Uses the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
     /model describes the version, and /metrics has metrics for Prometheus.
     """
+    status = context.with_resource(waiting_for("the store and the model"))
     from workshop.core.registry.slots import Slot
     from workshop.serving.app import MEBIBYTE
     from workshop.serving.command import serve_slot
 
     context.with_resource(output_may_fail())
-    serve_slot(model, Slot(slot), host, port, every, max_body * MEBIBYTE, lambda line: print(line, flush=True))
+
+    def report(line: str) -> None:
+        status.stop()
+        print(line, flush=True)
+
+    serve_slot(model, Slot(slot), host, port, every, max_body * MEBIBYTE, report)
 
 
 def main() -> NoReturn:
@@ -153,7 +159,7 @@ def _mlflow_pages() -> "tuple[str, ASGIApp]":
 
     interruption.install()
     try:
-        with err.status("Waiting for MLflow, which takes some seconds to start …"):
+        with waiting_for("MLflow to start"):
             from workshop.core.parameters import Parameters
             from workshop.core.registry import mlflow_store
             from workshop.serving import mlflow_pages

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from workshop.cli.options import checked_model
+from workshop.cli.output import waiting_for
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -78,6 +79,12 @@ def local(
     from workshop.core.errors import WorkshopError
 
     try:
-        serve(folder, lambda line: print(line, flush=True))
+        with waiting_for("an MLflow server to start") as status:
+
+            def show(line: str) -> None:
+                status.stop()
+                print(line, flush=True)
+
+            serve(folder, show)
     except StartError as error:
         raise WorkshopError(str(error)) from error

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from kit_common.terminal import print_text
 from workshop.cli.options import AsJson, Model
+from workshop.cli.output import waiting_for
 
 app = typer.Typer()
 out = Console()
@@ -57,14 +58,15 @@ def doctor(
     in_workspace = os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE")
     chosen = target or ("databricks" if in_workspace else "local")
     report = reports.Report()
-    if chosen == "local":
-        from workshop.doctor import laptop
+    with waiting_for("the checks"):
+        if chosen == "local":
+            from workshop.doctor import laptop
 
-        laptop.examine(report)
-    elif report.check("databricks-sdk", reports.require_sdk):
-        from workshop.doctor import workspace
+            laptop.examine(report)
+        elif report.check("databricks-sdk", reports.require_sdk):
+            from workshop.doctor import workspace
 
-        workspace.examine(report, model)
+            workspace.examine(report, model)
     if as_json:
         print(json.dumps(report.as_json(chosen), indent=2))
     for finding in report.findings if not as_json else ():

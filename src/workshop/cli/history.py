@@ -13,6 +13,7 @@ from rich.table import Table
 
 from kit_common.terminal import print_text
 from workshop.cli.options import AsJson, Model
+from workshop.cli.output import waiting_for
 from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import current_settings
 
@@ -41,18 +42,21 @@ def history(
 
     With `--replay N` the command ends with 0 if every recomputed figure equals the recorded one, else with 1.
     """
-    from workshop.core.promotion.history import History
-    from workshop.core.registry import mlflow_store
+    with waiting_for("the store"):
+        from workshop.core.promotion.history import History
+        from workshop.core.registry import mlflow_store
 
-    client = mlflow_store.connect()
-    events = History(client, model).events()
+        client = mlflow_store.connect()
+        events = History(client, model).events()
     if replay is not None:
         from workshop.core.promotion import replay as replays
 
         if not 1 <= replay <= len(events):
             raise WorkshopError(f"{model} has no event {replay}, only {len(events)}: `workshop history` lists them.")
         event = events[replay - 1]
-        if differences := replays.replay(client, model, event):
+        with waiting_for("the models to answer again"):
+            differences = replays.replay(client, model, event)
+        if differences:
             raise WorkshopError(f"The {event.title} is not reproduced: {'; '.join(differences)}.")
         print_text(out, f"The {event.title} is reproduced, every figure as recorded: {event.reason}")
         return
@@ -64,7 +68,8 @@ def history(
         return
     out.print(as_table(model, events, out.width))
     path = picture or current_settings().home / "history.png"
-    draw(events, path)
+    with waiting_for("the picture"):
+        draw(events, path)
     out.print(f"Picture: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 

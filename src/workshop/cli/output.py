@@ -1,4 +1,4 @@
-"""The output of a command that moves slots: its exit code must not depend on whether the output can be written."""
+"""The output of commands: what they wait for, and output that must not change the exit code of a swap."""
 
 import os
 import sys
@@ -6,7 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
+from rich.console import Console
+from rich.status import Status
+
 from workshop.core.errors import explain_os_error
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[Status]:
+    """Show on a terminal what the command waits for, until the block ends or stops the status.
+
+    It is on standard error, so that a program can read standard output; a log gets nothing.
+    """
+    with Console(stderr=True).status(f"Waiting for {what} …") as status:
+        yield status
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from kit_common.terminal import print_text
-from workshop.cli.output import output_may_fail
+from workshop.cli.output import output_may_fail, waiting_for
 from workshop.core.errors import WorkshopError
 
 app = typer.Typer()
@@ -86,11 +86,12 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
             from workshop.runner import kernels
 
             kernels.begin_warming()
-        from workshop.core.parameters import DevopsAction
-        from workshop.runner import publication
-        from workshop.runner import run as runner
-        from workshop.runner.progress import shown_on
-        from workshop.runner.target import Request
+        with waiting_for("the libraries"):
+            from workshop.core.parameters import DevopsAction
+            from workshop.runner import publication
+            from workshop.runner import run as runner
+            from workshop.runner.progress import shown_on
+            from workshop.runner.target import Request
     finally:  # during an import a KeyboardInterrupt may get lost, or compiled code may turn it into another error
         interruption.check()
     if publish is not None:

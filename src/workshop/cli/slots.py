@@ -7,7 +7,7 @@ from rich.console import Console
 
 from kit_common.terminal import print_text
 from workshop.cli.options import Model
-from workshop.cli.output import output_may_fail
+from workshop.cli.output import output_may_fail, waiting_for
 
 if TYPE_CHECKING:
     from workshop.core.registry.slots import Slots
@@ -24,9 +24,10 @@ def rollback(
     model: Model = "wine_quality",
 ) -> None:
     """Give Production back to the version that held it before, in one step, after checking that it works."""
-    from workshop.core.promotion import manual
+    with waiting_for("the store and the model"):
+        from workshop.core.promotion import manual
 
-    event = manual.roll_back(_opened(context, model), to or None, reason)
+        event = manual.roll_back(_opened(context, model), to or None, reason)
     if event is None:
         print_text(out, f"Version {to} holds Production already; nothing was changed.")
     else:
@@ -47,9 +48,10 @@ def promote(
 
     A version that callers could not use (not loadable, other columns, answers that are not probabilities) is refused.
     """
-    from workshop.core.promotion import manual
+    with waiting_for("the store and the model"):
+        from workshop.core.promotion import manual
 
-    event = manual.override(_opened(context, model), version, reason)
+        event = manual.override(_opened(context, model), version, reason)
     if event is None:
         print_text(out, f"Version {version} holds Production already; nothing was changed.")
     elif event.champion is None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workshop.cli.options import AsJson, Model
+from workshop.cli.output import waiting_for
 
 app = typer.Typer()
 out = Console()
@@ -16,7 +17,8 @@ out = Console()
 @app.command()
 def status(model: Model = "wine_quality", as_json: AsJson = False) -> None:
     """Show which version of the model holds which slot."""
-    found = read(model)
+    with waiting_for("the store"):
+        found = read(model)
     if as_json:
         print(json.dumps(found, indent=2))
     else:

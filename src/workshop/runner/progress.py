@@ -29,7 +29,11 @@ def shown_on(console: Console) -> Iterator[Progress]:
         console=console,
     )
     with bars:
-        yield LiveProgress(bars)
+        progress = LiveProgress(bars)
+        try:
+            yield progress
+        finally:
+            progress.end_waiting()
 
 
 class LiveProgress(Progress):
@@ -37,8 +41,15 @@ class LiveProgress(Progress):
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._task = TaskID(0)
+        self._task = bars.add_task("Waiting for the first notebook …", total=None, mark=" ", cells="")
+        self._waiting: TaskID | None = self._task
         self._total: int | None = 0
+
+    def end_waiting(self) -> None:
+        """Remove the line that is shown before the first notebook."""
+        if self._waiting is not None:
+            self._bars.remove_task(self._waiting)
+            self._waiting = None
 
     @override
     def said(self, sentence: str) -> None:
@@ -46,6 +57,7 @@ class LiveProgress(Progress):
 
     @override
     def notebook_started(self, name: str, cells: int | None) -> None:
+        self.end_waiting()
         self._total = cells
         self._task = self._bars.add_task(f"{name:<24}", total=cells, mark="[cyan]▸", cells=self._cells(0))
 

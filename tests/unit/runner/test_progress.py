@@ -22,6 +22,17 @@ def test_a_log_gets_plain_lines_without_colours() -> None:
     assert written.getvalue() == ("part_1_1_data_prep: 2 cells\npart_1_1_data_prep: succeeded at cell 2 of 2, 1.2 s\n")
 
 
+def test_a_terminal_shows_what_is_waited_for_before_the_first_notebook() -> None:
+    written = io.StringIO()
+    with shown_on(Console(file=written, force_terminal=True, width=100)) as progress:
+        progress.said("Action deployment.")
+        assert "Waiting for the first notebook" in written.getvalue()
+        watch(progress)
+        written.truncate(0)
+        progress.said("It has begun.")
+    assert "Waiting" not in written.getvalue()
+
+
 def test_a_terminal_shows_the_notebook_and_the_cell() -> None:
     written = io.StringIO()
     with shown_on(Console(file=written, force_terminal=True, width=100)) as progress:
