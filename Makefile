@@ -16,6 +16,8 @@ QUIET := $$([ -t 2 ] || echo --quiet)
 PIPS_INDEX := env -u PIP_USER $(FETCH) $(BIN)/python -m pip config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'$$/\1/p" | tail -n 1
 FIND_INDEX := index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PIPS_INDEX))}}}"
 UV_ONLINE := $(FIND_INDEX); $(UV) $${index:+UV_DEFAULT_INDEX="$$index"} $(BIN)/uv
+# Tells Git to leave the outputs of notebooks out of commits.
+FILTER := $(CLEAN) $(BIN)/python -m workshop.cli.git_filter
 
 .PHONY: help setup cd quick test thorough lab bench spark lock clean
 
@@ -23,6 +25,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with the pinned packages (the other targets do this by themselves)
+	-@$(FILTER)
 
 $(READY): requirements.txt pyproject.toml
 	@$(CLEAN) $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s: make PYTHON=/path/to/python3.11 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -33,6 +36,7 @@ $(READY): requirements.txt pyproject.toml
 		$(PLACE) $(BIN)/python -m pip --isolated install --quiet --disable-pip-version-check --no-index --no-deps .venv/uv/uv-*
 	@$(UV_ONLINE) pip sync $(QUIET) --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
 	@$(UV) $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	-@$(FILTER)
 	@touch $@
 
 cd: $(READY) ## the whole delivery loop: prepare, train, judge on production data, swap if better, report
