@@ -54,7 +54,7 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 thorough: $(READY) ## what `make test` leaves out, or does at some calls of a registry only (twenty minutes)
 	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal
 
-lab: $(READY) ## JupyterLab on the notebooks
+lab: $(READY) ## JupyterLab on the course: README, docs, notebooks
 	@$(BIN)/workshop lab
 
 bench: $(READY) ## performance, as ratios against named peers

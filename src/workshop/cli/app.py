@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -12,9 +13,23 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from kit_common.errors import UserError
 from kit_common.sanitize import visible
 from kit_common.terminal import print_text
-from workshop.cli import azure, databricks, devops, doctor, error_log, history, pipelines, run, slots, status
+from workshop.cli import (
+    azure,
+    databricks,
+    devops,
+    doctor,
+    error_log,
+    git_filter,
+    history,
+    pipelines,
+    run,
+    slots,
+    status,
+)
+from workshop.cli import lab as jupyterlab
 from workshop.cli.output import output_may_fail, waiting_for
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
@@ -71,8 +86,15 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the notebooks; further arguments go to JupyterLab."""
-    _become([sys.executable, "-m", "jupyterlab", str(PACKAGE / "notebooks"), *context.args])
+    """Open JupyterLab on the notebooks and the docs; further arguments go to JupyterLab."""
+    try:
+        git_filter.set_filter()
+    except UserError as error:
+        err.print(f"The outputs of notebooks stay in commits: {escape(str(error))}", soft_wrap=True)
+    if jupyterlab.is_root():
+        out.print("JupyterLab runs as root: its notebooks and terminals may change any file.", soft_wrap=True)
+    out.print("JupyterLab starts (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+    _become(jupyterlab.command(context.args), jupyterlab.environment())
 
 
 @app.command()
@@ -191,10 +213,11 @@ def _remove(home: Path) -> str:
     return str(home)
 
 
-def _become(command: list[str]) -> NoReturn:
+def _become(command: list[str], environment: Mapping[str, str] = os.environ) -> NoReturn:
     """Replace this process by another program, or on Windows run it and wait."""
     sys.stdout.flush()
-    os.environ.pop("MPLBACKEND", None)  # JupyterLab shows pictures; the command line only writes them
+    # JupyterLab shows pictures; the command line only writes them.
+    variables = {name: value for name, value in environment.items() if name != "MPLBACKEND"}
     if sys.platform == "win32":
-        sys.exit(subprocess.run(command, check=False).returncode)
-    os.execv(command[0], command)
+        sys.exit(subprocess.run(command, check=False, env=variables).returncode)
+    os.execve(command[0], command, variables)

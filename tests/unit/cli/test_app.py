@@ -1,4 +1,4 @@
-"""The command line: refusals, `reset`, `lab`, `ui`, and errors."""
+"""The command line: refusals, `reset`, `ui`, and errors."""
 
 import os
 import signal
@@ -13,9 +13,8 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
-from databricks_local.mlflow_server import free_port, started
+from databricks_local.mlflow_server import free_port
 from tests.support.commands import Finished, workshop, workshop_here
-from tests.support.servers import patient_session
 from workshop.cli.app import app
 from workshop.core.registry import mlflow_store
 from workshop.runner import kernels
@@ -155,15 +154,6 @@ def test_ui_prints_the_address_of_mlflows_pages_once_they_answer_and_ctrl_c_ends
     finally:
         process.kill()
     assert (process.returncode, *ended) == (0, "", "")
-
-
-@pytest.mark.integration
-def test_lab_opens_the_notebooks() -> None:
-    port = free_port()
-    arguments = ["lab", "--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
-    with started([*WORKSHOP, *arguments], "Use Control-C to stop this server"):
-        listing = patient_session().get(f"http://127.0.0.1:{port}/api/contents?token=t", timeout=20).json()
-        assert "part_1_1_data_prep.ipynb" in {entry["name"] for entry in listing["content"]}
 
 
 def test_ui_names_the_address_of_a_teams_own_server(monkeypatch: pytest.MonkeyPatch) -> None:
