@@ -36,7 +36,8 @@ class DevopsAction(StrEnum):
     INTEGRATION = "Integration"
     DEPLOYMENT = "Deployment"
     UNKNOWN = "unknown"
-    """A person in Jupyter; treated as Integration."""
+    """A person in Jupyter; treated as Integration. In a store on this machine without a model in Production, the first
+    candidate is deployed as the baseline."""
 
     @property
     def slot(self) -> Literal["production", "staging"]:

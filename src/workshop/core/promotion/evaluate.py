@@ -15,15 +15,17 @@ from workshop.core.data import datasets, tables
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.errors import WorkshopError
-from workshop.core.parameters import Parameters, Terms, require_as_given
+from workshop.core.parameters import DevopsAction, Parameters, Terms, require_as_given
 from workshop.core.promotion import drift, gate, guards, slices
 from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event, History
 from workshop.core.promotion.outcome import MEANINGS, Guard, Outcome, Status, sentence_for, status_for
 from workshop.core.promotion.plots import illustrate
 from workshop.core.promotion.swap import Trial, Turn, describe, swap, turn
+from workshop.core.registry import mlflow_store
 from workshop.core.registry.model import LoadedModel, find_candidate, load_version, require_probabilities
 from workshop.core.registry.slots import Slot, Slots, open_slots
+from workshop.core.settings import current_settings
 
 _MOST_COMPARISONS = 5
 _DECISIVE = ("run_name", "model_name", "devops_action", "compare_only")
@@ -55,7 +57,7 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     """
     require_as_given(parameters, *_DECISIVE)
     slots = open_slots(client, parameters.model_name)
-    action, run_name = parameters.devops_action, parameters.run_name
+    action, run_name = _action(parameters, slots), parameters.run_name
     rows = datasets.production_wines() if action.compares_on == "production" else datasets.test_wines(run_name)
     candidate = str(find_candidate(client, parameters.model_name, run_name).version)
     prepared = tables.prepared_table(run_name).exists()
@@ -157,6 +159,17 @@ def load_champion(slots: Slots, version: str | None) -> LoadedModel | None:
             f"The model in Production can't be loaded to compare with ({str(error).rstrip('.')}): restore it, or give "
             "Production to another version with `workshop rollback --to VERSION`."
         ) from error
+
+
+def _action(parameters: Parameters, slots: Slots) -> DevopsAction:
+    """Return the action; a person in Jupyter deploys the first model of a store on this machine, as the baseline.
+
+    Without a model in Production, nothing is ever compared. In a registry that others use too, only a run deploys.
+    """
+    action = parameters.devops_action
+    if action is not DevopsAction.UNKNOWN or slots.holder(Slot.PRODUCTION) is not None:
+        return action
+    return DevopsAction.DEPLOYMENT if mlflow_store.is_embedded(current_settings()) else action
 
 
 def _test(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) -> tuple[list[Guard], np.ndarray | None]:

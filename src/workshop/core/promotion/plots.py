@@ -50,6 +50,11 @@ def use_workshop_style() -> None:
     plt.rcParams.update({"figure.dpi": 110, "axes.titleweight": "bold", "axes.titlelocation": "left"})
 
 
+def named(column: str) -> str:
+    """Return the name of a column of the wines as a reader writes it."""
+    return {"ph": "pH", "is_red": "red"}.get(column, column.replace("_", " "))
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure to a file, in the format of its suffix, and close it; an SVG follows the reader's dark theme.
 
@@ -85,7 +90,7 @@ def drift_picture(drift: dict[str, float]) -> Figure:
     indices = pd.Series(drift).sort_values()
     figure, axes = plt.subplots(figsize=(8, 4.2))
     colours = [CANDIDATE if index > LARGE else "#c99a2e" if index > MODERATE else CHAMPION for index in indices]
-    axes.barh([str(name).replace("_", " ") for name in indices.index], indices.to_numpy(), color=colours)
+    axes.barh([named(str(name)) for name in indices.index], indices.to_numpy(), color=colours)
     for limit, name in ((MODERATE, "moderate"), (LARGE, "large")):
         axes.axvline(limit, color=NEUTRAL, linestyle="--", linewidth=1.2)
         axes.text(limit, -0.4, f" {name}", color=NEUTRAL, fontsize=9, va="center")
@@ -143,7 +148,7 @@ def feature_importances(classifier: Any, names: list[str]) -> Figure:
     """Draw the classifier's feature importances, largest first."""
     importances = pd.Series(classifier.feature_importances_, index=names).sort_values()
     figure, axes = plt.subplots(figsize=(7, 4.2))
-    axes.barh([name.replace("_", " ") for name in importances.index], importances.to_numpy(), color=CANDIDATE)
+    axes.barh([named(name) for name in importances.index], importances.to_numpy(), color=CANDIDATE)
     axes.set(title="Feature importances", xlabel="importance")
     figure.tight_layout()
     return figure
@@ -231,8 +236,9 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
         _label(axes, 0, 0, "No model holds Production yet:\nnothing to compare with", NEUTRAL)
         return
     lower, upper, threshold = decision.lower_bound, decision.upper_bound, decision.min_improvement
-    margin = 0.02 + 0.2 * (upper - lower)
-    left, right = min(lower, threshold) - margin, max(upper, threshold) + margin
+    first, last = min(lower, threshold), max(upper, threshold)
+    margin = 0.02 + 0.15 * (last - first)  # half a label is that wide
+    left, right = first - margin, last + margin
     colour = BETTER if decision.passed else CANDIDATE
     axes.set(xlim=(left, right))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

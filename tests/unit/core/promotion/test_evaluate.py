@@ -12,6 +12,7 @@ from workshop.core.data import tables
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.promotion.evaluate import act, judge
 from workshop.core.promotion.history import History
+from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, Slots
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -101,6 +102,23 @@ def test_integration_stages_the_first_model_as_long_as_production_is_empty(kind:
     assert (outcome.status, outcome.decision.verdict) == ("staged", "baseline")
     assert slots_now().holders() == {"production": None, "staging": "1", "previous": None}
     assert run(FIRST, "Integration").status == "unchanged"
+
+
+def test_a_person_in_jupyter_deploys_the_first_model_and_then_compares(kind: str, registry: MlflowClient) -> None:
+    first = run(FIRST, "unknown")
+    assert (first.status, first.decision.verdict, first.rows) == ("promoted", "baseline", "production@0")
+    second = run(BETTER, "unknown")
+    assert second.decision.difference is not None
+    assert second.decision.rows == 852  # the test wines, as of Integration
+    assert slots_now().holders()["production"] == first.candidate_version
+
+
+def test_a_person_in_jupyter_deploys_nothing_to_a_registry_of_others(
+    registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_store, "is_embedded", lambda _: False)
+    assert contest(FIRST, "unknown").slot is Slot.STAGING
+    assert contest(FIRST, "Deployment").slot is Slot.PRODUCTION
 
 
 # Acting again

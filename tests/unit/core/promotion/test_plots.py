@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,13 +89,32 @@ def test_the_picture_of_a_refused_candidate_names_the_failed_guards() -> None:
     assert "No model holds Production yet" not in shown
 
 
+@pytest.mark.parametrize("min_improvement", [0.0, 0.1234])
+@pytest.mark.parametrize("shift", [-1.0, -0.3, -0.01, 0.0, 0.01, 0.3, 1.0])
+def test_labels_and_ticks_of_the_difference_stay_in_the_axes_and_apart(shift: float, min_improvement: float) -> None:
+    random = np.random.default_rng(3)
+    target = np.repeat([0, 1], [150, 50])
+    champion = np.clip(0.3 + 0.2 * target + 0.3 * random.random(200), 0, 1)
+    candidate = np.clip(champion + shift * target, 0, 1)
+    decision = gate.decide(target, candidate, champion, Terms(min_improvement=min_improvement))
+    figure = plots.decision_picture(Judgement(decision, "1", target, candidate, champion))
+    figure.canvas.draw()
+    axes = figure.axes[1]
+    within = axes.get_window_extent()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert within.x0 <= box.x0 < box.x1 <= within.x1, text.get_text()
+    shown = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(shown))
+
+
 # Drift
 
 
 def test_the_largest_drift_is_on_top_and_each_has_the_colour_of_its_size() -> None:
     drift = {"free_sulfur_dioxide": LARGE + 0.5, "alcohol": 0.01, "ph": MODERATE + 0.01}
     axes = plots.drift_picture(drift).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["alcohol", "ph", "free sulfur dioxide"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["alcohol", "pH", "free sulfur dioxide"]
     bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     assert [bar.get_width() for bar in bars] == sorted(drift.values())
     assert len({bar.get_facecolor() for bar in bars}) == 3
