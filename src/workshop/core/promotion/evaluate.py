@@ -57,7 +57,7 @@ def open_contest(client: MlflowClient, parameters: Parameters) -> Contest:
     """
     require_as_given(parameters, *_DECISIVE)
     slots = open_slots(client, parameters.model_name)
-    action, run_name = _action(parameters, slots), parameters.run_name
+    action, run_name = _action(parameters.devops_action, slots), parameters.run_name
     rows = datasets.production_wines() if action.compares_on == "production" else datasets.test_wines(run_name)
     candidate = str(find_candidate(client, parameters.model_name, run_name).version)
     prepared = tables.prepared_table(run_name).exists()
@@ -161,15 +161,14 @@ def load_champion(slots: Slots, version: str | None) -> LoadedModel | None:
         ) from error
 
 
-def _action(parameters: Parameters, slots: Slots) -> DevopsAction:
+def _action(given: DevopsAction, slots: Slots) -> DevopsAction:
     """Return the action; a person in Jupyter deploys the first model of a store on this machine, as the baseline.
 
     Without a model in Production, nothing is ever compared. In a registry that others use too, only a run deploys.
     """
-    action = parameters.devops_action
-    if action is not DevopsAction.UNKNOWN or slots.holder(Slot.PRODUCTION) is not None:
-        return action
-    return DevopsAction.DEPLOYMENT if mlflow_store.is_embedded(current_settings()) else action
+    if given is not DevopsAction.UNKNOWN or slots.holder(Slot.PRODUCTION) is not None:
+        return given
+    return DevopsAction.DEPLOYMENT if mlflow_store.is_embedded(current_settings()) else given
 
 
 def _test(contest: Contest, champion: LoadedModel | None, wines: pd.DataFrame) -> tuple[list[Guard], np.ndarray | None]:
