@@ -68,11 +68,15 @@ def newest(runs: Runs, most: int) -> list[Run]:
     return found
 
 
-def outcome(run: Run) -> str:
-    """Return the first heading or paragraph of a run's summaries, as text; empty without a summary."""
+def headlines(run: Run) -> list[str]:
+    """Return the first heading or paragraph of each summary of a run, as text."""
     folder = Runs().folder_of(run.number)
-    found = (page_content.beginning(folder, name) for name in run.summaries)
-    return next(filter(None, found), "")
+    return [text for name in run.summaries if (text := page_content.beginning(folder, name))]
+
+
+def outcome(run: Run) -> str:
+    """Return the first of a run's headlines; empty without a summary."""
+    return next(iter(headlines(run)), "")
 
 
 def status(item: Run | Stage | Job | Step) -> str:

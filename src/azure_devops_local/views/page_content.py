@@ -13,7 +13,6 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from azure_devops_local.run_store import Run
 from kit_common.sanitize import visible
 
 LINES_SHOWN = 2_000
@@ -53,11 +52,6 @@ def log(folder: Path, name: str) -> Log | None:
             last.append(line)
             count += 1
     return Log([_line(line) for line in last if "##[endgroup]" not in line], count - len(last))
-
-
-def headlines(run: Run, folder: Path) -> list[str]:
-    """Return the beginning of each summary of a run."""
-    return [text for name in run.summaries if (text := beginning(folder, name))]
 
 
 def beginning(folder: Path, name: str) -> str:

@@ -13,8 +13,7 @@ from azure_devops_local import host
 from azure_devops_local.run_store import Run, Runs
 from azure_devops_local.server import pull_requests, run_queue
 from azure_devops_local.server.pull_request_record import PullRequest
-from azure_devops_local.views import page_content
-from azure_devops_local.views.html_page import duration, newest, status
+from azure_devops_local.views.html_page import duration, headlines, newest, status
 from kit_common.sanitize import visible
 
 _PAUSE_SECONDS = 0.3
@@ -101,13 +100,8 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
                     yield f"step {run.number} {s} {j} {at}", f"{line}, {duration(step)}"
     if run.state == "completed":
         yield whole
-        for at, sentence in enumerate(_headlines(run)):
+        for at, sentence in enumerate(headlines(run)):
             yield f"headline {run.number} {at}", f"  run {run.number}: {sentence}"
-
-
-def _headlines(run: Run) -> list[str]:
-    """Return what the steps of a run have published as its result."""
-    return page_content.headlines(run, Runs().folder_of(run.number))
 
 
 def reporter(print_line: Callable[[str], None]) -> Callable[[Run], None]:
@@ -153,7 +147,7 @@ def _tree(run: Run) -> Tree:
         tree.add(Text(f"to go on: {host.current().advice} approve {run.number}", style="bold yellow"))
     if run.problem:
         tree.add(Text(visible(run.problem), style="red"))
-    for sentence in _headlines(run):
+    for sentence in headlines(run):
         tree.add(Text(sentence, style="bold"))
     for stage in run.stages:
         under_stage = tree.add(_label(status(stage), stage.name, duration(stage)))

@@ -1,6 +1,5 @@
 """What a command waits for is on a terminal from the start, and never in the way of a program."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -19,8 +18,8 @@ COMMANDS = {
     "promote 1 --reason x": "the store and the model",
     "run --notebooks 9_9": "the libraries",
     "serve --port 0": "the store and the model",
-    f"ui --port {free_port()}": "MLflow to start",
-    f"databricks local {os.devnull}": "an MLflow server to start",
+    "ui --port FREE": "MLflow to start",
+    "databricks local /dev/null": "an MLflow server to start",
 }
 
 
@@ -42,7 +41,7 @@ def run(arguments: str, monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> F
     monkeypatch.setenv("TERM", "xterm")
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")  # rich then treats every stream as a terminal
-    return workshop_here(*arguments.split())
+    return workshop_here(*arguments.replace("FREE", str(free_port())).split())
 
 
 @pytest.mark.parametrize("terminal", [True, False])

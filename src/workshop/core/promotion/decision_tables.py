@@ -5,9 +5,8 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from workshop.core.promotion.outcome import Decision
+from workshop.core.promotion.outcome import MARKS, Decision, Result
 
-_RESULTS = {True: "✓ passed", False: "✗ failed", None: "– not judged"}
 _FAILED = "color: #a3262a; background-color: #fbe9e9; font-weight: bold"
 """Readable in JupyterLab's light theme and in its dark one."""
 _LEFT: list[Any] = [{"selector": "th, td", "props": "text-align: left"}]
@@ -25,10 +24,14 @@ def figures_table(decision: Decision) -> Styler:
 
 def guards_table(decision: Decision) -> Styler:
     """Return the result and the finding of each guard, with those that failed highlighted."""
-    rows = [(guard.name, _RESULTS[guard.passed], guard.finding) for guard in decision.guards]
+    rows = [(guard.name, _marked(guard.result), guard.finding) for guard in decision.guards]
     table = pd.DataFrame(rows, columns=["guard", "result", "finding"])
     return table.style.hide(axis="index").set_table_styles(_LEFT).apply(_highlight, axis=1)
 
 
 def _highlight(row: "pd.Series[str]") -> list[str]:
-    return [_FAILED if row["result"] == _RESULTS[False] else ""] * len(row)
+    return [_FAILED if row["result"] == _marked("failed") else ""] * len(row)
+
+
+def _marked(result: Result) -> str:
+    return f"{MARKS[result]} {result}"
