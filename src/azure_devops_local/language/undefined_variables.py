@@ -1,12 +1,14 @@
 """Undefined variables of a pipeline: `$(…)` that would not be replaced, and variables that only the service has."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence, walk
 from azure_devops_local.language.expressions import references
 from azure_devops_local.language.fields import hint
 from azure_devops_local.language.predefined import ONLY_IN_AZURE, PREFIXES, SET_HERE
+from azure_devops_local.language.values import ExpressionError
 
 _MACRO = re.compile(r"\$\(([A-Za-z_][\w.\-]*)\)")
 _SET = re.compile(r"##vso\[task\.setvariable\s[^\]]*?variable=([^;\]\s]+)")
@@ -69,23 +71,23 @@ def _check_text(text: str, place: Place, key: str, known: set[str], lenient: boo
     expression = _AT_RUN_TIME.fullmatch(text)
     names = [] if key == "condition" else [name for name in _MACRO.findall(text) if not lenient or _is_reserved(name)]
     if key == "condition" or expression:
-        named = references(expression[1] if expression else text)
-        names += sorted(name for root, name in named if root == "variables" and _is_reserved(name))
+        with suppress(ExpressionError):  # conditions are correct by now; this is a variable of that name
+            named = references(expression[1] if expression else text)
+            names += sorted(name for root, name in named if root == "variables" and _is_reserved(name))
     if key in _SCRIPTS:
         used = [match[1] or match[2] for match in _SHELL.finditer(text)]
         names += [_IN_SHELLS[name] for name in used if name in _IN_SHELLS]
     for name in names:
         if name.lower() not in lower:
-            close = hint(name, known)
-            advice = close if "did you mean" in close else ": add it to `variables:`."
-            there = {other.lower() for other in ONLY_IN_AZURE}
-            problem = "exists only in Azure DevOps: remove it to run the pipeline here."
-            raise PipelineError(
-                place,
-                f"the variable `{name}` {problem}"
-                if name.lower() in there
-                else f"the variable `{name}` is not defined{advice}",
-            )
+            raise PipelineError(place, f"the variable `{name}` {_reason(name, known)}")
+
+
+def _reason(name: str, known: set[str]) -> str:
+    """Return the end of a sentence about a variable that is not set."""
+    if name.lower() in {other.lower() for other in ONLY_IN_AZURE}:
+        return "exists only in Azure DevOps: remove it to run the pipeline here."
+    close = hint(name, known)
+    return f"is not defined{close if 'did you mean' in close else ': add it to `variables:`.'}"
 
 
 def _is_reserved(name: str) -> bool:

@@ -161,7 +161,7 @@ def test_display_names_fall_back() -> None:
 def test_defined_variables() -> None:
     read(
         """
-        variables: {a: "1", b: $(a)}
+        variables: {a: "1", b: $(a), condition: no expression}
         stages:
         - stage: s
           variables: {c: "1"}
