@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azure_devops_local import run_store
-from azure_devops_local.agent import processes
+from azure_devops_local.agent import logging_commands, processes
 from kit_common.errors import UserError
 from tests.support import laptop
 
@@ -172,6 +172,16 @@ def test_powershell_runs_where_it_is_installed(tmp_path: Path, monkeypatch: pyte
     done = laptop.run(tmp_path / "with", text)
     assert laptop.log_of(done, "one").splitlines()[:2] == ["$ErrorActionPreference = 'Stop'", "Write-Host 1"]
     assert "exit code 3" in laptop.steps_of(done)["one"].issues[0].text
+
+
+@given(
+    pieces=st.lists(st.sampled_from(["##vso[", "task.setvariable", " ", "variable=x", ";", "=", "]", "%3B", "v", "."]))
+)
+def test_any_line_is_a_command_of_two_parts_or_text(pieces: list[str]) -> None:
+    found = logging_commands.parse("".join(pieces))
+    if found is not None:
+        assert len([part for part in found.name.split(".") if part]) == 2
+        assert all(found.properties) and all(found.properties.values())
 
 
 def environment(**more: str) -> dict[str, str]:
