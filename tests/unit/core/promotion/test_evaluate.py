@@ -1,5 +1,7 @@
 """A contest from its judgement to the slots and the history."""
 
+from types import SimpleNamespace
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -10,9 +12,9 @@ from tests.support.models import MODEL, Gallery
 from tests.support.promotions import AGAIN, BETTER, FIRST, RIVAL, contest, events, pending, register_odd, run, slots_now
 from workshop.core.data import tables
 from workshop.core.data.schemas import FEATURES, TARGET
+from workshop.core.promotion import evaluate
 from workshop.core.promotion.evaluate import act, judge
 from workshop.core.promotion.history import History
-from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, Slots
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -116,7 +118,7 @@ def test_a_person_in_jupyter_deploys_the_first_model_and_then_compares(kind: str
 def test_a_person_in_jupyter_deploys_nothing_to_a_registry_of_others(
     registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "is_embedded", lambda _: False)
+    monkeypatch.setattr(evaluate, "mlflow_store", SimpleNamespace(is_embedded=lambda _: False))
     assert contest(FIRST, "unknown").slot is Slot.STAGING
     assert contest(FIRST, "Deployment").slot is Slot.PRODUCTION
 
