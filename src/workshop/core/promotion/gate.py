@@ -127,7 +127,7 @@ def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
     return [
         f"{note} Each look is another chance of promoting a model that is no better: {once} with one look, up to "
         f"{chance} with {number}. To keep it at {once}, compare on new production wines, or run with "
-        f"`-p correct_for_looks=true`, with which this look needs {needed} confidence."
+        f"-p correct_for_looks=true, with which this look needs {needed} confidence."
     ]
 
 
