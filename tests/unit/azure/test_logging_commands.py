@@ -102,4 +102,4 @@ def test_the_agent_reads_every_value_as_it_was_written(text: str, value: str) ->
     assert not {"\r", "\n"} & set(line)
     read = logging_commands.parse(line)
     assert read is not None
-    assert (read.properties["key"].strip(), read.text) == (value.strip(), text)
+    assert (read.properties.get("key", "").strip(), read.text) == (value.strip(), text)
