@@ -69,7 +69,7 @@ def test_a_renamed_column_ends_the_run_in_one_sentence(home: Path) -> None:
     refused = workshop_here("run")
     assert refused.code == 1
     sentence = (
-        "part_1_1_data_prep, cell 5: The table development does not fit its schema: the column alcohol is missing"
+        "part_1_1_data_prep, cell 4: The table development does not fit its schema: the column alcohol is missing"
     )
     assert sentence in refused.out
     assert "Traceback" not in refused.out + refused.err

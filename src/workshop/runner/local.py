@@ -18,6 +18,7 @@ from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
 from workshop.runner.notebooks import SCORING
 from workshop.runner.obligations import Obligations
+from workshop.runner.parameters_cell import code_cells
 from workshop.runner.summary import Failure, NotebookResult
 from workshop.runner.target import Executed, Plan, Progress, Target
 
@@ -83,8 +84,7 @@ def unfinished(notebook: nbformat.NotebookNode) -> tuple[int, str] | None:
 
     Papermill treats `sys.exit()` as the end of a notebook that has succeeded.
     """
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, start=1):
+    for number, cell in enumerate(code_cells(notebook), start=1):
         if any(output.get("ename") == "SystemExit" for output in cell.outputs):
             return number, cell.source
     return None
@@ -101,7 +101,7 @@ def _check(result: NotebookResult, obligations: Obligations, run_id: str) -> Not
         try:
             obligations.check(result.name, returned_by(notebook), run_id)
         except WorkshopError as error:
-            cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+            cells = [cell.source for cell in code_cells(notebook)]
             number, source, message = len(cells), cells[-1] if cells else "", str(error)
     if not number:
         return result
@@ -122,7 +122,7 @@ def _execute(jobs: list[papermill_run.Job], plan: Plan, progress: Progress) -> E
             continue
         try:
             # Papermill adds a cell with the parameters after the tagged one.
-            progress.notebook_started(name, job.notebook.code_cells() + bool(job.parameters))
+            progress.notebook_started(name, job.notebook.code_cells())
             result = papermill_run.execute(job, lambda number: _start_cell(progress, number))
             result = _check(result, obligations, plan.run_id)
         except KeyboardInterrupt:

@@ -70,7 +70,7 @@ class Notebook:
 
     def code_cells(self) -> int:
         """Return the number of code cells."""
-        return sum(cell.cell_type == "code" for cell in self.read().cells)
+        return len(parameters_cell.code_cells(self.read()))
 
 
 def select(names: Iterable[str] = (), scoring: bool = False) -> list[Notebook]:

@@ -17,7 +17,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from workshop.core.errors import explain_os_error
-from workshop.runner import kernels
+from workshop.runner import kernels, parameters_cell
 from workshop.runner.notebooks import Notebook
 from workshop.runner.summary import Failure, NotebookResult
 
@@ -53,7 +53,7 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> NotebookResult:
 
     Args:
         job: the notebook, with its parameters.
-        on_cell: called with the number of each code cell that starts, from 1.
+        on_cell: called with the number of each code cell that starts, from 1; papermill's own cell is not counted.
 
     Raises:
         WorkshopError: the output can't be written.
@@ -123,9 +123,10 @@ class _Position:
 
     def started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:  # noqa: ARG002  # nbclient passes both
         if cell.cell_type == "code":
-            self.number += 1
             self.source = cell.source
-            self._on_cell(self.number)
+            if not parameters_cell.is_injected(cell):
+                self.number += 1
+                self._on_cell(self.number)
 
     def raised(self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:  # noqa: ARG002
         # The reply names each error; the cell's outputs, which papermill reads, do not contain that of a magic.

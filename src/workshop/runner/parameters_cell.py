@@ -9,6 +9,8 @@ import nbformat
 from workshop.core.errors import WorkshopError
 
 TAG = "parameters"
+_INJECTED_TAG = "injected-parameters"
+"""Papermill's tag of the cell with a run's values, which it adds after the tagged one."""
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
 _TYPES |= {form: kind | None for name, kind in _TYPES.items() for form in (f"{name} | None", f"Optional[{name}]")}
 _OF_DEFAULTS = (str, int, float, bool, list, dict, tuple, type(None))
@@ -16,7 +18,30 @@ _OF_DEFAULTS = (str, int, float, bool, list, dict, tuple, type(None))
 
 def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the cells tagged `parameters`; papermill uses the first only."""
-    return [cell for cell in notebook.cells if _is_tagged(cell)]
+    return [cell for cell in notebook.cells if _has_tag(cell, TAG)]
+
+
+def is_injected(cell: nbformat.NotebookNode) -> bool:
+    """Return whether papermill has added the cell, so that the notebook in JupyterLab does not have it."""
+    return _has_tag(cell, _INJECTED_TAG)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the code cells, numbered as in JupyterLab: without the one that papermill has added."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and not is_injected(cell)]
+
+
+def renumber(notebook: nbformat.NotebookNode) -> None:
+    """Change the numbers of an executed notebook's cells to those that a run in JupyterLab shows."""
+    added = 0
+    for cell in notebook.cells:
+        if is_injected(cell):
+            cell.execution_count, added = None, 1
+        elif added and cell.cell_type == "code" and cell.execution_count:
+            cell.execution_count -= added
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = cell.execution_count
 
 
 def types_of(source: str) -> dict[str, Any]:
@@ -41,9 +66,8 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
         The number of the code cell, from 1, and the parameter.
     """
     wanted = set(names)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, start=1):
-        if _is_tagged(cell) or not any(name in cell.source for name in wanted):
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        if _has_tag(cell, TAG) or not any(name in cell.source for name in wanted):
             continue
         try:
             body = _parse(cell.source).body
@@ -56,9 +80,9 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
     return None
 
 
-def _is_tagged(cell: nbformat.NotebookNode) -> bool:
+def _has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
     tags = cell.metadata.get("tags")
-    return isinstance(tags, list) and TAG in tags  # in a string, "no_parameters" would match too
+    return isinstance(tags, list) and tag in tags  # in a string, "no_parameters" would match too
 
 
 def _parse(source: str) -> ast.Module:

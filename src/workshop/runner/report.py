@@ -14,6 +14,7 @@ from pygments.formatters import HtmlFormatter
 from kit_common.files import write_whole
 from kit_common.times import utc
 from workshop.core.promotion.auc import percent
+from workshop.runner.parameters_cell import renumber
 from workshop.runner.summary import NotebookResult, Summary
 
 DECISION_PICTURE = "decision.png"
@@ -105,6 +106,7 @@ def _page(result: NotebookResult) -> str:
 
 
 def _body(exporter: HTMLExporter, notebook: nbformat.NotebookNode) -> Markup:
+    renumber(notebook)
     body, _ = exporter.from_notebook_node(notebook)
     return Markup(body)
 

@@ -35,3 +35,18 @@ def test_a_cell_that_sets_a_parameter_back_is_found(source: str, found: tuple[in
 def test_a_tag_is_one_of_a_list_and_no_part_of_a_text() -> None:
     cell = {"cell_type": "code", "source": "a = 1", "metadata": {"tags": "no_parameters"}}
     assert parameters_cell.tagged(nbformat.from_dict({"cells": [cell]})) == []
+
+
+def test_cells_have_the_numbers_of_jupyterlab_in_an_executed_notebook() -> None:
+    result = nbformat.v4.new_output("execute_result", execution_count=3)
+    tags: tuple[list[str], ...] = (["parameters"], ["injected-parameters"], [])
+    cells = [
+        nbformat.v4.new_code_cell("seed", execution_count=number, metadata={"tags": tag})
+        for number, tag in enumerate(tags, start=1)
+    ]
+    cells[2].outputs = [result]
+    notebook = nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell("not run")])
+    assert parameters_cell.code_cells(notebook) == [notebook.cells[at] for at in (0, 2, 3)]
+    parameters_cell.renumber(notebook)
+    assert [cell.execution_count for cell in notebook.cells] == [1, None, 2, None]
+    assert result.execution_count == 2
