@@ -9,7 +9,10 @@ from workshop.core.promotion.outcome import MARKS, Decision, Result
 
 _FAILED = "color: #a3262a; background-color: #fbe9e9; font-weight: bold"
 """Readable in JupyterLab's light theme and in its dark one."""
-_LEFT: list[Any] = [{"selector": "th, td", "props": "text-align: left"}]
+_STYLES: list[Any] = [
+    {"selector": "th, td", "props": "text-align: left"},
+    {"selector": "td.col1", "props": "white-space: nowrap"},  # the result
+]
 
 
 def figures_table(decision: Decision) -> Styler:
@@ -26,7 +29,7 @@ def guards_table(decision: Decision) -> Styler:
     """Return the result and the finding of each guard, with those that failed highlighted."""
     rows = [(guard.name, _marked(guard.result), guard.finding) for guard in decision.guards]
     table = pd.DataFrame(rows, columns=["guard", "result", "finding"])
-    return table.style.hide(axis="index").set_table_styles(_LEFT).apply(_highlight, axis=1)
+    return table.style.hide(axis="index").set_table_styles(_STYLES).apply(_highlight, axis=1)
 
 
 def _highlight(row: "pd.Series[str]") -> list[str]:
