@@ -96,8 +96,9 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
         for j, job in enumerate(stage.jobs):
             for at, step in enumerate(job.steps):
                 if step.result and step.result != "skipped":
-                    line = f"  run {run.number}, {stage.name} / {job.name} / {step.name}: {step.result}"
-                    yield f"step {run.number} {s} {j} {at}", f"{line}, {duration(step)}"
+                    place = [*([stage.name] if len(run.stages) > 1 else []), job.name, step.name]
+                    line = f"  run {run.number}, {' / '.join(place)}: {step.result}, {duration(step)}"
+                    yield f"step {run.number} {s} {j} {at}", line
     if run.state == "completed":
         yield whole
         for at, sentence in enumerate(headlines(run)):

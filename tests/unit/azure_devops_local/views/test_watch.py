@@ -75,8 +75,8 @@ def test_a_log_gets_a_line_for_each_change_and_no_line_twice(started_agents: lis
     assert text.splitlines() == [
         "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): queued",
         "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): running",
-        "  run 2, Test / Only / Say it: succeeded, 2.0 s",
-        "  run 2, Test / Only / Then: succeeded, 2.0 s",
+        "  run 2, Only / Say it: succeeded, 2.0 s",
+        "  run 2, Only / Then: succeeded, 2.0 s",
         "run 2 of workshop_unit_test.yml (dev-ana, cccccccc): succeeded, 4.0 s",
     ]
     assert code == 0
