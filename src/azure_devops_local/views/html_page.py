@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -68,15 +69,15 @@ def newest(runs: Runs, most: int) -> list[Run]:
     return found
 
 
-def headlines(run: Run) -> list[str]:
-    """Return the first heading or paragraph of each summary of a run, as text."""
+def headlines(run: Run) -> Iterator[str]:
+    """Yield the first heading or paragraph of each summary of a run, as text."""
     folder = Runs().folder_of(run.number)
-    return [text for name in run.summaries if (text := page_content.beginning(folder, name))]
+    return (text for name in run.summaries if (text := page_content.beginning(folder, name)))
 
 
 def outcome(run: Run) -> str:
     """Return the first of a run's headlines; empty without a summary."""
-    return next(iter(headlines(run)), "")
+    return next(headlines(run), "")
 
 
 def status(item: Run | Stage | Job | Step) -> str:
