@@ -240,6 +240,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         give_up = time.monotonic() + _SECONDS_TO_DIE
         while any(map(_lives, victims)):
             assert time.monotonic() < give_up, f"{victims} do not end"
+            # Grandchildren can't be waited for, and psutil.wait_procs waits for zombies that nothing collects.
             time.sleep(0.005)
 
 
