@@ -160,6 +160,7 @@ def test_a_run_waits_for_its_turn(tmp_path: Path) -> None:
         )
         thread.start()
         while "waits for the end" not in shown.getvalue():
+            assert thread.is_alive()
             threading.Event().wait(0.02)
         assert laptop.steps_of(run_store.Runs().load(1)) == {}
     thread.join(30)
