@@ -237,8 +237,11 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
         return
     lower, upper, threshold = decision.lower_bound, decision.upper_bound, decision.min_improvement
     first, last = min(lower, threshold), max(upper, threshold)
-    margin = 0.02 + 0.15 * (last - first)  # half a label is that wide
-    left, right = first - margin, last + margin
+    margin = 0.02 + 0.2 * (last - first)
+    exceeds = lower > threshold
+    # The label of the bound stands on the bound's side of the threshold, and is as wide as two margins.
+    left = first - (margin if exceeds else 2 * margin)
+    right = max(last, lower + margin) + margin
     colour = BETTER if decision.passed else CANDIDATE
     axes.set(xlim=(left, right))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -248,7 +251,7 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
     axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
     axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
     _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
-    _label(axes, lower, -0.2, f"{percent(decision.confidence)} lower bound\n{lower:+.4f}", colour)
+    _label(axes, lower, -0.2, f"{percent(decision.confidence)} lower bound\n{lower:+.4f}", colour, ha="left" if exceeds else "right")
     side = "left" if threshold - left < right - threshold else "right"  # where there is more room
     _label(axes, threshold, 0.53, f" must exceed {threshold:g} ", NEUTRAL, ha=side)
 

@@ -104,6 +104,9 @@ def test_labels_and_ticks_of_the_difference_stay_in_the_axes_and_apart(shift: fl
     for text in axes.texts:
         box = text.get_window_extent()
         assert within.x0 <= box.x0 < box.x1 <= within.x1, text.get_text()
+        if "lower bound" in text.get_text():
+            threshold, _ = axes.transData.transform((min_improvement, 0))
+            assert box.x1 <= threshold or threshold <= box.x0
     shown = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
     assert all(one.x1 < other.x0 for one, other in itertools.pairwise(shown))
 
