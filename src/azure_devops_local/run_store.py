@@ -135,6 +135,11 @@ class Run(BaseModel):
         """The run's name in sentences and on pages."""
         return f"run {self.number} of {self.pipeline}"
 
+    def cancel(self) -> None:
+        """End a run that was stopped from outside."""
+        self.problem = f"It was stopped by Ctrl-C or `{host.current().advice} stop`."
+        self.complete("canceled")
+
     def complete(self, result: Result) -> None:
         """End the run, and each part without a result: begun parts with that result, others as skipped or canceled."""
         self.state, self.result, self.finished = "completed", result, now()

@@ -42,13 +42,14 @@ def execute(
         execution.saved()
         result = execution.whole()
     except KeyboardInterrupt:
-        result = "canceled"
+        run.cancel()
     except UserError as error:
         run.problem = execution.mask(str(error))
     except OSError as error:
         run.problem = execution.mask(describe_os_error(error, host.current().home_variable))
     finally:
-        run.complete(result)
+        if run.state != "completed":
+            run.complete(result)
         clean_up(run.number)
         execution.saved()
     return run

@@ -44,7 +44,7 @@ def _execute(run: Run, turn: FileLock) -> None:
             agent.execute(run, repository.repository(), approve, service=service)
     except KeyboardInterrupt:  # before or after the steps; during the steps the agent handles it
         if run.state != "completed":
-            run.complete("canceled")
+            run.cancel()
             Runs().save(run)
     html_page.write(run, Runs().folder_of(run.number) / "page.html")
 

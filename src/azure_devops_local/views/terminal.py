@@ -86,7 +86,7 @@ def execute(run: Run, repository: Path, console: Console, approves: bool) -> Run
             ):
                 agent.execute(stored, repository, timeline.approve, timeline.changed, service)
         except KeyboardInterrupt:  # while it waited for another run
-            stored.complete("canceled")
+            stored.cancel()
             Runs().save(stored)
     path = Runs().folder_of(stored.number) / "page.html"
     html_page.write(stored, path)

@@ -245,6 +245,7 @@ def test_an_interrupt_cancels_the_run(tmp_path: Path) -> None:
         laptop.log_of(done, "long")
     )
     assert laptop.log_of(done, "long") == "ready\nstopped\n"
+    assert done.problem == "It was stopped by Ctrl-C or `workshop devops stop`."
     assert run_store.Runs().load(done.number) == done
 
 
