@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from databricks_local.mlflow_server import free_port
 from tests.conftest import isolated
 from tests.support.models import MODEL
+from tests.support.serving_requests import MAX_BODY
 from workshop.core.data import datasets
 from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
@@ -26,6 +27,7 @@ from workshop.core.registry import mlflow_store
 from workshop.core.registry.follower import Follower
 from workshop.core.registry.model import LoadedModel, load_version, log_candidate
 from workshop.core.registry.slots import AliasSlots, Slot
+from workshop.serving.app import build
 
 NEVER = 86_400.0
 """Seconds between the looks of a follower whose test calls `look`."""
@@ -115,3 +117,19 @@ def running(app: ASGIApp | Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(models: dict[str, LoadedModel]) -> Iterator[str]:
+    """A server of version 1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workshop.core.registry.follower.load_version", lambda client, name, version: models[version])
+        follower = Follower(Held("1"), every=NEVER)
+    with running(build(follower, MAX_BODY)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def rows(wines: pd.DataFrame) -> pd.DataFrame:
+    """Seven wines, without their label."""
+    return wines[FEATURES].tail(7).reset_index(drop=True)
