@@ -214,7 +214,7 @@ def sentence_for(status: Status, candidate: str, champion: str | None, slot: str
     better = f"better than version {champion} on {wines}"
     kept = "Production is untouched." if slot == "production" else "Staging and Production are untouched."
     empty = champion is None
-    vetoes = ", ".join(f"the guard «{guard.name}» failed" for guard in decision.vetoes)
+    vetoes = ", ".join(f'the guard "{guard.name}" failed' for guard in decision.vetoes)
     sentences: dict[Status, str] = {
         "promoted": "is promoted: it is the first to hold Production."
         if empty

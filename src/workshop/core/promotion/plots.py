@@ -251,7 +251,14 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
     axes.plot([lower, lower], [-0.07, 0.07], color=colour, linewidth=3)
     axes.plot(decision.difference, 0, "o", color=colour, markersize=10)
     _label(axes, decision.difference, 0.14, f"{decision.difference:+.4f}", colour, weight="bold")
-    _label(axes, lower, -0.2, f"{percent(decision.confidence)} lower bound\n{lower:+.4f}", colour, ha="left" if exceeds else "right")
+    _label(
+        axes,
+        lower,
+        -0.2,
+        f"{percent(decision.confidence)} lower bound\n{lower:+.4f}",
+        colour,
+        ha="left" if exceeds else "right",
+    )
     side = "left" if threshold - left < right - threshold else "right"  # where there is more room
     _label(axes, threshold, 0.53, f" must exceed {threshold:g} ", NEUTRAL, ha=side)
 

@@ -43,7 +43,7 @@ def test_a_candidate_with_other_input_columns_is_refused(champion: Slots, column
     version = register_odd("a constant", columns)
     outcome = run("dev-odd", action)
     assert (outcome.status, outcome.decision.verdict) == ("refused", "refused")
-    assert outcome.sentence.startswith(f"Version {version} is refused, since the guard «same inputs as Production»")
+    assert outcome.sentence.startswith(f'Version {version} is refused, since the guard "same inputs as Production"')
     for word in (f"Version {version}", "other input columns or types", "version 1", "alcohol"):
         assert word in outcome.decision.reason
     assert champion.holders() == {"production": "1", "staging": None, "previous": None}
@@ -93,7 +93,7 @@ def test_a_better_candidate_that_is_worse_on_red_wines_is_vetoed(champion: Slots
     assert (outcome.status, outcome.decision.verdict) == ("vetoed", "vetoed")
     assert outcome.decision.lower_bound is not None and outcome.decision.lower_bound > 0
     assert [guard.name for guard in outcome.decision.vetoes] == ["not worse on red wines"]
-    sentence = f"Version {version} is better than version 1 on production wines overall, but the guard «not worse on "
+    sentence = f'Version {version} is better than version 1 on production wines overall, but the guard "not worse on '
     assert sentence in outcome.sentence
     assert champion.holder(Slot.PRODUCTION) == "1"
     assert run("dev-odd", detectable_improvement=0.1, slice_tolerance=0.4).status == "promoted"

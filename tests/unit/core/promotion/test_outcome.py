@@ -99,14 +99,14 @@ def test_the_html_of_a_notebook_is_escaped() -> None:
             "vetoed",
             "production",
             "1",
-            "is better than version 1 on production wines overall, but the guard «loads» failed; Production is "
+            'is better than version 1 on production wines overall, but the guard "loads" failed; Production is '
             "untouched.",
         ),
         (
             "refused",
             "staging",
             None,
-            "is refused, since the guard «loads» failed; Staging and Production are untouched.",
+            'is refused, since the guard "loads" failed; Staging and Production are untouched.',
         ),
         (
             "compared",
