@@ -62,6 +62,7 @@ IN_ORDER = [
     ("workshop run --compare-only", 3),
     ("workshop run --notebooks 1_1", 0),
     ("workshop run -p seed=7", 3),
+    ("WORKSHOP_HOME=~/wines-7 workshop run --notebooks 0 -p seed=7", 0),
     ("workshop doctor", 0),
     ("workshop doctor --json", 0),
 ]

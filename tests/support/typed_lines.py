@@ -16,6 +16,7 @@ _PROGRAMS = (
     "curl ",
     "python ",
     "export ",
+    "WORKSHOP_HOME=",
 )
 _OPTIONS = re.compile(r"`([^`\n]+)` \(((?:`--[^`]+`(?:, )?)+)")
 

@@ -1,6 +1,6 @@
 """`workshop run --follow`: follow a run that was started earlier, here or elsewhere, and report it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 
@@ -19,6 +19,7 @@ from workshop.databricks.settings import DatabricksSettings, databricks_settings
 from workshop.databricks.sign_in import sign_in, who
 from workshop.databricks.target import bring_back, may_go_on, point_mlflow_at_the_workspace
 from workshop.runner import interruption, notebooks
+from workshop.runner.notebooks import Notebook
 from workshop.runner.run import carry_out
 from workshop.runner.summary import Summary
 from workshop.runner.target import Executed, Plan, Progress, Request, Target
@@ -80,7 +81,7 @@ class _Followed(Target):
         pass  # it was reached when the run was looked up
 
     @override
-    def get_ready(self) -> None:
+    def get_ready(self, notebooks: Sequence[Notebook]) -> None:
         pass  # the run has started
 
     @override

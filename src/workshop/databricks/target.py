@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from workshop.databricks.sign_in import require_service_principal, sign_in
 from workshop.databricks.sign_in import who as signed_in_as
 from workshop.databricks.tasks import Tasks
 from workshop.runner import interruption
+from workshop.runner.notebooks import Notebook
 from workshop.runner.summary import NotebookResult
 from workshop.runner.target import Executed, Plan, Progress, Request, Target
 
@@ -64,7 +65,7 @@ class DatabricksTarget(Target):
         require_service_principal(signed_in_as(self.client))
 
     @override
-    def get_ready(self) -> None:
+    def get_ready(self, notebooks: Sequence[Notebook]) -> None:
         # MLflow creates an experiment only in a folder that exists.
         experiments = f"{current_settings().experiments}/{self._model_name}"
         with explained(f"make the folder {experiments} for MLflow's experiments"):

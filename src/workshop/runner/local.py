@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from workshop.core.notebook_result import MIME_TYPE, HandedOver, data_version, r
 from workshop.core.promotion.outcome import RunStatus
 from workshop.core.settings import current_settings
 from workshop.runner import interruption, kernels, papermill_run
-from workshop.runner.notebooks import SCORING
+from workshop.runner.notebooks import DATASETS, SCORING, Notebook
 from workshop.runner.obligations import Obligations
 from workshop.runner.parameters_cell import code_cells
 from workshop.runner.summary import Failure, NotebookResult
@@ -38,8 +38,10 @@ class LocalTarget(Target):
         pass  # this machine needs no connection
 
     @override
-    def get_ready(self) -> None:
-        # The wine tables are created on first use.
+    def get_ready(self, notebooks: Sequence[Notebook]) -> None:
+        if any(notebook.name == DATASETS for notebook in notebooks):
+            return  # it creates the tables, from the seed and the files that it is given
+        # Otherwise the wine tables are created on first use.
         if not (tables.development_table().exists() and tables.production_table().exists()):
             from workshop.core.data import datasets  # noqa: PLC0415  # scikit-learn takes a second to import, needed once a home
 

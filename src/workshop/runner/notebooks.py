@@ -17,7 +17,8 @@ from workshop.runner import notebook_file, parameters_cell
 FOLDER = PACKAGE / "notebooks"
 IN_ORDER = ("part_1_1_data_prep", "part_1_2_training", "part_1_3_evaluating")
 SCORING = "part_1_4_scoring"
-SHIPPED = ("part_0_create_datasets", *IN_ORDER, SCORING, "part_4_new_training_code")
+DATASETS = "part_0_create_datasets"
+SHIPPED = (DATASETS, *IN_ORDER, SCORING, "part_4_new_training_code")
 
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|access_?key|private_?key|(^|_)pat($|_)", re.IGNORECASE)
 

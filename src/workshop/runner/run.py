@@ -49,7 +49,7 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
     if decides:
         mlflow_store.require_shared_history()
     slots = open_slots(mlflow_store.connect(), model_name)
-    target.get_ready()
+    target.get_ready(chosen)
     return carry_out(target, request, chosen, parameters, slots, commit, progress, problem)
 
 

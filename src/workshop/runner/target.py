@@ -1,6 +1,6 @@
 """The interface of a target, where a run's notebooks are executed: what it gets, and what it returns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,8 +97,11 @@ class Target(Protocol):
             WorkshopError: the target does not answer or refuses access.
         """
 
-    def get_ready(self) -> None:
+    def get_ready(self, notebooks: Sequence[Notebook]) -> None:
         """Create what a run needs on the target.
+
+        Args:
+            notebooks: the notebooks of the run.
 
         Raises:
             WorkshopError: it can't be created.

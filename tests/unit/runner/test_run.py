@@ -8,12 +8,13 @@ from unittest.mock import create_autospec
 import nbformat
 import pytest
 
+from workshop.core.data import tables
 from workshop.core.errors import UsageError, WorkshopError
 from workshop.core.notebook_result import MIME_TYPE
 from workshop.core.parameters import DevopsAction
 from workshop.core.settings import current_settings
-from workshop.runner import notebooks
-from workshop.runner.local import returned_by, unfinished
+from workshop.runner import kernels, notebooks
+from workshop.runner.local import LocalTarget, returned_by, unfinished
 from workshop.runner.notebooks import select
 from workshop.runner.run import _make_folder, _parameters, run
 from workshop.runner.target import Progress, Request, Target
@@ -52,6 +53,16 @@ def test_a_notebook_that_has_lost_its_parameters_cell_does_not_run(
     path.write_text(path.read_text(encoding="utf-8").replace('"parameters"', '"parameter"'), encoding="utf-8")
     with pytest.raises(UsageError, match="part_1_3_evaluating declares no parameter compare_only"):
         _parameters(Request(DevopsAction.DEPLOYMENT, compare_only=True), select())
+
+
+def test_the_tables_are_created_on_first_use_unless_the_run_has_their_notebook(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "begin_warming", lambda: None)
+    LocalTarget().get_ready(select(["0", "1_1"]))
+    assert not tables.development_table().exists()
+    LocalTarget().get_ready(select(["1_1"]))
+    assert tables.development_table().exists() and tables.production_table().exists()
 
 
 def test_a_relative_folder_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
