@@ -48,7 +48,7 @@ def execute(
     except OSError as error:
         run.problem = execution.mask(describe_os_error(error, host.current().home_variable))
     finally:
-        if run.state != "completed":
+        if run.result is None:
             run.complete(result)
         clean_up(run.number)
         execution.saved()

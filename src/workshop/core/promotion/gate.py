@@ -120,14 +120,18 @@ def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
     if number == 1:
         return []
     needed, once = auc.percent(looks.corrected_confidence), f"{100 * (1 - terms.confidence):.3g} %"
+    spent = f"{100 * (1 - looks.corrected_confidence):.2g} %"
     note = f"This is comparison {number} on the same production wines, look {number} for short."
     if terms.correct_for_looks:
-        return [f"{note} Its confidence of {needed} keeps the chance of promoting a model that is no better at {once}."]
+        return [
+            f"{note} Its confidence of {needed} adds at most {spent} to the chance of promoting a model that is no "
+            f"better, which stays at {once} if all looks are corrected."
+        ]
     chance = f"{100 * looks.false_promotion_chance:.3g} %"
     return [
         f"{note} Each look is another chance of promoting a model that is no better: {once} with one look, up to "
-        f"{chance} with {number}. To keep it at {once}, compare on new production wines, or run with "
-        f"-p correct_for_looks=true, with which this look needs {needed} confidence."
+        f"{chance} with {number}. Compare on new production wines, or run with -p correct_for_looks=true: this look "
+        f"then needs {needed} confidence, and adds at most {spent}."
     ]
 
 

@@ -76,7 +76,7 @@ def test_more_confidence_needs_more_rows() -> None:
             ["1.5 % with one look, up to 4.5 % with 3", "99.88 % confidence", "-p correct_for_looks=true"],
         ),
         ({"confidence": 0.9999}, ["0.01 % with one look, up to 0.03 % with 3"]),
-        ({"correct_for_looks": True}, ["99.79 %", "at 2.5 %"]),
+        ({"correct_for_looks": True}, ["99.79 %", "at most 0.21 %", "stays at 2.5 % if all looks are corrected"]),
     ],
 )
 def test_a_note_contains_the_chance_of_a_false_promotion_or_its_correction(
