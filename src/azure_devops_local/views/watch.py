@@ -61,6 +61,8 @@ def follow(console: Console, until_idle: bool = False, stop: threading.Event | N
                 else:
                     _print_changes(console, printed, runs, requests)
                 if until_idle and not _busy(runs):
+                    if not (live or runs):
+                        _print_last(console)
                     ended = [run for run in runs if run.number not in old and run.state == "completed"]
                     return 0 if all(run.result in _GOOD for run in ended) else 1
                 if stop.wait(_PAUSE_SECONDS):
@@ -82,9 +84,20 @@ def _print_changes(console: Console, printed: dict[str, str], runs: list[Run], r
     first = not printed
     for key, line in lines:
         if printed.get(key) != line and not (first and key.startswith("pull") and not line.endswith("active")):
-            console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+            _print(console, line)
         printed[key] = line
     printed["looked"] = "yes"
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_last(console: Console) -> None:
+    """Print that no run goes on, and how the newest one ended."""
+    lines = [line for run in newest(Runs(), 1) for key, line in _lines(run) if not key.startswith("step")]
+    for line in ["Nothing is running.", *lines]:
+        _print(console, line)
 
 
 def _lines(run: Run) -> Iterator[tuple[str, str]]:
@@ -97,7 +110,8 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
             for at, step in enumerate(job.steps):
                 if step.result and step.result != "skipped":
                     place = [*([stage.name] if len(run.stages) > 1 else []), job.name, step.name]
-                    line = f"  run {run.number}, {' / '.join(place)}: {step.result}, {duration(step)}"
+                    took = f", {duration(step)}" if step.started else ""
+                    line = f"  run {run.number}, {' / '.join(place)}: {step.result}{took}"
                     yield f"step {run.number} {s} {j} {at}", line
     if run.state == "completed":
         yield whole

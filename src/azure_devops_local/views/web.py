@@ -95,7 +95,9 @@ def _file(number: _Number, kind: str, name: str) -> FileResponse:
 
 def _pull_request(number: _Number) -> HTMLResponse:
     request = pull_requests.load(number)
-    return _answer(f"Pull request {number}: {request.title}", _filled_in(one=request))
+    return _answer(
+        f"Pull request {number}: {request.title}", _filled_in(one=request, needs_another=_policy(request).reviewers > 0)
+    )
 
 
 def _refused(_: Request, error: Exception) -> HTMLResponse:
@@ -107,8 +109,7 @@ def _refused(_: Request, error: Exception) -> HTMLResponse:
 
 def _policies(request: PullRequest) -> list[tuple[str, str, int]]:
     """Return the state of each policy of the target branch, its text, and the number of its run."""
-    policy = host.current().policies.get(request.target, Policy())
-    found = []
+    policy, found = _policy(request), []
     if policy.build:
         found.append(_build(policy.build, request.validation_run))
     if policy.reviewers and request.completed_by:
@@ -116,6 +117,10 @@ def _policies(request: PullRequest) -> list[tuple[str, str, int]]:
     elif policy.reviewers:
         found.append(("waiting for approval", f"another person than {request.author} completes it", 0))
     return found
+
+
+def _policy(request: PullRequest) -> Policy:
+    return host.current().policies.get(request.target, Policy())
 
 
 def _build(pipeline: str, number: int) -> tuple[str, str, int]:

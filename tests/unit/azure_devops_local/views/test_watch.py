@@ -113,7 +113,11 @@ def test_a_run_that_appears_and_fails_between_two_looks_counts() -> None:
 
 def test_what_had_ended_before_does_not_count() -> None:
     sample_runs.failed()
-    assert watched(until_idle=True) == (0, "")
+    code, text = watched(until_idle=True)
+    assert code == 0
+    nothing, last, *_ = text.splitlines()
+    assert nothing == "Nothing is running."
+    assert last.startswith("run 1 of ci.yml (") and last.endswith(", bbbbbbbb): failed, 11.0 s")
     assert watched(until_idle=True, terminal=True)[0] == 0
 
 

@@ -63,7 +63,7 @@ def test_a_pull_request_shows_its_description_policies_and_command(site: Site) -
     sample_runs.pull_requests()
     tree = site.tree("/pull-requests/2")
     assert [cell.text for cell in tree.select(".prose td")] == ["AUC", "0.9"]
-    assert "workshop devops pr complete 2" in tree.text
+    assert "workshop devops pr complete 2 --as NAME" in tree.text
     assert [check.text.split(":")[0].strip() for check in tree.select(".check")] == [
         "succeeded",
         "waiting for approval",
