@@ -80,7 +80,7 @@ def answer_approval(number: int, name: str, approved: bool) -> Run:
         if run.waiting_job is None:
             watch = f"; `{host.current().advice} watch --until-idle` ends when it does"
             later = "" if run.state == "completed" else watch
-            raise UserError(f"The {run.title} does not wait for an approval: it is {run.state}{later}.")
+            raise UserError(f"The {run.title} does not wait for an approval: it is {run.result or run.state}{later}.")
         path = approval_file(run)
         if path.exists():
             raise UserError(f"{read_record(path, Approval).by} has answered already: the {run.title} goes on soon.")
