@@ -236,6 +236,6 @@ class StepAtWork:
         self.say(text)
 
     def _error_line(self, text: str) -> None:
-        self.say(text)
+        self._line(text)
         if self.result != "failed":
             self.fail("The script wrote to standard error, and failOnStderr is set.")
