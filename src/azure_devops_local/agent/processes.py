@@ -1,4 +1,4 @@
-"""The processes of a step: run in their own process group, read line by line, and killed when the step ends."""
+"""The processes of a step: run in their own process group, read line by line, and killed if the step is stopped."""
 
 import os
 import selectors
@@ -35,7 +35,7 @@ def run(  # noqa: PLR0913, PLR0917  # the parameters of a process
     take: Take,
     take_error: Take | None = None,
 ) -> int:
-    """Run a program to its end, and return its exit code, negative for a signal.
+    """Run a program to its end, and return its exit code, negative for a signal; its children may go on.
 
     At the deadline and on an interrupt, its processes get SIGTERM, and SIGKILL after `GRACE` seconds.
 
@@ -72,10 +72,10 @@ def run(  # noqa: PLR0913, PLR0917  # the parameters of a process
                 with suppress(OutOfTimeError):
                     output.follow(time.monotonic() + GRACE, to_the_last=True)
                 raise
-            finally:
-                _send(process, signal.SIGKILL)
-    finally:
+    except BaseException:
         _send(process, signal.SIGKILL)
+        raise
+    finally:
         process.wait()
     return process.returncode
 
