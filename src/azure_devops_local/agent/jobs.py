@@ -71,7 +71,9 @@ class RunAtWork:
         if job.environment and not self._is_approved(entry):
             self.fail(entry, f"The deployment to {entry.environment} was not approved.")
             return {}
-        place = Workplace(self.run, self.folder, self.repository, known, self.mask, self.saved, _apply_command)
+        place = Workplace(
+            self.run, self.folder, self.repository, self.own, known, self.mask, self.saved, _apply_command
+        )
         entry.started = run_store.now()
         deadline = time.monotonic() + (job.timeout_minutes * 60 or float("inf"))
         place.make_folders(with_artifacts=job.finds_artifacts)

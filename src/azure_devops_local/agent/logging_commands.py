@@ -81,9 +81,16 @@ def _wanted(properties: Properties, key: str) -> str:
     return properties[key]
 
 
+def _text(text: str, what: str) -> str:
+    """Return the text of a command that needs one."""
+    if not text.strip():
+        raise UserError(f"A logging command has no {what} behind its bracket: add it.")
+    return text
+
+
 def _file(step: StepAtWork, text: str) -> Path:
-    path = step.place.sources / text.strip()
-    if not text.strip() or not path.is_file():
+    path = step.place.sources / _text(text, "path").strip()
+    if not path.is_file():
         raise UserError(f"There is no file {path} to upload: check the path.")
     # A line of a log must not put any file of the machine on the run's page.
     if not path.resolve().is_relative_to(step.place.work.resolve()):
@@ -133,7 +140,7 @@ def _complete(step: StepAtWork, properties: Properties, text: str) -> None:
 
 
 def _prepend_path(step: StepAtWork, _: Properties, text: str) -> None:
-    step.place.paths.insert(0, text)
+    step.place.paths[:] = [_text(text, "folder"), *(path for path in step.place.paths if path != text)]
 
 
 def _upload_summary(step: StepAtWork, _: Properties, text: str) -> None:
@@ -155,18 +162,24 @@ def _upload_log(step: StepAtWork, _: Properties, text: str) -> None:
 
 
 def _upload_artifact(step: StepAtWork, properties: Properties, text: str) -> None:
-    below = properties.get("containerfolder", "")
-    step.place.keep_artifact(step.place.sources / text.strip(), _wanted(properties, "artifactname"), below)
+    name, source = _wanted(properties, "artifactname"), step.place.sources / _text(text, "path").strip()
+    if source.is_dir() and not any(path.is_file() for path in source.rglob("*")):
+        step.warn(f"{source} has no files: there is nothing to upload to the artifact {name}.")
+        return
+    step.place.keep_artifact(source, name, properties.get("containerfolder", ""))
 
 
 def _add_tag(step: StepAtWork, _: Properties, text: str) -> None:
-    if (tag := step.place.mask(text)) not in step.place.run.tags:
+    if (tag := step.place.mask(_text(text, "tag"))) not in step.place.run.tags:
         step.place.run.tags.append(tag)
         step.place.save()
 
 
 def _set_build_number(step: StepAtWork, _: Properties, text: str) -> None:
-    step.place.notice(f"A step gave this run the build number {text}; here it keeps its own number.")
+    number = _text(text, "build number")
+    step.place.predefined["Build.BuildNumber"] = number
+    step.place.variables.add({"Build.BuildNumber": number}, read_only=True)
+    step.place.notice(f"A step gave this run the build number {number}; here its title stays {step.place.run.title}.")
 
 
 _EFFECTS: dict[str, Callable[[StepAtWork, Properties, str], None]] = {

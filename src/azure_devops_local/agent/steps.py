@@ -55,6 +55,8 @@ class Workplace:
     folder: Path
     """The folder of the run."""
     repository: Path
+    predefined: dict[str, str]
+    """The predefined variables of the run, also for its later jobs."""
     variables: Variables
     mask: Mask
     save: Callable[[], None]
