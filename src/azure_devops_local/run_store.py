@@ -18,7 +18,7 @@ Result = Literal["succeeded", "succeeded with issues", "failed", "canceled", "sk
 _REASONS = {
     "manual": "a manual start",
     "individualCI": "a push",
-    "batchedCI": "several pushes",
+    "batchedCI": "a push, batched",
     "pullRequest": "a pull request",
 }
 State = Literal["queued", "running", "waiting for approval", "completed"]

@@ -168,14 +168,14 @@ def _start_runs(old: str, new: str, name: str, ref: str, requested_for: str) -> 
             branch=name,
             commit=commit,
             message=pushed[0].partition("\n")[0],
-            reason="individualCI",
+            reason="batchedCI" if verdict.batch else "individualCI",
             requested_for=requested_for or author,
         )
         if verdict.broken:
             run.state, run.result, run.problem, run.finished = "completed", "failed", verdict.rule, run.created
             messages.append(f"{pipeline} can't be run ({run_queue.add(run).title}): {verdict.rule}")
         elif verdict.triggered:
-            run = run_queue.add(run, batch=verdict.batch)
+            run = run_queue.add(run)
             messages.append(f"{pipeline} starts ({run.title}): {verdict.rule}.")
         else:
             messages.append(f"{pipeline} does not start: {verdict.rule}.")

@@ -38,14 +38,14 @@ class Approval(BaseModel):
     approved: bool
 
 
-def add(run: Run, batch: bool = False) -> Run:
-    """Queue a run; with `batch`, one of the same pipeline and branch that is still queued takes its commit instead."""
+def add(run: Run) -> Run:
+    """Queue a run; a batched one takes the place of a batched one of its pipeline and branch that is still queued."""
     runs = Runs()
     with lock("queue"):
-        for waiting in unfinished() if batch else []:
-            if (waiting.pipeline, waiting.branch, waiting.state) == (run.pipeline, run.branch, "queued"):
+        for waiting in unfinished() if run.reason == "batchedCI" else []:
+            same = (waiting.pipeline, waiting.branch, waiting.reason) == (run.pipeline, run.branch, run.reason)
+            if same and waiting.state == "queued":
                 run = run.model_copy(update={"number": waiting.number, "created": waiting.created})
-                run.reason = "batchedCI"
                 runs.save(run)
                 return run
         return runs.add(run)

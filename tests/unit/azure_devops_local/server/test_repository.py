@@ -211,6 +211,7 @@ def test_batched_pushes_share_the_run_that_still_waits(tmp_path: Path) -> None:
     team.commit({"code/train.py": "1"}, branch="dev-ana")
     pushed(team, "dev-ana")
     run_queue.begin(1)
+    run_queue.rerun(1, "Ana")  # a run that a person starts is not one of the batch
     team.commit({"code/train.py": "2"})
     pushed(team, "dev-ana")
     newest = team.commit({"code/train.py": "3"})
@@ -218,10 +219,11 @@ def test_batched_pushes_share_the_run_that_still_waits(tmp_path: Path) -> None:
     pushed(team, "dev-bo")  # another branch never shares
 
     assert [(run.number, run.branch, run.reason) for run in Runs().all()] == [
-        (1, "dev-ana", "individualCI"),
-        (2, "dev-ana", "batchedCI"),
+        (1, "dev-ana", "batchedCI"),
+        (2, "dev-ana", "manual"),
+        (3, "dev-ana", "batchedCI"),
     ]
-    assert Runs().load(2).commit == newest
+    assert Runs().load(3).commit == newest
 
 
 def test_a_push_may_change_ten_thousand_files(team: Clone) -> None:
