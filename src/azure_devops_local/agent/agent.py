@@ -153,7 +153,7 @@ class _Execution(RunAtWork):
 
     def _variables(self, scope: dict[str, Any], stage: pipeline.Stage, job: pipeline.Job | None = None) -> Variables:
         """Return the variables of the condition of a stage or a job: all but those that are computed in it."""
-        known, innermost = Variables(), job or stage
+        known, innermost = Variables([Variable("System.Debug", "False")]), job or stage
         for part in (self.pipeline, stage, job) if job else (self.pipeline, stage):
             for variable in variables.entries_of(part.variables, self.groups):
                 if not (part is innermost and variable.is_computed):

@@ -175,7 +175,6 @@ def predefined(run: Run) -> dict[str, str]:
         "Build.Repository.Provider": "TfsGit",
         "Build.DefinitionName": Path(run.pipeline).stem,
         "System.DefinitionId": "1",
-        "System.Debug": "False",
         "System.TeamProject": host.current().name,
         "System.CollectionUri": "",
         "System.TeamFoundationCollectionUri": "",
