@@ -1,9 +1,11 @@
 """The variables of a run: replacement of `$(name)`, environment variables, and masked secrets."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from azure_devops_local import host
 from azure_devops_local.language import documents
@@ -17,6 +19,7 @@ _MACRO = re.compile(r"\$\(([^()]+)\)")
 # Linux refuses longer strings in the environment of a process.
 _LONGEST = 100_000
 _DEEPEST = 50
+_LONGEST_MESSAGE = 200
 
 
 class _CircularError(Exception):
@@ -133,9 +136,10 @@ class Mask:
         self._secrets: set[str] = set()
 
     def add(self, secret: str) -> None:
-        """Mask this secret, and each of its lines, since logs are written line by line."""
-        parts = (secret, *secret.splitlines())
-        self._secrets |= {shown for part in parts for shown in (part, part.strip()) if part.strip()}
+        """Mask a secret and each of its lines, since logs are written line by line; also as JSON and URLs have it."""
+        parts = [shown for part in (secret, *secret.splitlines()) if part.strip() for shown in (part, part.strip())]
+        for part in parts:
+            self._secrets |= {part, json.dumps(part, ensure_ascii=False)[1:-1], quote(part, safe="", errors="replace")}
 
     def holds(self, text: str) -> bool:
         """Return whether the text is a secret."""
@@ -164,7 +168,7 @@ def predefined(run: Run) -> dict[str, str]:
         "Build.SourceBranch": ref,
         "Build.SourceBranchName": ref.rpartition("/")[2],
         "Build.SourceVersion": run.commit,
-        "Build.SourceVersionMessage": run.message,
+        "Build.SourceVersionMessage": run.message[:_LONGEST_MESSAGE],
         "Build.Reason": run.reason[0].upper() + run.reason[1:],
         "Build.BuildId": str(run.number),
         "Build.BuildUri": f"vstfs:///Build/Build/{run.number}",

@@ -137,11 +137,12 @@ def test_overlapping_secrets_are_masked() -> None:
     ],
 )
 def test_predefined_variables(branch: str, ref: str, name: str) -> None:
-    known = variables.predefined(run(branch, reason="individualCI", requested_for="Ana"))
+    known = variables.predefined(run(branch, reason="individualCI", requested_for="Ana", message="m" * 300))
     assert known["Build.SourceBranch"] == ref
     assert known["Build.SourceBranchName"] == name
     assert known["Build.Reason"] == "IndividualCI"
     assert known["Build.RequestedFor"] == "Ana"
+    assert known["Build.SourceVersionMessage"] == "m" * 200
     assert known.get("System.PullRequest.PullRequestId") == ("12" if "pull" in ref else None)
 
 
