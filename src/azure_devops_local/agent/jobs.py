@@ -22,6 +22,7 @@ Approver = Callable[[run_store.Run, run_store.Job], str | None]
 """Returns the name of the person who approved a job, or None for a rejection."""
 Watcher = Callable[[run_store.Run], None]
 """Called at every change."""
+_SECONDS_TO_CANCEL = 300.0
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,13 @@ class RunAtWork:
         known.put(Variable("System.AccessToken", self.token, secret=True, read_only=True))
         try:
             so_far: run_store.Result = "succeeded"
+            is_late = False
             for step, step_entry in zip(job.steps, entry.steps, strict=True):
-                if time.monotonic() >= deadline:
-                    self.fail(entry, f"The job took longer than its {job.timeout_minutes} minutes.", "canceled")
-                    return {}
+                if not is_late and time.monotonic() >= deadline:
+                    # Like steps of a run that is canceled: those with `always()` run, but not for long.
+                    is_late, so_far, deadline = True, "canceled", deadline + _SECONDS_TO_CANCEL
+                    problem = f"The job took longer than its {job.timeout_minutes} minutes."
+                    entry.issues.append(run_store.Issue(kind="error", text=problem))
                 self._step(place, step, step_entry, so_far, deadline)
                 so_far = conditions.worst((so_far, step_entry.result or "skipped"))
             entry.result = so_far
@@ -95,10 +99,10 @@ class RunAtWork:
         return {f"{prefix}{name}": value for name, value in place.outputs.items()}
 
     def fail(self, entry: run_store.Job, sentence: str, result: run_store.Result = "failed") -> None:
-        """Let a job fail, or be canceled, for a reason outside of its steps."""
+        """Let a job fail, or be abandoned, for a reason outside of its steps."""
         entry.issues.append(run_store.Issue(kind="error", text=self.mask(sentence)))
         entry.result = result
-        entry.skip("canceled" if result == "canceled" else "skipped")
+        entry.skip()
 
     def _is_approved(self, entry: run_store.Job) -> bool:
         self.run.state, entry.asked = "waiting for approval", run_store.now()
