@@ -131,7 +131,7 @@ class Workplace:
             self.save()
 
     def keep_artifact(self, source: Path, name: str, below: str = "") -> None:
-        """Copy a file or a folder into an artifact of the run."""
+        """Copy a file or a folder into an artifact of the run, which does not keep permissions."""
         parts = [name, *filter(None, below.split("/"))]
         if any(re.search(r'[\\/:*?"<>|\x00-\x1f]', part) or part in {"", ".", ".."} for part in parts):
             raise UserError(f"An artifact can't be called {'/'.join(parts)!r}: use letters, digits, - and _.")
@@ -140,10 +140,10 @@ class Workplace:
         target = self.folder.joinpath("artifacts", *parts)
         try:
             if source.is_dir():  # links stay links: files outside of the folder are not part of the artifact
-                shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
+                shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True, copy_function=shutil.copyfile)
             else:
                 target.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, target)
+                shutil.copyfile(source, target / source.name)
         except OSError as error:
             reason = error.strerror or "some of its files are not readable"
             raise UserError(f"{source} can't be published ({reason}): check its content.") from error

@@ -94,16 +94,23 @@ def _publish_test_results(step: StepAtWork, inputs: Inputs) -> None:
     found = {
         folder / path
         for pattern in filter(None, map(str.strip, patterns))
-        for path in glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # patterns may be absolute
+        # Patterns may be absolute.
+        for path in glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True)  # noqa: PTH207
     }
     if not found:
         sentence = f"No test results match {' '.join(patterns).strip()} in {folder}."
         if _is_true(inputs, "failtaskonmissingresultsfile"):
             raise UserError(sentence)
-        step.say(f"##[warning]{sentence}")
-        step.issue("warning", sentence)
+        step.warn(sentence)
         return
-    cases = [case for path in sorted(found) for case in _cases(path)]
+    cases: list[tuple[str, str]] = []
+    for path in sorted(found):
+        try:
+            cases += _cases(path)
+        except UserError as error:
+            if _is_true(inputs, "failtaskonfailuretopublishresults"):
+                raise
+            step.warn(str(error))
     counts = Counter(result for result, _ in cases)
     for result in ("passed", "failed", "skipped"):
         step.place.run.tests[result] = step.place.run.tests.get(result, 0) + counts[result]
@@ -134,10 +141,12 @@ def _cases(path: Path) -> list[tuple[str, str]]:
 
 
 def _publish(step: StepAtWork, inputs: Inputs) -> None:
-    name = inputs.get("artifact") or inputs.get("artifactname") or "artifact"
+    name = inputs["artifact"]
     if name in step.place.run.artifacts:
         raise UserError(f"This run has an artifact {name} already: choose another name.")
     source = step.place.sources / inputs.get("targetpath", str(step.place.work))
+    if (source / ".artifactignore").exists():
+        raise UserError(f"{source} has a file .artifactignore, which this agent does not implement: remove it.")
     step.place.keep_artifact(source, name)
     step.say(f"Published {source} as the artifact {name}.")
 
@@ -160,6 +169,7 @@ def _download(step: StepAtWork, inputs: Inputs) -> None:
         for path in glob.glob(pattern.strip(), root_dir=source, recursive=True, include_hidden=True)  # noqa: PTH207
     }
     files = sorted(path for path in found if path.is_file())
+    target.mkdir(parents=True, exist_ok=True)
     for path in files:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Steps from the tree of a pipeline file."""
 
+import re
 import shutil
 from typing import Literal
 
@@ -52,6 +53,9 @@ STEP_KINDS: dict[str, tuple[Literal["script", "task", "checkout", "publish", "do
     "publish": ("publish", ("artifact",)),
     "download": ("download", ("artifact", "patterns")),
 }
+_PATTERNS = {"patterns", "itemPattern", "testResultsFiles"}
+# Exclusions, comments, braces, and lists in brackets that are no macro.
+_UNKNOWN_PATTERN = re.compile(r"^\s*[!#]|[{}]|[?*+@!]\(", re.MULTILINE)
 _CHECKOUT_LIMITS = {
     "lfs": "does not fetch LFS files",
     "submodules": "does not fetch submodules",
@@ -101,10 +105,13 @@ def _inputs(item: Mapping, kind: str, what: str) -> tuple[dict[str, str], str]:
     if kind == "download":
         fields.one_of(item, "download", ("current", "none"))
         own = {key: fields.text(item, key) for key in ("artifact", "patterns")}
+        _check_patterns(item, "patterns", own["patterns"])
         return {"download": what, **own}, f"Download {own['artifact'] or 'artifacts'}"
     if kind == "publish":
         artifact = fields.text(item, "artifact")
-        return {"publish": what, "artifact": artifact}, f"Publish {artifact or what}"
+        if not artifact:
+            raise item.error("publish", "`publish` needs `artifact` here, the name of the artifact: add it.")
+        return {"publish": what, "artifact": artifact}, f"Publish {artifact}"
     lines = [line.strip() for line in what.splitlines()]
     return {}, next((line for line in lines if line and not line.startswith(("#", "set "))), "Bash")
 
@@ -131,10 +138,18 @@ def _task(item: Mapping, task: str) -> dict[str, str]:
         if known[name] and value.lower() != known[name].lower():
             problem = f"`{name}: {value}` is not implemented by this agent: it can only be {known[name]}."
             raise tree.error(name, problem)
+        if name in _PATTERNS:
+            _check_patterns(tree, name, value)
     for name in TASKS[task]:
         if name.endswith("!") and not inputs.get(name[:-1]):
             raise item.error("task", f"{task} needs the input `{name[:-1]}`: add it below `inputs:`.")
     return inputs
+
+
+def _check_patterns(tree: Mapping, name: str, patterns: str) -> None:
+    if found := _UNKNOWN_PATTERN.search(patterns):
+        problem = f"`{found[0].strip()}` in a pattern is not implemented by this agent: use only *, **, ? and [ ]."
+        raise tree.error(name, problem)
 
 
 def _checkout(item: Mapping) -> None:

@@ -130,7 +130,8 @@ def test_test_results_are_counted(tmp_path: Path, more: str, result: str) -> Non
     [
         ("", "", "succeeded", "warning"),
         ("", "failTaskOnMissingResultsFile: true", "failed", "error"),
-        ("<testsuites", "", "failed", "error"),
+        ("<testsuites", "", "succeeded", "warning"),
+        ("<testsuites", "failTaskOnFailureToPublishResults: true", "failed", "error"),
     ],
 )
 def test_missing_or_invalid_test_results(tmp_path: Path, content: str, more: str, result: str, kind: str) -> None:
