@@ -28,11 +28,17 @@ def check_out(step: StepAtWork) -> None:
     step.say(f"##[section]Checking {commit} of {place.repository} out into {sources}")
     # Hooks of the repository and of a user's templates are not part of the commit, so none of them runs.
     plain = ("--template=", "--config=core.hooksPath=/dev/null", *git.AS_COMMITTED)
-    clone = ("clone", "--quiet", "--no-checkout", "--shared", *plain, "--")
-    for command in (
+    tags = ("--no-tags",) if step.step.inputs.get("fetchTags", "").lower() == "false" else ()
+    clone = ("clone", "--quiet", "--no-checkout", "--shared", *tags, *plain, "--")
+    commands = [
         git.command(place.work, *clone, str(place.repository.resolve()), str(sources)),
         git.command(sources, "checkout", "--quiet", "--detach", "--force", commit),
-    ):
+    ]
+    if int(depth := step.step.inputs.get("fetchDepth") or "0"):
+        # The commit may be on no branch.
+        pack = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack"
+        commands.insert(1, git.command(sources, "fetch", "--quiet", "--depth", depth, *tags, pack, "origin", commit))
+    for command in commands:
         if step.execute(command, place.work, with_commands=False):
             raise UserError(f"The commit {commit} can't be checked out: see Git's message in the step's log.")
     requirements = sources / "requirements.txt"

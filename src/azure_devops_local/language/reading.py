@@ -108,6 +108,8 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
     steps: list[Step] = []
     for tree in fields.mappings(_deployed(item) if deploys else item, "steps"):
         steps.append(step(tree, [other.name for other in steps if other.name]))
+        if sum(one.kind == "checkout" for one in steps) > 1:
+            raise PipelineError(tree.place, "this agent checks out once in a job: remove the second `checkout`.")
     if not deploys and not any(one.kind == "checkout" for one in steps):
         steps.insert(0, Step("checkout", "Checkout", inputs={"checkout": "self"}))
     depends_on = fields.names(item, "dependsOn")
@@ -158,6 +160,9 @@ def _environment(item: Mapping) -> str:
     if isinstance(given, Mapping):
         fields.only(given, "`environment`", ("name",))
         given = fields.text(given, "name")
+    elif isinstance(given, str) and "." in re.sub(r"\$\([^()]*\)", "", given):
+        problem = f"`{given}` is a resource of an environment, which is not implemented: name only the environment."
+        raise item.error("environment", problem)
     if not isinstance(given, str) or not given:
         raise item.error("environment", "a deployment job needs `environment: NAME`: add it.")
     return given

@@ -154,6 +154,8 @@ def _check_patterns(tree: Mapping, name: str, patterns: str) -> None:
 
 def _checkout(item: Mapping) -> None:
     fields.one_of(item, "checkout", ("self", "none"))
+    if not re.fullmatch(r"\d{0,6}", fields.text(item, "fetchDepth")):
+        raise item.error("fetchDepth", f"`fetchDepth` is a whole number, not `{item['fetchDepth']}`.")
     for key, limit in _CHECKOUT_LIMITS.items():
         if fields.text(item, key).lower() not in {"", "false"}:
             raise item.error(key, f"`{key}` can only be false here: this agent {limit}.")

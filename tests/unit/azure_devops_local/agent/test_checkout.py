@@ -38,6 +38,21 @@ def test_a_commit_that_no_branch_holds_is_checked_out_too(tmp_path: Path) -> Non
     assert laptop.log_of(run, "look").splitlines()[0] == run.commit
 
 
+def test_a_shallow_checkout_has_that_commit_alone(tmp_path: Path) -> None:
+    steps = """
+steps:
+- {checkout: self, fetchDepth: 1, fetchTags: false}
+- {bash: 'git rev-list HEAD; git tag', displayName: look}
+"""
+    folder = laptop.repository(tmp_path / "repository", steps)
+    laptop.git(folder, "tag", "first")
+    laptop.commit(folder, steps, more="x")
+    run = laptop.queued(folder)
+    laptop.git(folder, "reset", "--quiet", "--hard", "HEAD~1")
+    agent.execute(run, folder, laptop.reject)
+    assert laptop.log_of(run, "look").splitlines() == [run.commit]
+
+
 def test_no_hook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = laptop.repository(tmp_path / "repository", STEPS)
     templates = tmp_path / "templates"
