@@ -74,9 +74,11 @@ class _Execution(RunAtWork):
         for variable in itertools.chain.from_iterable(self.groups.values()):
             if variable.secret:
                 self.mask.add(variable.value)
-        self.own["Build.BuildNumber"] = run_name.build_number(
-            self.run, self.pipeline.run_name_format, variables.entries_of(self.pipeline.variables, self.groups)
-        )
+        if self.pipeline.run_name_format:
+            known = Variables(variables.entries_of(self.pipeline.variables, self.groups))
+            known.add(self.own)
+            self._evaluate(known, {})
+            self.own["Build.BuildNumber"] = run_name.build_number(self.run, self.pipeline.run_name_format, known)
         entries = {stage.name: _stage_entry(stage) for stage in self.pipeline.stages}
         self.run.stages = list(entries.values())
         self.saved()

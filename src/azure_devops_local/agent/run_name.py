@@ -1,11 +1,10 @@
 """The name of a run, which is its build number, from the pipeline's `name:`."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 from azure_devops_local.agent.variables import Variables, predefined
-from azure_devops_local.language.pipeline import Variable
 from azure_devops_local.run_store import Run
 from kit_common.errors import UserError
 
@@ -19,17 +18,17 @@ _FORBIDDEN = re.compile(r"[\"/:<>\\|?@*]")
 _LONGEST = 255
 
 
-def build_number(run: Run, form: str, written: Iterable[Variable] = ()) -> str:
+def build_number(run: Run, form: str, known: Variables) -> str:
     """Return the build number of a run.
 
     Args:
         run: the run; here `$(Rev:r)` is its number.
-        form: the pipeline's `name:`; empty for the default.
-        written: the pipeline's own variables.
+        form: the pipeline's `name:`.
+        known: the pipeline's own variables, with their values; the predefined ones are added.
     """
+    if "$[" in form:
+        raise UserError("An expression in the `name:` of the pipeline is not implemented: put it into a variable.")
     own = predefined(run)
-    if not form:
-        return own["Build.BuildNumber"]
     own["Build.SourceBranch"] = own["Build.SourceBranch"].replace("/", "_")
     tokens = _tokens(run, own)
 
@@ -37,7 +36,7 @@ def build_number(run: Run, form: str, written: Iterable[Variable] = ()) -> str:
         token = tokens.get(match[1].lower())
         return match[0] if token is None else token(match[2] or "")
 
-    known = Variables([*written, *(Variable(name, value) for name, value in own.items())])
+    known.add(own)
     number = known.expand(_TOKEN.sub(filled, form)).strip()
     if _FORBIDDEN.search(number) or number.endswith(".") or len(number) > _LONGEST:
         advice = f'use at most {_LONGEST} characters without " / : < > \\ | ? @ * and without a full stop at the end'

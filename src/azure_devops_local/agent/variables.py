@@ -32,10 +32,6 @@ class Variables:
     def __init__(self, known: Iterable[Variable] = ()) -> None:
         self._known = {variable.name.lower(): variable for variable in known}
 
-    def copy(self) -> "Variables":
-        """Return a copy."""
-        return Variables(self._known.values())
-
     def add(self, values: Mapping[str, str], *, written: bool = False, read_only: bool = False) -> None:
         """Set several variables that are not secret."""
         for name, value in values.items():
