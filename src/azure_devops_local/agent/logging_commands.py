@@ -166,7 +166,8 @@ def _upload_artifact(step: StepAtWork, properties: Properties, text: str) -> Non
     if source.is_dir() and not any(path.is_file() for path in source.rglob("*")):
         step.warn(f"{source} has no files: there is nothing to upload to the artifact {name}.")
         return
-    step.place.keep_artifact(source, name, properties.get("containerfolder", ""))
+    # `containerfolder` is not part of the artifact: it is the place in the service that the artifact refers to.
+    step.place.keep_artifact(source, name)
 
 
 def _add_tag(step: StepAtWork, _: Properties, text: str) -> None:

@@ -130,14 +130,13 @@ class Workplace:
             self.run.notices.append(shown)
             self.save()
 
-    def keep_artifact(self, source: Path, name: str, below: str = "") -> None:
+    def keep_artifact(self, source: Path, name: str) -> None:
         """Copy a file or a folder into an artifact of the run, which does not keep permissions."""
-        parts = [name, *filter(None, below.split("/"))]
-        if any(re.search(r'[\\/:*?"<>|\x00-\x1f]', part) or part in {"", ".", ".."} for part in parts):
-            raise UserError(f"An artifact can't be called {'/'.join(parts)!r}: use letters, digits, - and _.")
+        if re.search(r'[\\/:*?"<>|\x00-\x1f]', name) or name in {"", ".", ".."}:
+            raise UserError(f"An artifact can't be called {name!r}: use letters, digits, - and _.")
         if not source.exists():
             raise UserError(f"There is no {source} to publish: check the path.")
-        target = self.folder.joinpath("artifacts", *parts)
+        target = self.folder / "artifacts" / name
         try:
             if source.is_dir():  # links stay links: files outside of the folder are not part of the artifact
                 shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True, copy_function=shutil.copyfile)

@@ -182,9 +182,10 @@ def predefined(run: Run) -> dict[str, str]:
     if pull_request := re.fullmatch(r"refs/pull/(\d+)/merge", ref):
         known["System.PullRequest.PullRequestId"] = pull_request[1]
     if run.pull_request:
-        known["System.PullRequest.SourceBranch"], known["System.PullRequest.TargetBranch"] = (
-            f"refs/heads/{branch}" for branch in run.pull_request
-        )
+        source, target = run.pull_request
+        known["System.PullRequest.SourceBranch"] = f"refs/heads/{source}"
+        known["System.PullRequest.TargetBranch"] = f"refs/heads/{target}"
+        known["System.PullRequest.TargetBranchName"] = target
     return known
 
 

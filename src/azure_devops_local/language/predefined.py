@@ -9,9 +9,9 @@ Build.RequestedFor Build.SourceBranch Build.SourceBranchName Build.SourcesDirect
 Build.SourceVersionMessage Build.StagingDirectory Common.TestResultsDirectory Environment.Name Pipeline.Workspace
 System.AccessToken System.ArtifactsDirectory System.CollectionUri System.Debug System.DefaultWorkingDirectory
 System.DefinitionId System.JobAttempt System.JobDisplayName System.JobId System.JobName System.PhaseName
-System.PullRequest.PullRequestId System.PullRequest.SourceBranch System.PullRequest.TargetBranch System.StageAttempt
-System.StageDisplayName System.StageName System.TeamFoundationCollectionUri System.TeamProject System.WorkFolder
-TF_BUILD
+System.PullRequest.PullRequestId System.PullRequest.SourceBranch System.PullRequest.TargetBranch
+System.PullRequest.TargetBranchName System.StageAttempt System.StageDisplayName System.StageName
+System.TeamFoundationCollectionUri System.TeamProject System.WorkFolder TF_BUILD
 """
 _IN_TEMPLATES = """
 Build.DefinitionName Build.QueuedBy Build.Reason Build.RequestedFor Build.SourceBranch Build.SourceBranchName

@@ -123,7 +123,7 @@ def test_summaries_artifacts_and_logs_of_a_step_are_kept(tmp_path: Path) -> None
     folder = run_store.Runs().folder_of(done.number)
     assert [(folder / name).read_text(encoding="utf-8") for name in done.summaries] == ["# Report ***\n"]
     assert done.artifacts == ["kept"]
-    assert (folder / "artifacts/kept/in/side/deep/x").is_file()
+    assert (folder / "artifacts/kept/deep/x").is_file()
     assert any("build number v9" in notice for notice in done.notices)
     assert [path.read_text(encoding="utf-8") for path in folder.glob("logs/*uploaded*")] == ["# Report ***\n"]
     assert laptop.log_of(done, "two").startswith("/first:")
