@@ -240,3 +240,4 @@ class StepAtWork:
         self._line(text)
         if self.result != "failed":
             self.fail("The script wrote to standard error, and failOnStderr is set.")
+        self.issue("error", text)
