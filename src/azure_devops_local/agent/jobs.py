@@ -116,7 +116,7 @@ class RunAtWork:
         self, place: Workplace, step: pipeline.Step, entry: run_store.Step, so_far: run_store.Result, deadline: float
     ) -> None:
         known = place.variables
-        known.add({"Agent.JobStatus": conditions.azure_name(so_far)})
+        known.add({"Agent.JobStatus": conditions.azure_name(so_far)}, read_only=True)
         entry.name = self.mask(known.expand(step.display_name))
         problem = ""
         try:
