@@ -20,6 +20,7 @@ _MACRO = re.compile(r"\$\(([^()]+)\)")
 _LONGEST = 100_000
 _DEEPEST = 50
 _LONGEST_MESSAGE = 200
+_SERVICE = "Microsoft.VisualStudio.Services.TFS"
 
 
 class _CircularError(Exception):
@@ -170,7 +171,7 @@ def predefined(run: Run) -> dict[str, str]:
         "Build.BuildUri": f"vstfs:///Build/Build/{run.number}",
         "Build.BuildNumber": f"{run.created:%Y%m%d}.{run.number}",
         "Build.RequestedFor": run.requested_for,
-        "Build.QueuedBy": run.requested_for,
+        "Build.QueuedBy": run.requested_for if run.reason == "manual" else _SERVICE,
         "Build.Repository.Name": host.current().name,
         "Build.Repository.Provider": "TfsGit",
         "Build.DefinitionName": Path(run.pipeline).stem,

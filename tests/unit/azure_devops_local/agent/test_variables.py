@@ -141,7 +141,7 @@ def test_predefined_variables(branch: str, ref: str, name: str) -> None:
     assert known["Build.SourceBranch"] == ref
     assert known["Build.SourceBranchName"] == name
     assert known["Build.Reason"] == "IndividualCI"
-    assert known["Build.RequestedFor"] == "Ana"
+    assert (known["Build.RequestedFor"], known["Build.QueuedBy"]) == ("Ana", "Microsoft.VisualStudio.Services.TFS")
     assert known["Build.SourceVersionMessage"] == "m" * 200
     assert known.get("System.PullRequest.PullRequestId") == ("12" if "pull" in ref else None)
 
