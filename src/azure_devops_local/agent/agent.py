@@ -91,8 +91,12 @@ class _Execution(RunAtWork):
     def _stage(self, stage: pipeline.Stage, entry: run_store.Stage) -> Done:
         done = Done(stage.name, before=conditions.all_before(stage.depends_on, self.stages))
         scope = {"dependencies": _for_expressions(conditions.named(stage.depends_on, self.stages))}
+        legs = [leg for job in stage.jobs for leg in job.legs]
+        entries = {(leg.name, leg.leg): job_entry for leg, job_entry in zip(legs, entry.jobs, strict=True)}
         try:
             reached = holds(stage.condition, self._variables(scope, stage), scope, done.before)
+            if reached and not self._is_approved(stage, legs, entry):
+                reached, done.result = False, "failed"
         except UserError as error:
             for job_entry in entry.jobs:
                 self.fail(job_entry, f"The stage is abandoned: {error}", "abandoned")
@@ -102,8 +106,6 @@ class _Execution(RunAtWork):
             for job_entry in entry.jobs:
                 job_entry.skip()
             return done
-        legs = [(job.name, leg.leg) for job in stage.jobs for leg in job.legs]
-        entries = dict(zip(legs, entry.jobs, strict=True))
         for job in conditions.in_order(stage.jobs):
             job_done = Done(job.name, before=conditions.all_before(job.depends_on, done.jobs))
             ends: list[run_store.Result] = []
@@ -118,6 +120,18 @@ class _Execution(RunAtWork):
             done.outputs |= {f"{job.name}.{name}": value for name, value in job_done.outputs.items()}
         done.result = conditions.worst(one.result for one in done.jobs.values())
         return done
+
+    def _is_approved(self, stage: pipeline.Stage, legs: list[pipeline.Job], entry: run_store.Stage) -> bool:
+        """Return whether the deployments of a stage are approved, each environment once, before its first job."""
+        approvals: dict[str, str] = {}
+        for job, job_entry in zip(legs, entry.jobs, strict=True):
+            if job.environment:
+                name = job_entry.environment = self._variables({}, stage, job).expand(job.environment)
+                job_entry.approved_by = approvals.get(name.lower(), "")
+                if not job_entry.approved_by and not self.is_job_approved(job_entry):
+                    return False
+                approvals[name.lower()] = job_entry.approved_by
+        return True
 
     def _job(
         self, stage: pipeline.Stage, job: pipeline.Job, entry: run_store.Job, done: Done, siblings: dict[str, Done]

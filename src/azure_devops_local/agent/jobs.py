@@ -68,10 +68,6 @@ class RunAtWork:
         """Execute a job, store the result in its entry, and return its output variables."""
         if reason := pools.unsupported(known.expand(job.pool)):
             raise UserError(f"The job {job.name} can't run here: {reason}")
-        entry.environment = known.expand(job.environment)
-        if job.environment and not self._is_approved(entry):
-            self.fail(entry, f"The deployment to {entry.environment} was not approved.")
-            return {}
         place = Workplace(
             self.run, self.folder, self.repository, self.own, known, self.mask, self.saved, _apply_command
         )
@@ -104,12 +100,15 @@ class RunAtWork:
         entry.result = result
         entry.skip()
 
-    def _is_approved(self, entry: run_store.Job) -> bool:
+    def is_job_approved(self, entry: run_store.Job) -> bool:
+        """Return whether a person approves the deployment of a job, whose result is else a failure."""
         self.run.state, entry.asked = "waiting for approval", run_store.now()
         self.saved()
         entry.approved_by = self.mask(self.approver(self.run, entry) or "")
         self.run.state = "running"
         self.saved()
+        if not entry.approved_by:
+            self.fail(entry, f"The deployment to {entry.environment} was not approved.")
         return bool(entry.approved_by)
 
     def _step(

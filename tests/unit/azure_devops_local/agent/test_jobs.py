@@ -42,6 +42,34 @@ def test_a_deployment_waits_for_an_approval(tmp_path: Path) -> None:
     assert done.result == "succeeded"
 
 
+def test_a_stage_asks_once_for_each_environment_before_its_first_job(tmp_path: Path) -> None:
+    seen: list[tuple[str, list[str | None]]] = []
+
+    def ask(waiting: run_store.Run, job: run_store.Job) -> str | None:
+        seen.append((job.environment, [other.result for other in waiting.stages[-1].jobs]))
+        return "Ben" if job.environment == "test" else None
+
+    deploy = "strategy: {runOnce: {deploy: {steps: [{bash: 'true'}]}}}"
+    done = run(
+        tmp_path,
+        f"""
+        stages:
+        - stage: Build
+          jobs: [{{job: A, steps: [{{checkout: none}}, {{bash: 'true'}}]}}]
+        - stage: Deploy
+          jobs:
+          - {{job: B, steps: [{{checkout: none}}, {{bash: 'true'}}]}}
+          - {{deployment: C, environment: $(place), variables: {{place: test}}, {deploy}}}
+          - {{deployment: D, environment: Test, {deploy}}}
+          - {{deployment: E, environment: production, {deploy}}}
+        """,
+        ask,
+    )
+    assert seen == [("test", [None] * 4), ("production", [None] * 4)]
+    assert [job.result for job in done.stages[1].jobs] == ["skipped", "skipped", "skipped", "failed"]
+    assert [stage.result for stage in done.stages] == ["succeeded", "failed"]
+
+
 def test_after_a_rejection_no_step_runs(tmp_path: Path) -> None:
     done = run(tmp_path, DEPLOYMENT)
     found = results(done)
