@@ -31,7 +31,7 @@ def execute(
     Args:
         run: the stored run; it is changed in place and returned.
         repository: the repository with its commit.
-        approver: called before a job that deploys to an environment.
+        approver: called before a stage, for each environment that it deploys to.
         watcher: called at every change.
         service: the API for the steps; without it their token is not valid anywhere.
     """

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import re
 import shlex
+import shutil
 import sys
 import sysconfig
 import venv
@@ -26,6 +27,7 @@ def check_out(step: StepAtWork) -> None:
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
         raise UserError(f"{commit!r} is not a commit: give the full hash.")
     step.say(f"##[section]Checking {commit} of {place.repository} out into {sources}")
+    shutil.rmtree(sources, ignore_errors=True)  # files of the steps before it
     # Hooks of the repository and of a user's templates are not part of the commit, so none of them runs.
     plain = ("--template=", "--config=core.hooksPath=/dev/null", *git.AS_COMMITTED)
     tags = ("--no-tags",) if step.step.inputs.get("fetchTags", "").lower() == "false" else ()

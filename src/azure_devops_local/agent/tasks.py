@@ -173,7 +173,7 @@ def _download(step: StepAtWork, inputs: Inputs) -> None:
     for path in files:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+        shutil.copyfile(path, copy)
     step.say(f"Downloaded {len(files)} files of {wanted or 'all artifacts'} into {target}.")
 
 
