@@ -1,5 +1,6 @@
 """The variables of a run: replacement of `$(name)`, environment variables, and masked secrets."""
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +20,8 @@ _MACRO = re.compile(r"\$\(([^()]+)\)")
 # Linux refuses longer strings in the environment of a process.
 _LONGEST = 100_000
 _DEEPEST = 50
+_ESCAPES = {"\\\\": "\\", "\\'": "'", '\\"': '"', "\\t": "\t"}
+_PASSWORD_IN_URL = re.compile(r"(//[^\s/:@]+:)[^\s/@]+(?=@)")
 _LONGEST_MESSAGE = 200
 _SERVICE = "Microsoft.VisualStudio.Services.TFS"
 
@@ -133,17 +136,19 @@ class Mask:
         self._secrets: set[str] = set()
 
     def add(self, secret: str) -> None:
-        """Mask a secret and each of its lines, since logs are written line by line; also as JSON and URLs have it."""
+        """Mask a secret and each of its lines, since logs are written line by line; also with other escapes."""
         parts = [shown for part in (secret, *secret.splitlines()) if part.strip() for shown in (part, part.strip())]
         for part in parts:
-            self._secrets |= {part, json.dumps(part, ensure_ascii=False)[1:-1], quote(part, safe="", errors="replace")}
+            in_json, in_url = json.dumps(part, ensure_ascii=False)[1:-1], quote(part, safe="", errors="replace")
+            without = functools.reduce(lambda text, escape: text.replace(*escape), _ESCAPES.items(), part)
+            self._secrets |= {part, in_json, in_url, without}
 
     def holds(self, text: str) -> bool:
         """Return whether the text is a secret."""
         return text in self._secrets
 
     def __call__(self, text: str) -> str:
-        """Return the text with masked secrets, which may overlap."""
+        """Return the text with masked secrets, which may overlap, and masked passwords in URLs."""
         spans = sorted(
             (found.start(), found.start() + len(secret))
             for secret in self._secrets
@@ -155,7 +160,7 @@ class Mask:
             if start >= end:
                 pieces += [text[end:start], "***"]
             end = max(end, stop)
-        return "".join([*pieces, text[end:]])
+        return _PASSWORD_IN_URL.sub(r"\1***", "".join([*pieces, text[end:]]))
 
 
 def predefined(run: Run) -> dict[str, str]:

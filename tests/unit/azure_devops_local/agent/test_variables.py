@@ -129,6 +129,26 @@ def test_overlapping_secrets_are_masked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("secret", "text", "masked"),
+    [
+        ('tab\t"quote"', r"tab\t\"quote\"", "***"),
+        ("hello world", "hello%20world", "***"),
+        (r"a\\b\'c\"d\t", "a\\b'c\"d\t", "***"),
+        ("x y", "https://user:pass4';.!&*()=,$-+~@example.com", "https://user:***@example.com"),
+        (
+            "x y",
+            "https://user@example.com:443/~a?b=c....~~many@&d=e",
+            "https://user@example.com:443/~a?b=c....~~many@&d=e",
+        ),
+    ],
+)
+def test_secrets_with_other_escapes_and_passwords_in_urls_are_masked(secret: str, text: str, masked: str) -> None:
+    mask = Mask()
+    mask.add(secret)
+    assert mask(text) == masked
+
+
+@pytest.mark.parametrize(
     ("branch", "ref", "name"),
     [
         ("main", "refs/heads/main", "main"),
