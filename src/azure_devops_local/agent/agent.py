@@ -121,12 +121,17 @@ class _Execution(RunAtWork):
         done.result = conditions.worst(one.result for one in done.jobs.values())
         return done
 
+    def _earlier_jobs(self, stage: pipeline.Stage) -> dict[str, Any]:
+        earlier = conditions.named(stage.depends_on, self.stages)
+        return {"stageDependencies": {name: _for_expressions(one.jobs) for name, one in earlier.items()}}
+
     def _is_approved(self, stage: pipeline.Stage, legs: list[pipeline.Job], entry: run_store.Stage) -> bool:
         """Return whether the deployments of a stage are approved, each environment once, before its first job."""
         approvals: dict[str, str] = {}
+        scope = self._earlier_jobs(stage)
         for job, job_entry in zip(legs, entry.jobs, strict=True):
             if job.environment:
-                name = job_entry.environment = self._variables({}, stage, job).expand(job.environment)
+                name = job_entry.environment = self._variables(scope, stage, job).expand(job.environment)
                 job_entry.approved_by = approvals.get(name.lower(), "")
                 if not job_entry.approved_by and not self.is_job_approved(job_entry):
                     return False
@@ -136,11 +141,8 @@ class _Execution(RunAtWork):
     def _job(
         self, stage: pipeline.Stage, job: pipeline.Job, entry: run_store.Job, done: Done, siblings: dict[str, Done]
     ) -> None:
-        earlier = conditions.named(stage.depends_on, self.stages)
-        scope = {
-            "dependencies": _for_expressions(conditions.named(job.depends_on, siblings)),
-            "stageDependencies": {name: _for_expressions(one.jobs) for name, one in earlier.items()},
-        }
+        dependencies = _for_expressions(conditions.named(job.depends_on, siblings))
+        scope = {"dependencies": dependencies, **self._earlier_jobs(stage)}
         try:
             known = self._variables(scope, stage, job)
             if self._is_reached(job, entry, known, scope, done.before):

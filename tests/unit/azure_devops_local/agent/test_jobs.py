@@ -55,11 +55,16 @@ def test_a_stage_asks_once_for_each_environment_before_its_first_job(tmp_path: P
         f"""
         stages:
         - stage: Build
-          jobs: [{{job: A, steps: [{{checkout: none}}, {{bash: 'true'}}]}}]
+          jobs:
+          - job: A
+            steps:
+            - checkout: none
+            - {{bash: 'echo "##vso[task.setvariable variable=v;isoutput=true]test"', name: s}}
         - stage: Deploy
+          variables: {{place: "$[stageDependencies.Build.A.outputs['s.v']]"}}
           jobs:
           - {{job: B, steps: [{{checkout: none}}, {{bash: 'true'}}]}}
-          - {{deployment: C, environment: $(place), variables: {{place: test}}, {deploy}}}
+          - {{deployment: C, environment: $(place), {deploy}}}
           - {{deployment: D, environment: Test, {deploy}}}
           - {{deployment: E, environment: production, {deploy}}}
         """,
