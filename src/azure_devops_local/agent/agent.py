@@ -86,7 +86,8 @@ class _Execution(RunAtWork):
             self.stages[stage.name.lower()] = done = self._stage(stage, entries[stage.name])
             entries[stage.name].result = done.result
             self.saved()
-        return conditions.worst(done.result for done in self.stages.values())
+        # Unlike a stage, a run without anything to do has succeeded.
+        return conditions.worst(["succeeded", *(done.result for done in self.stages.values())])
 
     def _stage(self, stage: pipeline.Stage, entry: run_store.Stage) -> Done:
         done = Done(stage.name, before=conditions.all_before(stage.depends_on, self.stages))
