@@ -100,6 +100,7 @@ def _parse(text: str) -> "Tree[Token]":
     try:
         tree = _PARSER.parse(shown)
         _check_depth(tree, 1)
+        _check_literals(tree)
     except UnexpectedInput as error:
         at = min(error.pos_in_stream or 0, len(shown) - 1)
         if _OPERATOR.match(shown, at) or (shown[at] == "(" and not re.search(r"\w\s*$", shown[:at])):
@@ -122,6 +123,12 @@ def _check_depth(node: Any, depth: int) -> None:
     if isinstance(node, Tree):
         for child in node.children:
             _check_depth(child, depth + (node.data == "call" and child is not node.children[0]))
+
+
+def _check_literals(tree: "Tree[Token]") -> None:
+    for node in tree.iter_subtrees():
+        if node.data in _LITERALS and _LITERALS[node.data](str(node.children[0])) is None:
+            raise ExpressionError(f"`{node.children[0]}` is too large: write a smaller one, or text in single quotes.")
 
 
 def _value(node: Any, scope: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import wraps
 from typing import Any
 
@@ -11,10 +12,13 @@ from azure_devops_local.language.values import (
     Version,
     as_text,
     compared,
+    in_capitals,
     is_true,
     members,
     order,
 )
+
+Value = Callable[[Any], Any]
 
 
 def _join(separator: Any, values: Any) -> str:
@@ -22,36 +26,35 @@ def _join(separator: Any, values: Any) -> str:
     return as_text(separator).join("" if isinstance(part, dict | list) else as_text(part) for part in parts)
 
 
-def _format(template: str, *values: str) -> str:
+def _format(value: Value, template: Any, *arguments: Any) -> str:
     def filled(match: "re.Match[str]") -> str:
         if match[0] in {"{{", "}}"}:
             return match[0][0]
-        if not match[1] or int(match[1]) >= len(values):
+        if not match[1] or int(match[1]) >= len(arguments):
             raise ExpressionError(
                 f"format() has no argument for `{match[0]}`: its arguments are {{0}}, {{1}} and so on."
             )
-        return values[int(match[1])]
+        return as_text(value(arguments[int(match[1])]))
 
-    return re.sub(r"\{\{|\}\}|\{(\d{1,3})\}|[{}]", filled, template)
+    return re.sub(r"\{\{|\}\}|\{(\d{1,3})\}|[{}]", filled, as_text(value(template)))
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_plain(member) for member in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return str(value) if isinstance(value, Version) else value
+def _json(value: Any, *, margin: str = "\n") -> str:
+    """Return a value as JSON, whose numbers are written as in any other text."""
+    if isinstance(value, dict | list) and value:
+        inner = f"{margin}  "
+        named = isinstance(value, dict)
+        keys = [f"{_json(key)}: " for key in value] if named else [""] * len(value)
+        parts = (key + _json(member, margin=inner) for key, member in zip(keys, members(value), strict=True))
+        return f"{'{' if named else '['}{inner}{f',{inner}'.join(parts)}{margin}{'}' if named else ']'}"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return as_text(value)
+    return json.dumps(as_text(value) if isinstance(value, Version) else value, ensure_ascii=False)
 
 
 def _of_texts(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that converts its arguments to text first."""
     return wraps(function)(lambda *arguments: function(*map(as_text, arguments)))
-
-
-Value = Callable[[Any], Any]
 
 
 def _coalesce(value: Value, a: Any, b: Any, *more: Any) -> Any:
@@ -68,16 +71,16 @@ LAZY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda value, a, b, *more: all(is_true(value(argument)) for argument in (a, b, *more)),
     "or": lambda value, a, b, *more: any(is_true(value(argument)) for argument in (a, b, *more)),
     "coalesce": _coalesce,
+    "format": _format,
     "in": _is_in,
     "notin": lambda value, left, first, *more: not _is_in(value, left, first, *more),
 }
 _TEXT_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "contains": lambda text, part: part.lower() in text.lower(),
-    "startswith": lambda text, part: text.lower().startswith(part.lower()),
-    "endswith": lambda text, part: text.lower().endswith(part.lower()),
-    "format": _format,
+    "contains": lambda text, part: in_capitals(part) in in_capitals(text),
+    "startswith": lambda text, part: in_capitals(text).startswith(in_capitals(part)),
+    "endswith": lambda text, part: in_capitals(text).endswith(in_capitals(part)),
     "lower": lambda text: text.lower(),
-    "upper": lambda text: text.upper(),
+    "upper": in_capitals,
     "trim": lambda text: text.strip(),
     "replace": lambda text, old, new: text.replace(old, new) if old else text,
     "split": lambda text, mark: text.split(mark) if mark else [text],
@@ -96,5 +99,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "containsvalue": lambda values, value: any(order(value, member) == 0 for member in members(values)),
     "join": _join,
     "length": lambda value: len(value if isinstance(value, dict | list) else as_text(value)),
-    "converttojson": lambda value: json.dumps(_plain(value), indent=2, ensure_ascii=False),
+    "converttojson": _json,
 }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping as Values
 from dataclasses import dataclass, field, replace
-from math import inf, isfinite
+from decimal import Decimal
 from typing import Any
 
 from azure_devops_local.language import fields
@@ -16,8 +16,8 @@ _CONSTANTS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+_OTHER_BASE = re.compile(r"0o[0-7]{1,32}|0x[0-9a-fA-F]{1,24}")
 TYPES = {
     "string": (str, "text"),
     "number": (str, "a number"),
@@ -154,10 +154,8 @@ def _scalar(text: Plain) -> Any:
         return _CONSTANTS[text]
     if _OTHER_BASE.fullmatch(text):
         return int(text, 0)
-    value = float(text) if _FLOAT.fullmatch(text) else inf
-    if not isfinite(value):
-        return str(text)
-    return int(value) if value.is_integer() else value
+    value = number(format(Decimal(text), "f")) if _FLOAT.fullmatch(text) else None
+    return str(text) if value is None else value
 
 
 def _declaration(item: Any, place: Place) -> Parameter:

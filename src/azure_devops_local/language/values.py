@@ -1,8 +1,8 @@
 """Values of expressions: their types, conversions, order and members."""
 
-import math
 import re
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from azure_devops_local.language import documents
@@ -10,7 +10,10 @@ from kit_common.errors import UserError
 
 # As .NET reads a number: thousands may be grouped, and there is no exponent.
 _NUMBER = re.compile(r"\s*[+-]?(\d[\d,]*(\.\d*)?|\.\d+)\s*")
-_VERSION = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9}){1,3})\s*")
+_LARGEST_NUMBER = Decimal(2**96 - 1)
+_VERSION = re.compile(r"\s*(\d{1,10}(?:\.\d{1,10}){1,3})\s*")
+_LARGEST_PART = 2**31 - 1
+_PRECISE = Context(prec=60, rounding=ROUND_HALF_UP)
 
 
 class ExpressionError(UserError):
@@ -27,7 +30,7 @@ class Version(tuple[int, ...]):
 
 
 _NAMES: dict[type, str] = {
-    **{bool: "Boolean", int: "Number", float: "Number", str: "String", list: "Array", dict: "Object"},
+    **{bool: "Boolean", int: "Number", Decimal: "Number", str: "String", list: "Array", dict: "Object"},
     **{Version: "Version", type(None): "Null"},
 }
 
@@ -41,11 +44,12 @@ class Closed(dict[str, Any]):
 
 
 def as_text(value: Any) -> str:
-    """Return a value as text."""
+    """Return a value as text; a number has at most seven decimals and no exponent."""
     if isinstance(value, bool | str | Version):
         return str(value)
-    if isinstance(value, int | float):
-        return format(value, ".15g").upper()
+    if isinstance(value, int | Decimal):
+        text = format(Decimal(value).quantize(Decimal("1e-7"), context=_PRECISE), "f").rstrip("0").removesuffix(".")
+        return "0" if text == "-0" else text
     if value is None:
         return ""
     raise ExpressionError("an object or a list cannot be part of a text: use convertToJson() or join().")
@@ -56,18 +60,17 @@ def is_true(value: Any) -> bool:
     return isinstance(value, dict | list | Version) or value not in {None, "", 0}
 
 
-def number(text: str) -> float | None:
+def number(text: str) -> Decimal | None:
     """Return the number in a text, or None."""
-    value = float(text.replace(",", "")) if _NUMBER.fullmatch(text) else math.inf
-    if math.isinf(value):
-        return None
-    return int(value) if value.is_integer() else value
+    value = Decimal(text.replace(",", "")) if _NUMBER.fullmatch(text) else None
+    return value if value is not None and abs(value) <= _LARGEST_NUMBER else None
 
 
 def version(text: str) -> Version | None:
     """Return the version in a text, or None."""
     match = _VERSION.fullmatch(text)
-    return Version(map(int, match[1].split("."))) if match else None
+    parts = Version(map(int, match[1].split("."))) if match else Version()
+    return parts if parts and max(parts) <= _LARGEST_PART else None
 
 
 def kind(value: Any) -> str:
@@ -84,7 +87,7 @@ def order(left: Any, right: Any) -> int | None:
     elif isinstance(left, dict | list) or isinstance(right, dict | list):
         a, b = 0, 0 if left is right else None
     elif isinstance(left, str):
-        a, b = _folded(left), _folded(as_text(right))
+        a, b = in_capitals(left), in_capitals(as_text(right))
     elif isinstance(left, Version):
         b = right if isinstance(right, Version) else version(as_text(right))
     elif left is None:
@@ -95,11 +98,12 @@ def order(left: Any, right: Any) -> int | None:
 
 
 def compared(left: Any, right: Any) -> int:
-    """Return -1, 0 or 1 as `order` does.
+    """Return -1, 0 or 1 as `order` does; null on the left counts as 0.
 
     Raises:
         ExpressionError: the values have no order.
     """
+    left = 0 if left is None else left
     found = None if isinstance(left, dict | list) else order(left, right)
     if found is None:
         shown = f" `{right}`" if isinstance(right, str) else ""
@@ -108,13 +112,13 @@ def compared(left: Any, right: Any) -> int:
     return found
 
 
-def as_number(value: Any) -> float | None:
+def as_number(value: Any) -> Decimal | int | None:
     """Return a value as a number, or None."""
     if value is None or value == "":
         return 0
     if isinstance(value, str):
         return number(value)
-    return value if isinstance(value, bool | int | float) else None
+    return value if isinstance(value, int | Decimal) else None
 
 
 def members(collection: Any) -> list[Any]:
@@ -144,7 +148,7 @@ def _found(container: Any, key: Any) -> list[Any]:
     if isinstance(container, list):
         index = as_number(key)
         return container[int(index) : int(index) + 1] if index is not None and index >= 0 else []
-    if not isinstance(container, Mapping):
+    if not isinstance(container, Mapping) or isinstance(key, dict | list):
         return []
     wanted = as_text(key)
     if isinstance(container, documents.Mapping):  # only names in YAML are told apart by their case
@@ -156,6 +160,6 @@ def _found(container: Any, key: Any) -> list[Any]:
     return close[:1]
 
 
-def _folded(text: str) -> str:
-    """Return a text for a comparison without case, as .NET does it: one character for one."""
+def in_capitals(text: str) -> str:
+    """Return a text in capitals, as .NET does it: one character for one."""
     return "".join(upper if len(upper := character.upper()) == 1 else character for character in text)

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from azure_devops_local.language.documents import parse
 from azure_devops_local.language.expressions import check, evaluate, references
-from azure_devops_local.language.values import ExpressionError, as_text, is_true
+from azure_devops_local.language.values import ExpressionError, Version, as_text, is_true
 
 SCOPE: dict[str, Any] = {
     "variables": {"Build.SourceBranch": "refs/heads/main", "empty": "", "one": "1", "flag": "true"},
@@ -18,7 +19,7 @@ SCOPE: dict[str, Any] = {
         "yes": True,
         "no": False,
         "count": 3,
-        "half": 0.5,
+        "half": Decimal("0.5"),
         "names": ["a", "B"],
         "object": {"Key": "v", "n": "2"},
         "list": [{"id": 7, "tags": ["x", "z"]}, {"id": 8, "tags": ["y"]}, "no object"],
@@ -82,6 +83,15 @@ FALSE = [
         ("join(', ', parameters.names)", "a, B"),
         ("lower('ÄB')", "äb"),
         ("upper(parameters.yes)", "TRUE"),
+        ("upper('ß')", "ß"),
+        ("contains('Straße', 'SS')", False),
+        ("format('x', parameters.names, lt(1, 'x'))", "x"),
+        ("format('{0}', 12345678901234567890)", "12345678901234567890"),
+        ("eq(9007199254740993, 9007199254740992)", False),
+        ("eq('0.1234567891', 0.1234567891)", False),
+        ("gt(variables.missing, -1)", True),
+        ("parameters.object[parameters.names]", None),
+        ("1.2.2147483647", Version((1, 2, 2**31 - 1))),
         ("trim('  x ')", "x"),
         ("replace('a/b/c', '/', '-')", "a-b-c"),
         ("replace('abc', '', '-')", "abc"),
@@ -128,6 +138,10 @@ def test_value(text: str, value: Any) -> None:
 def test_object_as_json() -> None:
     assert evaluate("convertToJson(split('Grün', ','))", {}) == '[\n  "Grün"\n]'
     assert evaluate("convertToJson(1)", {}) == "1"
+    assert evaluate("convertToJson(0.00000012)", {}) == "0.0000001"
+    assert evaluate("convertToJson(x)", {"x": {"a": [], "b": [{"c": {}}]}}) == (
+        '{\n  "a": [],\n  "b": [\n    {\n      "c": {}\n    }\n  ]\n}'
+    )
     assert json.loads(evaluate("convertToJson(parameters.object)", SCOPE)) == {"Key": "v", "n": "2"}
 
 
@@ -149,6 +163,10 @@ def test_object_as_json() -> None:
         ("parameters.list.*.id[", "not an expression"),
         ("eq(1,,2)", "see character 6"),
         ('"double"', "write text in single quotes"),
+        ("lt(variables.missing, 'x')", "the String `x` cannot be converted to Number"),
+        ("1.2.2147483648", "`1.2.2147483648` is too large"),
+        ("eq(1, 79228162514264337593543950336)", "is too large"),
+        ("convertToJson('a', 'b')", "does not take 2 arguments"),
         ("(true)", "no brackets for grouping"),
         ("counter('x', 1)", "`counter` is not implemented"),
         ("succeeded()", "`succeeded` can only be used in a condition"),
@@ -202,7 +220,11 @@ def test_references() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, ""), (True, "True"), (False, "False"), (1.0, "1"), (0.5, "0.5"), (3, "3"), ("x", "x"), (1e20, "1E+20")],
+    [
+        *[(None, ""), (True, "True"), (False, "False"), (3, "3"), ("x", "x"), (Decimal("-0.0"), "0")],
+        *[(Decimal("1.0"), "1"), (Decimal("0.5"), "0.5"), (Decimal("1e20"), "1" + 20 * "0")],
+        *[(Decimal("1.23456785"), "1.2345679"), (Decimal("1e-8"), "0"), (Decimal(2**96 - 1), str(2**96 - 1))],
+    ],
 )
 def test_as_text(value: Any, text: str) -> None:
     assert as_text(value) == text
@@ -215,7 +237,7 @@ def test_any_text_can_be_written_as_a_literal(text: str) -> None:
     assert evaluate(f"length({literal})", {}) == len(text)
 
 
-VALUES = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+VALUES = st.none() | st.booleans() | st.decimals(-(2**96), 2**96) | st.text()
 
 
 @given(VALUES | st.lists(VALUES) | st.dictionaries(st.text(), VALUES))
