@@ -220,13 +220,19 @@ def _tree(node: Any, path: str) -> Any:
     if isinstance(node, SequenceNode):
         return Sequence(place, ((_tree(item, path), _place(item, path)) for item in node.value))
     assert isinstance(node, MappingNode)
-    return Mapping(place, ((_key(key, path), _tree(value, path), _place(key, path)) for key, value in node.value))
+    seen: set[str] = set()
+    return Mapping(place, ((_key(key, path, seen), _tree(value, path), _place(key, path)) for key, value in node.value))
 
 
-def _key(node: Any, path: str) -> str:
+def _key(node: Any, path: str, seen: set[str]) -> str:
+    """Return a key; `${{ else }}` and the like can be repeated, and then have a further blank to be told apart."""
     if not isinstance(node, ScalarNode):
         raise PipelineError(_place(node, path), "a key must be text.")
-    return str(node.value)
+    key = str(node.value)
+    while key in seen and key.startswith("${{"):
+        key = key.replace("${{", "${{ ", 1)
+    seen.add(key)
+    return key
 
 
 def _place(node: Any, path: str) -> Place:

@@ -258,6 +258,7 @@ DECLARE = "parameters:\n- name: a\n"
         ("extends: {parameters: {n: 1}}\n", 1, "`extends` names its template"),
         ("variables:\n  ${{ if true }}:\n  - script: y\n", 2, "write `key: value` lines"),
         ("variables:\n  a: 1\n  ${{ if true }}:\n    a: 2\n", 4, "`a` is repeated"),
+        ("variables:\n  ${{ lower('A') }}: 1\n  ${{ lower('A') }}: 2\n", 3, "`a` is repeated"),
         ("steps:\n- ${{ each x of y }}:\n  - script: y\n", 2, "each NAME in LIST"),
         ("steps:\n- ${{ each x in 'text' }}:\n  - script: y\n", 2, "neither a list nor an object"),
         ("steps:\n- script: ${{ eq(1 }}\n", 2, "is not an expression"),
