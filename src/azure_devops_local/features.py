@@ -12,6 +12,7 @@ def table() -> str:
     names = (*functions.LAZY_FUNCTIONS, *functions.FUNCTIONS)
     rows = {
         "keys of a pipeline": reading.PIPELINE_KEYS,
+        "further keys of a pipeline with `steps`": reading.ROOT_JOB_KEYS,
         "keys of a stage": reading.STAGE_KEYS,
         "keys of a job": (*reading.JOB_KEYS, "job", "steps", "strategy"),
         "keys of a deployment job": (*reading.JOB_KEYS, "deployment", "environment", "strategy"),

@@ -10,9 +10,9 @@ from azure_devops_local.language.expressions import STATUS_FUNCTIONS, check, ref
 from azure_devops_local.language.values import ExpressionError
 
 _NOT_IMPLEMENTED = """
-appendCommitMessageToRunName cancelTimeoutInMinutes canary container demands downloadBuild getPackage
-isSkippable matrix maxParallel on parallel path postRouteTraffic preDeploy resources routeTraffic
-retryCountOnTaskFailure reviewApp rolling services strategy target templateContext uses
+appendCommitMessageToRunName cancelTimeoutInMinutes canary container downloadBuild getPackage isSkippable on
+parallel path postRouteTraffic preDeploy resources routeTraffic retryCountOnTaskFailure reviewApp rolling services
+target templateContext uses
 """
 """Keys of Azure Pipelines that this agent does not implement, so that they are not reported as typing mistakes."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

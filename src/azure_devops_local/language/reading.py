@@ -14,6 +14,8 @@ from azure_devops_local.language.templates import expand
 
 _WORK = ("stages", "jobs", "steps")
 PIPELINE_KEYS = ("name", "trigger", "pr", "schedules", "pool", "variables", "lockBehavior", "extends", *_WORK)
+ROOT_JOB_KEYS = ("continueOnError", "workspace", "strategy")
+"""Keys of the only job, beside the `steps` of a pipeline."""
 STAGE_KEYS = ("stage", "displayName", "dependsOn", "condition", "variables", "jobs", "pool", "lockBehavior")
 JOB_KEYS = (
     "displayName",
@@ -43,7 +45,7 @@ def read_pipeline(files: Files, path: str, given: Values[str, str], predefined: 
         PipelineError: something in the files is wrong or not implemented, at its place.
     """
     tree, parameters = expand(files, path, given, predefined)
-    fields.only(tree, "a pipeline", PIPELINE_KEYS)
+    fields.only(tree, "a pipeline", (*PIPELINE_KEYS, *(ROOT_JOB_KEYS if "steps" in tree else ())))
     if tree.get("pr", "none") != "none":
         problem = "Azure Repos ignores `pr:`: remove it, and set a build-validation policy on the target branch."
         raise tree.error("pr", problem)
@@ -65,7 +67,8 @@ def _with_stages(tree: Mapping) -> Mapping:
     place = tree.places[work[0]]
     for inner, outer, kind, name in (("steps", "jobs", "job", "Job"), ("jobs", "stages", "stage", "__default")):
         if inner in tree:
-            holder = Mapping(place, [(kind, name, place), (inner, tree[inner], place)])
+            moved = [entry for entry in tree.entries() if entry[0] in {inner, *ROOT_JOB_KEYS}]
+            holder = Mapping(place, [(kind, name, place), *moved])
             tree = Mapping(tree.place, [(outer, Sequence(place, [(holder, place)]), place)])
     return tree
 
