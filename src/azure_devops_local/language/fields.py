@@ -59,11 +59,11 @@ def flag(tree: Mapping, key: str, default: bool = False) -> bool:
     return default if not value else value == "true"
 
 
-def minutes(tree: Mapping, default: int) -> int:
-    """Return the minutes in `timeoutInMinutes`; 0 is no limit."""
-    value = text(tree, "timeoutInMinutes")
+def whole_number(tree: Mapping, key: str, default: int = 0) -> int:
+    """Return a whole number; the default if the key is missing or empty."""
+    value = text(tree, key)
     if value and not re.fullmatch(r"\d{1,6}", value):
-        raise tree.error("timeoutInMinutes", f"`timeoutInMinutes` is a whole number, not `{value}`.")
+        raise tree.error(key, f"`{key}` is a whole number, not `{value}`.")
     return int(value) if value else default
 
 

@@ -85,7 +85,7 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for item, place in listed.entries():
         parameter = _declaration(item, place)
-        if parameter.name in found:
+        if parameter.name.lower() in {name.lower() for name in found}:
             raise PipelineError(place, f"the parameter {parameter.name} is declared a second time.")
         found[parameter.name] = parameter
     return found
@@ -124,6 +124,8 @@ def of_template(
     """
     if not isinstance(given, Mapping):
         raise PipelineError(place, f"the parameters for {path} are a mapping: `name: value`.")
+    spelled = {name.lower(): name for name in declared}
+    given = Mapping(given.place, ((spelled.get(name.lower(), name), *entry) for name, *entry in given.entries()))
     for name, at in given.places.items():
         if name not in declared:
             known = f"it has {', '.join(declared)}" if declared else "it has none"

@@ -123,7 +123,7 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
         depends_on=depends_on,
         condition=fields.condition(item, {"dependencies": depends_on, "stageDependencies": None}),
         variables=_variables(item, ("dependencies", "stageDependencies")),
-        timeout_minutes=fields.minutes(item, 60),
+        timeout_minutes=fields.whole_number(item, "timeoutInMinutes", 60),
         continue_on_error=fields.flag(item, "continueOnError"),
         environment=_environment(item) if deploys else "",
         matrix={} if deploys else _matrix(item),
@@ -138,6 +138,7 @@ def _matrix(item: Mapping) -> dict[str, Scope]:
         return {}
     strategy = fields.mapping(item, "strategy")
     fields.only(strategy, "`strategy`", ("matrix", "maxParallel"))
+    fields.whole_number(strategy, "maxParallel")  # the legs run one after the other
     if str(strategy.get("matrix", "")).lstrip().startswith("$["):
         raise strategy.error("matrix", "a matrix that is computed at run time is not implemented by this agent.")
     matrix = fields.mapping(strategy, "matrix")

@@ -83,7 +83,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
         continue_on_error=fields.flag(item, "continueOnError"),
         enabled=fields.flag(item, "enabled", True),
         env=fields.texts(item, "env"),
-        timeout_minutes=fields.minutes(item, 0),
+        timeout_minutes=fields.whole_number(item, "timeoutInMinutes"),
         script=what if kind == "script" else "",
         powershell=_is_powershell(item, keys[0]),
         working_directory=fields.text(item, "workingDirectory"),
