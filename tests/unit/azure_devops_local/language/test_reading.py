@@ -273,6 +273,18 @@ NOT_HERE = "is not implemented by this agent"
         ("variables:\n  a: $[ dependencies.A.result ]\n" + SCRIPT, 2, "`dependencies` is not known"),
         (STAGES + "  variables: {a: '$[ dependencies.A.result ]'}\n", 7, "`dependencies` is not known"),
         ("schedules: [{cron: x}]\n" + SCRIPT, 1, "`cron` has five fields"),
+        *[
+            (f"schedules: [{{cron: '{cron}'}}]\n{SCRIPT}", 1, f"`{value}` is not a value for the {field} of `cron`")
+            for cron, value, field in [
+                ("60 * * * *", "60", "minutes"),
+                ("*/0 * * * *", "*/0", "minutes"),
+                ("0 8-24 * * *", "8-24", "hours"),
+                ("0 0 0 * *", "0", "days"),
+                ("0 0 * 1,13 *", "1,13", "months"),
+                ("0 0 * * 7", "7", "days of the week"),
+                ("0 0 * * Mon,Foo", "Mon,Foo", "days of the week"),
+            ]
+        ],
         ("schedules:\n- cron: 1 1 1 1 1\n  branches: main\n" + SCRIPT, 3, "`branches` has a list `include`"),
         ("schedules:\n- cron: 1 1 1 1 1\n  at: x\n" + SCRIPT, 3, "`at` is not a key of a schedule"),
         (SCRIPT + "  condition: eq(variables['Build.Nothing'], 'x')\n", 3, "`Build.Nothing` is not defined"),
