@@ -193,11 +193,11 @@ class _Execution(RunAtWork):
         return known
 
     def _compute(self, known: Variables, job: pipeline.Job, scope: dict[str, Any]) -> None:
-        """Add the variables that are computed in a job."""
-        for variable in variables.entries_of(job.variables, self.groups):
-            if variable.is_computed:
-                known.refuse_read_only(variable.name)
-                known.put(variable)
+        """Add the variables that are computed in a job, and those of its leg of a matrix."""
+        computed = [one for one in variables.entries_of(job.variables, self.groups) if one.is_computed]
+        for variable in (*computed, *variables.entries_of(job.leg_variables, self.groups)):
+            known.refuse_read_only(variable.name)
+            known.put(variable)
         self._evaluate(known, scope)
 
     def _evaluate(self, known: Variables, scope: dict[str, Any]) -> None:

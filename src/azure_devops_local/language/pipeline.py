@@ -78,12 +78,14 @@ class Job:
     """The legs of a matrix: the variables that each adds, by its name; empty without a matrix."""
     leg: str = ""
     """The name of the leg that this is."""
+    leg_variables: Scope = ()
+    """The variables that the leg adds; the condition of the job comes before them."""
 
     @property
     def legs(self) -> "tuple[Job, ...]":
         """The job for each leg of its matrix; without a matrix, the job itself."""
         legs = (
-            replace(self, leg=leg, display_name=f"{self.display_name} {leg}", variables=(*self.variables, *scope))
+            replace(self, leg=leg, display_name=f"{self.display_name} {leg}", leg_variables=scope)
             for leg, scope in self.matrix.items()
         )
         return tuple(legs) or (self,)
