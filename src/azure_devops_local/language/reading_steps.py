@@ -66,7 +66,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
     """Return a step; its name must not be taken."""
     keys = [key for key in STEP_KINDS if key in item]
     further = [key for kind in keys or STEP_KINDS for key in STEP_KINDS[kind][1]]
-    fields.only(item, "a step", [*(keys or STEP_KINDS), *STEP_KEYS, *further])
+    fields.only(item, "a step", dict.fromkeys((*(keys or STEP_KINDS), *STEP_KEYS, *further)))
     if len(keys) != 1:
         raise PipelineError(item.place, f"a step has exactly one of {', '.join(STEP_KINDS)}.")
     kind = STEP_KINDS[keys[0]][0]

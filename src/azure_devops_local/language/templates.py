@@ -169,11 +169,13 @@ def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, 
         if inner is not None and isinstance(value, Sequence):
             yield from _items(value, inner, kind)
         elif kind and isinstance(value, Mapping) and "template" in value:
-            yield from _included(value, context, kind)
+            yield from _included(value, inner or context, kind)
         else:
             expanded = _tree(value, place, inner or context, kind)
             if isinstance(expanded, Sequence) and not isinstance(value, Sequence):
                 yield from expanded.entries()
+            elif kind and isinstance(value, str):  # the one step, job or stage of a parameter
+                yield from _inserted(Sequence(place, [(expanded, place)]), context, kind)
             elif expanded or not isinstance(value, Mapping) or not value:  # not empty only because no `if` was true
                 yield expanded, place
 
@@ -181,12 +183,12 @@ def _items(tree: Sequence, context: _Context, kind: str) -> Iterator[tuple[Any, 
 def _as_entries(item: Any, place: Place) -> Iterable[tuple[str, Any, Place]]:
     """Return the directives of an item that has nothing else; any other item is one entry without a key.
 
-    A mapping below a directive belongs to the item itself: `- ${{ each pair in step }}: {…}`.
+    A mapping below a directive belongs to the item itself, `- ${{ each pair in step }}: {…}`, unless it is a template.
     """
     mapping = item if isinstance(item, Mapping) else {}
-    words = {key: directive(key, place) for key in mapping}
-    whole = any((words[key] or ("insert",))[0] == "insert" or isinstance(mapping[key], Mapping) for key in mapping)
-    return [("", item, place)] if whole or not mapping else item.entries()
+    words = {(directive(key, place) or ("insert",))[0] for key in mapping}
+    own = any(isinstance(value, Mapping) and "template" not in value for value in mapping.values())
+    return [("", item, place)] if own or "insert" in words or not mapping else item.entries()
 
 
 def _chosen(
