@@ -11,6 +11,7 @@ from azure_devops_local.language.documents import Mapping, PipelineError, Place,
 KEYS = ("vmImage", "name", "demands")
 _WINDOWS = re.compile(r"windows.*|win\d.*|vs20\d\d.*|hosted( vs20\d\d| windows.*)?", re.IGNORECASE)
 _MACOS = re.compile(r"macos.*|hosted macos.*", re.IGNORECASE)
+_UBUNTU = re.compile(r"ubuntu-(latest|\d\d\.04)", re.IGNORECASE)
 _DEMAND = re.compile(r"\s*(\S+)(?:\s+(-\S+)\s+(.*?))?\s*")
 
 
@@ -23,9 +24,13 @@ def read(tree: Mapping) -> str:
             raise tree.error("pool", "`pool: server` is not implemented by this agent: jobs run on this machine.")
     else:
         fields.only(pool, "`pool`", KEYS)
-        named = fields.text(pool, "vmImage") or fields.text(pool, "name")
+        image = fields.text(pool, "vmImage")
+        named = image or fields.text(pool, "name")
         for demand, place in _demands(pool):
             _check_demand(demand, place)
+        is_known = unsupported(image) or _UBUNTU.fullmatch(image) or "$(" in image
+        if image and "name" not in pool and not is_known:
+            raise pool.error("vmImage", f"`{image}` is not an image of Azure Pipelines: choose ubuntu-latest.")
     if reason := unsupported(named):
         raise tree.error("pool", reason)
     return named
