@@ -44,6 +44,8 @@ class Parameter:
     default: Any = None
     choices: list[Any] = field(default_factory=list)
     """Empty: any value of the type."""
+    untyped: bool = False
+    """Every scalar is text, as in the short form of a declaration."""
 
     def value(self, written: Any) -> Any:
         """Return what a file or the command line contains as a value of the type.
@@ -53,7 +55,7 @@ class Parameter:
         """
         kind, meaning = TYPES[self.type]
         if self.type == "object":
-            return typed(written)
+            return written if self.untyped else typed(written)
         given = as_text(written) if kind is str and not isinstance(written, Mapping | Sequence) else written
         value = given if isinstance(given, kind) else None
         if self.type == "boolean":
@@ -79,7 +81,8 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
         if isinstance(text, str) and "${{" in text:
             raise PipelineError(place, "a parameter's declaration can't have `${{ }}` in it: write the value itself.")
     if isinstance(listed, Mapping) and not root:
-        return {name: Parameter(name, "object", required=False, default=typed(value)) for name, value in listed.items()}
+        defaults = listed.items()
+        return {name: Parameter(name, "object", required=False, default=text, untyped=True) for name, text in defaults}
     if not isinstance(listed, Sequence):
         raise tree.error("parameters", "`parameters` is a list: begin each with `- name: …`.")
     found: dict[str, Parameter] = {}
