@@ -37,6 +37,13 @@ def only(tree: Mapping, owner: str, known: Collection[str]) -> None:
         raise PipelineError(place, f"`{key}` is not a key of {owner}{hint(key, known)}")
 
 
+def begins_with(tree: Mapping, owner: str, keys: Collection[str]) -> None:
+    """Refuse another first key of `owner`: Azure Pipelines tells by the first key what an entry is."""
+    first = next(iter(tree), "")
+    if first not in keys:
+        raise tree.error(first, f"{owner} begins with {' or '.join(f'`{key}`' for key in keys)}: put it first.")
+
+
 def one_of(tree: Mapping, key: str, values: Collection[str]) -> None:
     """Refuse any other value of a key; the key may be missing."""
     if key in tree and tree[key] not in values:

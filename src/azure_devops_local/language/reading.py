@@ -77,6 +77,7 @@ def _stages(tree: Mapping, pool: str) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     for item in fields.mappings(tree, "stages"):
         fields.only(item, "a stage", STAGE_KEYS)
+        fields.begins_with(item, "a stage", ("stage",))
         fields.one_of(item, "lockBehavior", _LOCKS)
         name = fields.name(item, "stage", "Stage", [stage.name for stage in stages])
         before = tuple(stage.name for stage in stages[-1:])
@@ -104,6 +105,7 @@ def _job(item: Mapping, taken: list[str], pool: str) -> Job:
     deploys = "deployment" in item
     further = ("deployment", "environment", "strategy") if deploys else ("job", "steps", "strategy")
     fields.only(item, "a deployment job" if deploys else "a job", (*JOB_KEYS, *further))
+    fields.begins_with(item, "a job", ("job", "deployment"))
     workspace = fields.mapping(item, "workspace")
     fields.only(workspace, "`workspace`", ("clean",))
     fields.one_of(workspace, "clean", ("outputs", "resources", "all"))  # each job begins in an empty folder

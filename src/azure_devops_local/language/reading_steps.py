@@ -69,6 +69,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
     fields.only(item, "a step", dict.fromkeys((*(keys or STEP_KINDS), *STEP_KEYS, *further)))
     if len(keys) != 1:
         raise PipelineError(item.place, f"a step has exactly one of {', '.join(STEP_KINDS)}.")
+    fields.begins_with(item, "the step", keys)
     kind = STEP_KINDS[keys[0]][0]
     what = fields.text(item, keys[0])
     if not what.strip():

@@ -61,18 +61,18 @@ def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     """Expand a pipeline, stage or job: its variables first, because everything else can name them."""
     variables = dict(context.scope["variables"])
     context = context.naming(variables=variables)
-    first = tree.get("variables")
+    given, place = tree.get("variables"), tree.place_of("variables")
     expanded: list[tuple[str, Any, Place]] = []
-    if isinstance(first, Mapping):
-        defined = _mapping(first, _defining(_entries(first, context), variables))
-        expanded = [("variables", defined, tree.places["variables"])]
-    elif isinstance(first, Sequence):
-        listed = Sequence(first.place, _listing(_items(first, context, "variables"), variables))
-        expanded = [("variables", listed, tree.places["variables"])]
-    elif first:
+    if isinstance(given, Mapping):
+        expanded = [("variables", _mapping(given, _defining(_entries(given, context), variables)), place)]
+    elif isinstance(given, Sequence):
+        listed = Sequence(given.place, _listing(_items(given, context, "variables"), variables))
+        expanded = [("variables", listed, place)]
+    elif given:
         raise tree.error("variables", "`variables` is a mapping, or a list of `- name: …`.")
-    rest = tree if first is None else tree.without("variables")
-    return _mapping(tree, [*expanded, *_entries(rest, context)]), context
+    others = [*_entries(tree.without("variables"), context)]
+    is_first = next(iter(tree), "") == "variables"  # which key is the first one matters
+    return _mapping(tree, [*expanded, *others] if is_first else [*others, *expanded]), context
 
 
 def _extended(tree: Mapping, context: _Context) -> Mapping:
@@ -232,6 +232,7 @@ def _template(item: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     """Return the content of the template that an entry names, and the context to expand it in."""
     place = item.places["template"]
     fields.only(item, "an entry with `template`", ("template", "parameters"))
+    fields.begins_with(item, "the entry", ("template",))
     path = _path_of(_as_text(_filled(item["template"], place, context), place), place)
     if path in context.chain:
         chain = " → ".join((*context.chain[context.chain.index(path) :], path))

@@ -132,7 +132,7 @@ def test_a_whole_pipeline() -> None:
 
 def test_depends_on_by_default() -> None:
     text = "stages:\n- stage: a\n  jobs: &\n- stage: b\n  jobs: &\n- stage:\n  jobs: &\n"
-    pipeline = read(text.replace("&", "[{job: , steps: [{script: x}]}, {steps: [{script: x}]}]"))
+    pipeline = read(text.replace("&", "[{job: , steps: [{script: x}]}, {job: , steps: [{script: x}]}]"))
     assert [(stage.name, stage.depends_on) for stage in pipeline.stages] == [
         ("a", ()),
         ("b", ("a",)),
@@ -273,6 +273,12 @@ NOT_HERE = "is not implemented by this agent"
         ("variables:\n  a: $[ dependencies.A.result ]\n" + SCRIPT, 2, "`dependencies` is not known"),
         (STAGES + "  variables: {a: '$[ dependencies.A.result ]'}\n", 7, "`dependencies` is not known"),
         ("schedules: [{cron: x}]\n" + SCRIPT, 1, "`cron` has five fields"),
+        ("steps:\n- displayName: x\n  bash: y\n", 2, "the step begins with `bash`: put it first."),
+        ("jobs:\n- displayName: x\n  job: A\n  steps: [{bash: y}]\n", 2, "a job begins with `job` or `deployment`"),
+        ("jobs:\n- variables: {a: b}\n  job: A\n  steps: [{bash: y}]\n", 2, "a job begins with `job` or `deployment`"),
+        ("jobs:\n- steps: [{bash: y}]\n", 2, "a job begins with `job` or `deployment`"),
+        ("stages:\n- jobs: [{job: A, steps: [{bash: y}]}]\n", 2, "a stage begins with `stage`: put it first."),
+        ("steps:\n- parameters: {a: b}\n  template: x.yml\n", 2, "the entry begins with `template`: put it first."),
         *[
             (f"schedules: [{{cron: '{cron}'}}]\n{SCRIPT}", 1, f"`{value}` is not a value for the {field} of `cron`")
             for cron, value, field in [
