@@ -39,6 +39,9 @@ _LITERALS: dict[str, Callable[[str], Any]] = {
 }
 STATUS_FUNCTIONS = {"succeeded": True, "failed": True, "always": False, "canceled": False, "succeededorfailed": True}
 """Functions of conditions, besides those of every expression; whether they take names of jobs or stages."""
+ONLY_IN_TEMPLATES = ("split",)
+"""Functions of `${{ }}` that conditions and `$[ ]` do not have."""
+_NOT_IMPLEMENTED = ("counter", "substring")
 _CONTEXTS = ("resources", "pipeline")
 _OPERATOR = re.compile(r"[=!<>&|]")
 _DEEPEST = 50
@@ -90,6 +93,11 @@ def references(text: str) -> set[tuple[str, str]]:
             if isinstance(key, Token) or key.data == "string":
                 names.add((str(node.children[0].children[0]).lower(), str(_value(key, {}, {}))))
     return names
+
+
+def calls(text: str) -> set[str]:
+    """Return the names of the functions in an expression, in lower case."""
+    return {str(node.children[0]).lower() for node in _parse(text).iter_subtrees() if node.data == "call"}
 
 
 @lru_cache(maxsize=1024)
@@ -180,8 +188,8 @@ def _function(name: str, count: int) -> Callable[..., Any]:
 
 def _unknown_function(name: str) -> str:
     """Return a sentence about a function that is not among those of the expression."""
-    if name.lower() == "counter":
-        return "the function `counter` is not implemented by this agent: remove it."
+    if name.lower() in _NOT_IMPLEMENTED:
+        return f"the function `{name}` is not implemented by this agent: remove it."
     if name.lower() in STATUS_FUNCTIONS:
         return f"the function `{name}` can only be used in a condition: move it there."
     close = difflib.get_close_matches(name.lower(), [*FUNCTIONS, *LAZY_FUNCTIONS, *STATUS_FUNCTIONS], 1)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from collections.abc import Mapping as Values
 
 from azure_devops_local.language.documents import Mapping, PipelineError, Place, Sequence
-from azure_devops_local.language.expressions import STATUS_FUNCTIONS, check, references
+from azure_devops_local.language.expressions import ONLY_IN_TEMPLATES, STATUS_FUNCTIONS, calls, check, references
 from azure_devops_local.language.values import ExpressionError
 
 _NOT_IMPLEMENTED = """
@@ -142,9 +142,11 @@ def expression(value: str, place: Place, roots: Roots, functions: Values[str, bo
     """
     try:
         check(value, ("variables", *roots), functions)
-        named = references(value)
+        named, called = references(value), calls(value)
     except ExpressionError as error:
         raise PipelineError(place, str(error)) from error
+    for function in called.intersection(ONLY_IN_TEMPLATES):
+        raise PipelineError(place, f"the function `{function}` exists only in `${{{{ }}}}`: move it there.")
     below = {root.lower(): names and {name.lower() for name in names} for root, names in roots.items()}
     for root, name in sorted(named):
         known = below.get(root)

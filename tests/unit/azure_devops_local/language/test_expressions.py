@@ -169,6 +169,7 @@ def test_object_as_json() -> None:
         ("convertToJson('a', 'b')", "does not take 2 arguments"),
         ("(true)", "no brackets for grouping"),
         ("counter('x', 1)", "`counter` is not implemented"),
+        ("substring('abc', 1, 2)", "`substring` is not implemented"),
         ("succeeded()", "`succeeded` can only be used in a condition"),
         ("startWith('a', 'b')", "there is no function `startWith`; did you mean `startswith`?"),
         ("toJson('a')", "there is no function `toJson`"),
