@@ -1,6 +1,7 @@
 """Parameters of a pipeline or a template: declarations and values."""
 
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as Values
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -44,7 +45,7 @@ class Parameter:
     default: Any = None
     choices: list[Any] = field(default_factory=list)
     """Empty: any value of the type."""
-    untyped: bool = False
+    is_untyped: bool = False
     """Every scalar is text, as in the short form of a declaration."""
 
     def value(self, written: Any) -> Any:
@@ -55,7 +56,7 @@ class Parameter:
         """
         kind, meaning = TYPES[self.type]
         if self.type == "object":
-            return written if self.untyped else typed(written)
+            return untyped(written) if self.is_untyped else typed(written)
         given = as_text(written) if kind is str and not isinstance(written, Mapping | Sequence) else written
         value = given if isinstance(given, kind) else None
         if self.type == "boolean":
@@ -82,7 +83,9 @@ def declared(tree: Mapping, root: bool = False) -> dict[str, Parameter]:
             raise PipelineError(place, "a parameter's declaration can't have `${{ }}` in it: write the value itself.")
     if isinstance(listed, Mapping) and not root:
         defaults = listed.items()
-        return {name: Parameter(name, "object", required=False, default=text, untyped=True) for name, text in defaults}
+        return {
+            name: Parameter(name, "object", required=False, default=text, is_untyped=True) for name, text in defaults
+        }
     if not isinstance(listed, Sequence):
         raise tree.error("parameters", "`parameters` is a list: begin each with `- name: …`.")
     found: dict[str, Parameter] = {}
@@ -147,14 +150,23 @@ def of_template(
 
 def typed(tree: Any) -> Any:
     """Return a tree whose scalars without quotes are numbers, true, false or null where YAML reads them so."""
+    return _with_scalars(tree, lambda scalar: _typed(scalar) if isinstance(scalar, Plain) else scalar)
+
+
+def untyped(tree: Any) -> Any:
+    """Return a tree whose scalars are text, as a pipeline has it after its expansion."""
+    return _with_scalars(tree, as_text)
+
+
+def _with_scalars(tree: Any, convert: Callable[[Any], Any]) -> Any:
     if isinstance(tree, Mapping):
-        return Mapping(tree.place, ((key, typed(value), place) for key, value, place in tree.entries()))
+        return Mapping(tree.place, ((key, _with_scalars(value, convert), at) for key, value, at in tree.entries()))
     if isinstance(tree, Sequence):
-        return Sequence(tree.place, ((typed(value), place) for value, place in tree.entries()))
-    return _scalar(tree) if isinstance(tree, Plain) else tree
+        return Sequence(tree.place, ((_with_scalars(value, convert), at) for value, at in tree.entries()))
+    return convert(tree)
 
 
-def _scalar(text: Plain) -> Any:
+def _typed(text: Plain) -> Any:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _OTHER_BASE.fullmatch(text):

@@ -54,7 +54,7 @@ def expand(
     check_file(tree, _NAMES)
     known = {name: value for name, value in predefined.items() if name in IN_TEMPLATES}
     context = _Context(files, {"parameters": Closed(values), "variables": known}, (path,))
-    return _texts(_extended(*_scoped(tree, context)), tree.place), values
+    return parameters.untyped(_extended(*_scoped(tree, context))), values
 
 
 def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
@@ -108,15 +108,6 @@ def _mapping(source: Mapping, entries: Iterable[tuple[str, Any, Place]]) -> Mapp
     return expanded
 
 
-def _texts(tree: Any, place: Place) -> Any:
-    """Return an expanded tree with text only, as a pipeline has it."""
-    if isinstance(tree, Mapping):
-        return Mapping(tree.place, ((key, _texts(value, at), at) for key, value, at in tree.entries()))
-    if isinstance(tree, Sequence):
-        return Sequence(tree.place, ((_texts(value, at), at) for value, at in tree.entries()))
-    return _as_text(tree, place)
-
-
 def _defining(entries: Iterable[tuple[str, Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[str, Any, Place]]:
     """Pass the entries of `variables` on; each can name those before it."""
     for key, value, place in entries:
@@ -127,7 +118,8 @@ def _defining(entries: Iterable[tuple[str, Any, Place]], variables: dict[str, An
 def _listing(items: Iterable[tuple[Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[Any, Place]]:
     for item, place in items:
         if isinstance(item, Mapping) and "name" in item:
-            variables[str(item["name"])] = item.get("value", "")
+            value = item.get("value", "")
+            variables[str(item["name"])] = value if isinstance(value, Mapping | Sequence) else as_text(value)
         yield item, place
 
 
@@ -263,13 +255,12 @@ def _rounds(text: str, place: Place, context: _Context) -> Iterator[_Context]:
 
 
 def _filled(text: Any, place: Place, context: _Context) -> Any:
-    """Return a text with its `${{ }}` evaluated; a text that is one expression can become a list or a mapping."""
+    """Return a text with its `${{ }}` evaluated; a text that is one expression can become a value of any type."""
     if not isinstance(text, str) or "${{" not in text:
         return text
     expressions_in(text, place)
     if (whole := whole_expression(text)) is not None:
-        value = _evaluated(whole, place, context)
-        return tree_of(value, place) if isinstance(value, dict | list) else _as_text(value, place)
+        return tree_of(_evaluated(whole, place, context), place)
     return EXPRESSION.sub(lambda match: _as_text(_evaluated(match[1], place, context), place), text)
 
 
