@@ -15,6 +15,7 @@ parallel path postRouteTraffic preDeploy resources routeTraffic retryCountOnTask
 target templateContext uses
 """
 """Keys of Azure Pipelines that this agent does not implement, so that they are not reported as typing mistakes."""
+_TRUE, _FALSE = ("true", "yes", "y", "on"), ("false", "no", "n", "off")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -61,9 +62,9 @@ def text(tree: Mapping, key: str) -> str:
 def flag(tree: Mapping, key: str, default: bool = False) -> bool:
     """Return a boolean; the default if the key is missing or empty."""
     value = text(tree, key).lower()
-    if value not in {"", "true", "false"}:
+    if value not in {"", *_TRUE, *_FALSE}:
         raise tree.error(key, f"`{key}` is true or false, not `{tree[key]}`.")
-    return default if not value else value == "true"
+    return default if not value else value in _TRUE
 
 
 def whole_number(tree: Mapping, key: str, default: int = 0) -> int:
