@@ -10,9 +10,10 @@ from azure_devops_local.language.expressions import ONLY_IN_TEMPLATES, STATUS_FU
 from azure_devops_local.language.values import ExpressionError
 
 _NOT_IMPLEMENTED = """
-appendCommitMessageToRunName cancelTimeoutInMinutes canary container downloadBuild getPackage isSkippable on
-parallel path postRouteTraffic preDeploy resources routeTraffic retryCountOnTaskFailure reviewApp rolling services
-target templateContext uses
+appendCommitMessageToRunName cancelTimeoutInMinutes canary container downloadBuild errorActionPreference fetchFilter
+getPackage ignoreLASTEXITCODE isSkippable on parallel path phases pool postRouteTraffic preDeploy resourceId
+resourceName resourceType resources retryCountOnTaskFailure reviewApp rolling routeTraffic server services tags target
+templateContext uses workspaceRepo
 """
 """Keys of Azure Pipelines that this agent does not implement, so that they are not reported as typing mistakes."""
 _TRUE, _FALSE = ("true", "yes", "y", "on"), ("false", "no", "n", "off")

@@ -88,7 +88,7 @@ def step(item: Mapping, taken: list[str]) -> Step:
         script=what if kind == "script" else "",
         powershell=_is_powershell(item, keys[0]),
         working_directory=fields.text(item, "workingDirectory"),
-        fail_on_stderr=fields.flag(item, "failOnStderr"),
+        fail_on_stderr=fields.text(item, "failOnStderr").lower() == "true",  # the tasks take any other text as false
         task=what if kind == "task" else "",
         inputs=inputs,
     )

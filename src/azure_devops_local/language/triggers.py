@@ -116,11 +116,8 @@ def concerned(files: Files, path: str, changed: abc.Sequence[str]) -> bool:
 
 
 def check_filters(value: Any, place: Place, kind: str) -> None:
-    """Refuse filters that are wrong: a list, or a mapping with `include` and `exclude`."""
-    if isinstance(value, Sequence):
-        _filters(value, place, kind)
-    else:
-        _include_exclude(value, place, kind)
+    """Refuse filters that are not a mapping with `include` and `exclude`."""
+    _include_exclude(value, place, kind)
 
 
 def _verdict(tree: Mapping, push: Push) -> Verdict:

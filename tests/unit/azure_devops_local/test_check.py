@@ -92,12 +92,11 @@ def test_mistakes_are_found_in_every_branch_of_a_file(tree: WorkTree, old: str, 
 
 
 def test_schedules_are_listed(tree: WorkTree) -> None:
-    change(tree, "trigger:", "schedules:\n- {cron: 0 3 * * 1, displayName: weekly, branches: [main]}\ntrigger:")
+    schedule = "{cron: 0 3 * * 1, displayName: weekly, branches: {include: [main]}}"
+    change(tree, "trigger:", f"schedules:\n- {schedule}\ntrigger:")
     assert problems(tree) == []
-    (schedule,) = scheduled(tree)
-    assert (
-        str(schedule) == f"{FOLDER}/cd.yml, line 2: the schedule `0 3 * * 1` (weekly) starts runs in Azure DevOps only."
-    )
+    (found,) = scheduled(tree)
+    assert str(found) == f"{FOLDER}/cd.yml, line 2: the schedule `0 3 * * 1` (weekly) starts runs in Azure DevOps only."
     change(tree, "0 3 * * 1", "daily")
     assert (scheduled(tree), len(problems(tree))) == ([], 1)
 

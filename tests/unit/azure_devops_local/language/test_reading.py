@@ -251,7 +251,7 @@ NOT_HERE = "is not implemented by this agent"
             DEPLOY.replace("production", "{name: a, resourceName: b}")
             + "    runOnce: {deploy: {steps: [{script: x}]}}\n",
             3,
-            "`resourceName` is not a key of `environment`",
+            "`resourceName` is not implemented",
         ),
         (
             "jobs:\n- deployment: d\n  environment: p\n  steps:\n  - script: x\n",
@@ -292,6 +292,7 @@ NOT_HERE = "is not implemented by this agent"
             ]
         ],
         ("schedules:\n- cron: 1 1 1 1 1\n  branches: main\n" + SCRIPT, 3, "`branches` has a list `include`"),
+        ("schedules:\n- cron: 1 1 1 1 1\n  branches: [main]\n" + SCRIPT, 3, "`branches` has a list `include`"),
         ("schedules:\n- cron: 1 1 1 1 1\n  at: x\n" + SCRIPT, 3, "`at` is not a key of a schedule"),
         (SCRIPT + "  condition: eq(variables['Build.Nothing'], 'x')\n", 3, "`Build.Nothing` is not defined"),
         (SCRIPT + "  env:\n    A: $(System.HostType)\n", 4, "`System.HostType` exists only in Azure DevOps"),
