@@ -179,6 +179,7 @@ def _declaration(item: Any, place: Place) -> Parameter:
     if not isinstance(item, Mapping) or not isinstance(item.get("name"), str) or not item["name"]:
         raise PipelineError(place, "a parameter is declared as `- name: …`, with `type:` and `default:` below.")
     fields.only(item, "a parameter", ("name", "type", "default", "values", "displayName"))
+    fields.begins_with(item, "a parameter", ("name",))
     if not isinstance(item.get("values", Sequence(place)), Sequence):
         raise item.error("values", "`values` is a list of the values that are allowed.")
     kind = item.get("type", "string")

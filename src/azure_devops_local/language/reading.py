@@ -189,6 +189,7 @@ def _variables(tree: Mapping, roots: tuple[str, ...]) -> Scope:
             scope.append(Group(fields.text(item, "group")))
             continue
         fields.only(item, "a variable", ("name", "value", "readonly"))
+        fields.begins_with(item, "a variable", ("name",))
         name = fields.text(item, "name")
         if not name or "value" not in item:
             raise PipelineError(item.place, "a variable has a `name` and a `value`.")

@@ -41,6 +41,7 @@ def read(tree: Mapping) -> list[Schedule]:
     found = []
     for item in fields.mappings(tree, "schedules"):
         fields.only(item, "a schedule", _KEYS)
+        fields.begins_with(item, "a schedule", ("cron",))
         cron = fields.text(item, "cron")
         if len(cron.split()) != len(_FIELDS):
             raise item.error("cron", f"`cron` has five fields, {', '.join(_FIELDS)}; not `{cron}`.")

@@ -278,6 +278,9 @@ NOT_HERE = "is not implemented by this agent"
         ("jobs:\n- variables: {a: b}\n  job: A\n  steps: [{bash: y}]\n", 2, "a job begins with `job` or `deployment`"),
         ("jobs:\n- steps: [{bash: y}]\n", 2, "a job begins with `job` or `deployment`"),
         ("stages:\n- jobs: [{job: A, steps: [{bash: y}]}]\n", 2, "a stage begins with `stage`: put it first."),
+        ("parameters:\n- type: string\n  name: a\n" + SCRIPT, 2, "a parameter begins with `name`: put it first."),
+        ("variables:\n- value: b\n  name: a\n" + SCRIPT, 2, "a variable begins with `name`: put it first."),
+        ("schedules:\n- displayName: a\n" + SCRIPT, 2, "a schedule begins with `cron`: put it first."),
         ("steps:\n- parameters: {a: b}\n  template: x.yml\n", 2, "the entry begins with `template`: put it first."),
         *[
             (f"schedules: [{{cron: '{cron}'}}]\n{SCRIPT}", 1, f"`{value}` is not a value for the {field} of `cron`")
