@@ -177,7 +177,7 @@ def parse(text: str, path: str) -> Any:
         PipelineError: it is not YAML, or uses YAML that Azure Pipelines does not support.
     """
     try:
-        node = YAML(typ="rt", pure=True).compose(text)
+        node = YAML(typ="safe", pure=True).compose(text)
         return "" if node is None else _tree(node, path)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

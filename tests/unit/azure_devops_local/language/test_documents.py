@@ -28,6 +28,9 @@ def test_every_scalar_is_text_and_has_a_place() -> None:
         text: |
           first
           second
+        folded: >
+          first
+          second
         """
     )
     assert tree == {
@@ -36,6 +39,7 @@ def test_every_scalar_is_text_and_has_a_place() -> None:
         "empty": "",
         "list": ["a", {"key": "on"}],
         "text": "first\nsecond\n",
+        "folded": "first second\n",
     }
     assert tree.places["number"] == Place(FILE, 3)
     assert tree["list"].places == [Place(FILE, 6), Place(FILE, 7)]
