@@ -53,7 +53,7 @@ def read(tree: Mapping) -> list[Schedule]:
         for flag in ("always", "batch"):
             fields.flag(item, flag)
         if "branches" in item:
-            triggers.check_filters(item["branches"], item.places["branches"], "branches")
+            triggers.include_exclude(item["branches"], item.places["branches"], "branches")
         found.append(Schedule(cron, fields.text(item, "displayName"), item.place))
     return found
 

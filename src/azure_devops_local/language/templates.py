@@ -206,6 +206,7 @@ def _chosen(
 
 
 def _included(item: Mapping, context: _Context, kind: str) -> Iterator[tuple[Any, Place]]:
+    fields.begins_with(item, "the entry", ("template",))
     tree, inner = _template(item, context)
     fields.only(tree, f"a template of {kind}", ("parameters", kind))
     if kind not in tree:
@@ -224,7 +225,6 @@ def _template(item: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     """Return the content of the template that an entry names, and the context to expand it in."""
     place = item.places["template"]
     fields.only(item, "an entry with `template`", ("template", "parameters"))
-    fields.begins_with(item, "the entry", ("template",))
     path = _path_of(_as_text(_filled(item["template"], place, context), place), place)
     if path in context.chain:
         chain = " → ".join((*context.chain[context.chain.index(path) :], path))

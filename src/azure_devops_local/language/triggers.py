@@ -115,11 +115,6 @@ def concerned(files: Files, path: str, changed: abc.Sequence[str]) -> bool:
     return "paths" not in filters or filters["paths"].match_any(changed)[0]
 
 
-def check_filters(value: Any, place: Place, kind: str) -> None:
-    """Refuse filters that are not a mapping with `include` and `exclude`."""
-    _include_exclude(value, place, kind)
-
-
 def _verdict(tree: Mapping, push: Push) -> Verdict:
     # Read first: a wrong trigger is an error whatever was pushed.
     filters = _read(tree["trigger"], tree.places["trigger"]) if "trigger" in tree else None
@@ -155,7 +150,7 @@ def _read(value: Any, place: Place) -> dict[str, _Filters]:
         raise PipelineError(place, problem)
     fields.only(value, "`trigger`", ("batch", *_KINDS))
     fields.flag(value, "batch")
-    found = {kind: _include_exclude(value[kind], value.places[kind], kind) for kind in _KINDS if kind in value}
+    found = {kind: include_exclude(value[kind], value.places[kind], kind) for kind in _KINDS if kind in value}
     if "paths" in found and "branches" not in found:
         raise value.error("paths", "`paths` needs `branches` beside it: add the branches that it applies to.")
     if not found:
@@ -163,7 +158,12 @@ def _read(value: Any, place: Place) -> dict[str, _Filters]:
     return found
 
 
-def _include_exclude(value: Any, place: Place, kind: str) -> _Filters:
+def include_exclude(value: Any, place: Place, kind: str) -> _Filters:
+    """Return the filters in a mapping with `include`, `exclude` or both.
+
+    Raises:
+        PipelineError: they are wrong.
+    """
     if not isinstance(value, Mapping) or not value:
         raise PipelineError(place, f"`{kind}` has a list `include`, a list `exclude`, or both.")
     fields.only(value, f"`{kind}`", ("include", "exclude"))
