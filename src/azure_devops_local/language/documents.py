@@ -40,6 +40,7 @@ class PipelineError(UserError):
     """A mistake in a pipeline file, at its place."""
 
     def __init__(self, place: Place, problem: str) -> None:
+        problem = " ".join(problem.split())  # what it quotes may have several lines
         super().__init__(f"{place}: {problem}")
         self.place, self.problem = place, problem
 

@@ -117,7 +117,8 @@ def _parse(text: str) -> "Tree[Token]":
             advice = "write text in single quotes"
         else:
             advice = "check its brackets, commas and quotes"
-        problem = f"`{shown}` is not an expression (see character {at + 1}): {advice}."
+        column = len(" ".join(shown[: at + 1].split()))  # in the text as the sentence quotes it, on one line
+        problem = f"`{' '.join(shown.split())}` is not an expression (see character {column}): {advice}."
         raise ExpressionError(problem) from error
     except RecursionError as error:
         raise ExpressionError("The expression is too long: split it.") from error

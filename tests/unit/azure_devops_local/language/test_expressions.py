@@ -162,6 +162,7 @@ def test_object_as_json() -> None:
         ("gt(parameters.names, parameters.names)", "cannot be converted to Array"),
         ("parameters.list.*.id[", "not an expression"),
         ("eq(1,,2)", "see character 6"),
+        ("and(\n  true\n  false\n)", "`and( true false )` is not an expression (see character 11)"),
         ('"double"', "write text in single quotes"),
         ("lt(variables.missing, 'x')", "the String `x` cannot be converted to Number"),
         ("1.2.2147483648", "`1.2.2147483648` is too large"),

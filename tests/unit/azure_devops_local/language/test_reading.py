@@ -229,6 +229,7 @@ NOT_HERE = "is not implemented by this agent"
         (SCRIPT + "  env: x\n", 3, "`env` is a mapping"),
         (SCRIPT + "  env:\n    A: [x]\n", 4, "`A` is text"),
         (SCRIPT + "  enabled: maybe\n", 3, "`enabled` is true or false, not `maybe`"),
+        (SCRIPT + "  enabled: |\n    may\n    be\n", 3, "`enabled` is true or false, not `may be `"),
         (SCRIPT + "  timeoutInMinutes: 1.5\n", 3, "a whole number, not `1.5`"),
         (JOBS + "  dependsOn: {a: b}\n", 5, "a name or a list of names"),
         ("steps:\n- checkout: other\n", 2, "`checkout` can only be self or none here"),
