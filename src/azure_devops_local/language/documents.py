@@ -52,16 +52,19 @@ class Plain(str):
 
 
 class Mapping(dict[str, Any]):
-    """A YAML mapping; `places` has the place of each key."""
+    """A YAML mapping, whose keys differ by more than their case; `places` has the place of each."""
 
     def __init__(self, place: Place, entries: Iterable[tuple[str, Any, Place]] = ()) -> None:
         super().__init__()
         self.place = place
         self.places: dict[str, Place] = {}
+        seen: dict[str, str] = {}
         for key, value, at in entries:
-            if key in self:
-                raise PipelineError(at, f"the key `{key}` is repeated: remove one of the two.")
-            self[key], self.places[key] = value, at
+            folded = key if "${{" in key else key.lower()
+            if folded in seen:
+                as_other = "" if seen[folded] == key else f", as `{seen[folded]}`"
+                raise PipelineError(at, f"the key `{key}` is repeated{as_other}: remove one of the two.")
+            self[key], self.places[key], seen[folded] = value, at, key
 
     def entries(self) -> Iterator[tuple[str, Any, Place]]:
         """Yield each key with its value and its place."""

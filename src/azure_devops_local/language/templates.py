@@ -64,7 +64,7 @@ def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
     given, place = tree.get("variables"), tree.place_of("variables")
     expanded: list[tuple[str, Any, Place]] = []
     if isinstance(given, Mapping):
-        expanded = [("variables", _mapping(given, _defining(_entries(given, context), variables)), place)]
+        expanded = [("variables", Mapping(given.place, _defining(_entries(given, context), variables)), place)]
     elif isinstance(given, Sequence):
         listed = Sequence(given.place, _listing(_items(given, context, "variables"), variables))
         expanded = [("variables", listed, place)]
@@ -72,7 +72,7 @@ def _scoped(tree: Mapping, context: _Context) -> tuple[Mapping, _Context]:
         raise tree.error("variables", "`variables` is a mapping, or a list of `- name: …`.")
     others = [*_entries(tree.without("variables"), context)]
     is_first = next(iter(tree), "") == "variables"  # which key is the first one matters
-    return _mapping(tree, [*expanded, *others] if is_first else [*others, *expanded]), context
+    return Mapping(tree.place, [*expanded, *others] if is_first else [*others, *expanded]), context
 
 
 def _extended(tree: Mapping, context: _Context) -> Mapping:
@@ -97,17 +97,6 @@ def _extended(tree: Mapping, context: _Context) -> Mapping:
     return Mapping(tree.place, [*own.entries(), *_extended(body, inner).entries()])
 
 
-def _mapping(source: Mapping, entries: Iterable[tuple[str, Any, Place]]) -> Mapping:
-    """Return an expanded mapping; keys that come from `${{ }}` differ from the others by more than their case."""
-    expanded = Mapping(source.place, entries)
-    seen: dict[str, str] = {}
-    for key, at in expanded.places.items() if any("${{" in key for key in source) else ():
-        other = seen.setdefault(key.lower(), key)
-        if other != key:
-            raise PipelineError(at, f"the key `{key}` is repeated, as `{other}`: remove one of the two.")
-    return expanded
-
-
 def _defining(entries: Iterable[tuple[str, Any, Place]], variables: dict[str, Any]) -> Iterator[tuple[str, Any, Place]]:
     """Pass the entries of `variables` on; each can name those before it."""
     for key, value, place in entries:
@@ -126,7 +115,7 @@ def _listing(items: Iterable[tuple[Any, Place]], variables: dict[str, Any]) -> I
 def _tree(tree: Any, place: Place, context: _Context, kind: str = "") -> Any:
     if isinstance(tree, Mapping):
         scoped = kind in {"stages", "jobs"}
-        return _scoped(tree, context)[0] if scoped else _mapping(tree, _entries(tree, context))
+        return _scoped(tree, context)[0] if scoped else Mapping(tree.place, _entries(tree, context))
     if isinstance(tree, Sequence):
         return Sequence(tree.place, _items(tree, context, kind))
     value = _filled(tree, place, context)
