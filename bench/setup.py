@@ -40,7 +40,17 @@ def measure(rounds: int, tell: Tell) -> Result:
         venv = folder / "venv"
         python, uv = str(venv / "bin" / "python"), str(Path(sys.executable).with_name("uv"))
         requirements = str(ROOT / "requirements.txt")
-        pip = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", requirements]
+        pip = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--requirement",
+            requirements,
+        ]
         sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, requirements]
         cache, compiled, offline = str(folder / "cache"), "--compile-bytecode", "--offline"
         figures: dict[str, _Figure] = {

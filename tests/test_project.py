@@ -1,12 +1,15 @@
 """What the project promises about itself: its pins, its layers, its size."""
 
 import ast
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from workshop.core.settings import PACKAGE
 
@@ -38,6 +41,14 @@ def test_conda_users_get_the_pins_of_requirements_txt() -> None:
     (from_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     assert plain == [f"python{project['requires-python']}", "pip"]
     assert from_pip == ["-r requirements.txt"]
+
+
+def test_the_pins_are_complete_so_that_pip_needs_no_resolver() -> None:
+    pins = pinned()
+    for name in pins.keys() & {canonicalize_name(found.name) for found in importlib.metadata.distributions()}:
+        wanted = map(Requirement, importlib.metadata.requires(name) or [])
+        needed = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+        assert [str(each) for each in needed if not each.specifier.contains(pins[canonicalize_name(each.name)])] == []
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-spark.txt"])

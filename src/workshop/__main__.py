@@ -14,7 +14,8 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except ModuleNotFoundError as error:
-        sys.exit(f"The package {error.name} is not installed in {sys.prefix}: run `pip install -r requirements.txt`.")
+        advice = "run `pip install --no-deps -r requirements.txt`"
+        sys.exit(f"The package {error.name} is not installed in {sys.prefix}: {advice}.")
     except Exception as error:  # noqa: BLE001  # as in a package whose compiled part does not load
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         sys.exit(f"The packages in {sys.prefix} do not load ({what}): install them again with `make setup`.")

@@ -76,7 +76,7 @@ NOT_HERE = {
     "conda env create -f environment.yml": _OTHER_MACHINE,
     "conda activate workshop": _OTHER_MACHINE,
     "pip install --no-deps --no-build-isolation -e .": "tests/scenarios/test_setup.py: `make setup` calls uv with it",
-    "py -m venv .venv; .venv\\Scripts\\python -m pip install -r requirements.txt; "
+    "py -m venv .venv; .venv\\Scripts\\python -m pip install --no-deps -r requirements.txt; "
     ".venv\\Scripts\\python -m pip install --no-deps --no-build-isolation -e .": _OTHER_MACHINE,
     ".venv\\Scripts\\workshop run --action deployment": _OTHER_MACHINE,
     "source .venv/bin/activate": "a test has the environment already",

@@ -65,7 +65,7 @@ def packages() -> str:
     if not _PINS.is_file():
         return Note("not a checkout, so there is no requirements.txt to compare with")
     if different := difference(_PINS.read_text(encoding="utf-8")):
-        raise WorkshopError(f"{different}: run `pip install -r requirements.txt`, or `make setup`.")
+        raise WorkshopError(f"{different}: run `pip install --no-deps -r requirements.txt`, or `make setup`.")
     return "as requirements.txt pins them"
 
 

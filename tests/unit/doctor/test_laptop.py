@@ -103,7 +103,11 @@ def clock_that_lost_its_battery(patch: pytest.MonkeyPatch, home: Path) -> None:
     ("break_it", "check", "words"),
     [
         (old_python, "Python", ["this is 3.9.1", "needs >=3.11", "create the environment with that one"]),
-        (other_packages, "packages", ["requirements.txt asks for pandas==0.0.1", "pip install -r requirements.txt"]),
+        (
+            other_packages,
+            "packages",
+            ["requirements.txt asks for pandas==0.0.1", "pip install --no-deps -r requirements.txt"],
+        ),
         (wrong_setting, "settings", ["WORKSHOP_SLOTS is 'drawer'", "'alias' or 'stage'"]),
         (full_disk, "disk", ["0.1 GB are free", "free some space"]),
         (file_for_a_home, "home", ["a file is where a folder is needed", "WORKSHOP_HOME=/path/to/folder"]),
