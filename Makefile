@@ -19,7 +19,7 @@ UV_ONLINE := $(FIND_INDEX); $(UV) $${index:+UV_DEFAULT_INDEX="$$index"} $(BIN)/u
 # Tells Git to leave the outputs of notebooks out of commits.
 FILTER := $(CLEAN) $(BIN)/python -m workshop.cli.git_filter
 
-.PHONY: help setup cd quick test thorough lab bench spark lock clean
+.PHONY: help setup cd quick test thorough lab docs bench spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ thorough: $(READY) ## what `make test` leaves out, or does at some calls of a re
 
 lab: $(READY) ## JupyterLab on the course: README, docs, notebooks
 	@$(BIN)/workshop lab
+
+docs: $(READY) ## the course as a site in .site/html, with the notebooks executed (about a minute)
+	@$(BIN)/python docs/build.py
 
 bench: $(READY) ## performance, as ratios against named peers
 	@$(BIN)/python -m bench

@@ -93,9 +93,9 @@ STATIONS = [
 STEPS = ["it runs", "git push", "pull request", "better", "merge, approval", "better", "load the slot", "next change"]
 
 
-def loop(part: int) -> Drawing:
-    """Draw the whole flow with the stations of a part highlighted; Part 0 is the ground under all of them."""
-    drawing = Drawing(f"The loop, with Part {part} highlighted", 432)
+def loop(part: int | None = None) -> Drawing:
+    """Draw the whole flow, the stations of a part highlighted; Part 0 is the ground under all of them."""
+    drawing = Drawing("The loop" if part is None else f"The loop, with Part {part} highlighted", 432)
     drawing.rectangle(3, 3, WIDTH - 6, 426, "frame here" if part == 0 else "frame")
     drawing.text(12, 22, "Part 0: your machine, or your subscription", "bold mark" if part == 0 else "soft")
     half, wide, high, pitch = len(STATIONS) // 2, 160, 60, 96
@@ -276,7 +276,7 @@ def _halves(text: str) -> list[str]:
 
 def write(folder: Path = IMAGES) -> list[Path]:
     """Write all pictures, and return their paths."""
-    drawings = {f"loop_part_{part}.svg": loop(part) for part in range(6)}
+    drawings = {"loop.svg": loop()} | {f"loop_part_{part}.svg": loop(part) for part in range(6)}
     drawings |= {f"concept_part_{part}.svg": draw() for part, draw in enumerate(CONCEPTS)}
     for name, drawing in drawings.items():
         (folder / name).write_text(drawing.svg(), encoding="utf-8")

@@ -87,6 +87,8 @@ NOT_HERE = {
     "make bench": _STOPS_THE_TEST,
     "make lab": "tests/unit/cli/test_app.py",
     "workshop lab": "tests/unit/cli/test_app.py",
+    "workshop docs": "tests/unit/cli/test_docs.py",
+    "make docs": "tests/scenarios/test_site.py",
     "workshop ui": "tests/unit/cli/test_app.py",
     "workshop reset": "tests/unit/cli/test_app.py",
     "workshop doctor --target databricks": "tests/unit/databricks_local/test_command.py",

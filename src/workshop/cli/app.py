@@ -20,6 +20,7 @@ from workshop.cli import (
     azure,
     databricks,
     devops,
+    docs,
     doctor,
     error_log,
     git_filter,
@@ -46,7 +47,7 @@ app = typer.Typer(
     "Databricks workspace.",
 )
 app.add_typer(run.app)
-for module in (status, history, slots):
+for module in (status, history, slots, docs):
     app.add_typer(module.app)
 app.add_typer(doctor.app)
 app.add_typer(databricks.app, name="databricks")
