@@ -19,7 +19,7 @@ UV_ONLINE := $(FIND_INDEX); $(UV) $${index:+UV_DEFAULT_INDEX="$$index"} $(BIN)/u
 # Tells Git to leave the outputs of notebooks out of commits.
 FILTER := $(CLEAN) $(BIN)/python -m workshop.cli.git_filter
 
-.PHONY: help setup cd quick test thorough lab docs bench spark lock clean
+.PHONY: help setup cd quick test course thorough lab docs bench spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses=logical --dist=worksteal
+
+course: $(READY) ## carry the course's pages out in a fresh clone, and compare what is printed with what they show
+	@$(BIN)/workshop rehearse --compare
 
 thorough: $(READY) ## what `make test` leaves out, or does at some calls of a registry only (twenty minutes)
 	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal

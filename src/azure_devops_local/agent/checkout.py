@@ -84,7 +84,9 @@ def make_thin_environment(sources: Path) -> None:
     environment = sources / ".venv"
     venv.EnvBuilder(with_pip=False, symlinks=True).create(environment)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
+    own = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    # The running environment may be such a thin one, whose packages are in the environment that it was made of.
+    packages = dict.fromkeys((*own, *(path for path in sys.path if Path(path).name == "site-packages")))
     # Folders that a .pth file adds are not searched for further .pth files, such as that of the agent's own code.
     paths = "\n".join([str(sources / "src"), *packages])
     (environment / "lib" / version / "site-packages" / "azure-devops-local.pth").write_text(

@@ -26,6 +26,7 @@ from workshop.cli import (
     git_filter,
     history,
     pipelines,
+    rehearse,
     run,
     slots,
     status,
@@ -50,6 +51,7 @@ app.add_typer(run.app)
 for module in (status, history, slots, docs):
     app.add_typer(module.app)
 app.add_typer(doctor.app)
+app.add_typer(rehearse.app)
 app.add_typer(databricks.app, name="databricks")
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(devops.app, name="devops")

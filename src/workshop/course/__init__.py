@@ -1,0 +1,1 @@
+"""The course: its pages, and the automated participant that carries them out."""
