@@ -44,6 +44,6 @@ def test_a_notebook_that_fails_is_announced_with_its_sentence_and_its_result(tmp
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     ran, announced = (tmp_path / "home" / "calls").read_text(encoding="utf-8").splitlines()
-    assert ran.startswith("run --notebooks  part_1_2_training --run-name unit-test --publish ")
+    assert ran.startswith("run --notebooks  part_1_2_training --run-name unit-test -p sample=0.2 --publish ")
     assert announced == f"azure announce {tmp_path / 'home' / 'published'}"
     assert (tmp_path / "results" / "notebooks.xml").is_file()

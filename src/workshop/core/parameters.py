@@ -127,6 +127,8 @@ class Parameters(Terms):
     """Compare and report only; every slot stays as it is."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """The seed of all random choices: same seed, data and code give the same result."""
+    sample: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of the wines to prepare."""
     source_folder: str = ""
     """The folder of the two original CSV files and their SHA256SUMS; empty for those of the kit."""
     input_table: Annotated[str, AfterValidator(_table_name)] = "production"

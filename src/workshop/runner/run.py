@@ -104,6 +104,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # the fields of a summary
         seconds=round(time.monotonic() - clock, 2) if executed.seconds is None else executed.seconds,
         git_commit=plan.commit,
         commit_problem=plan.commit_problem,
+        parameters=plan.parameters,
         data_version=executed.data_version,
         notebooks=executed.results,
         outcome=executed.outcome,

@@ -1,7 +1,7 @@
 """The summary of a run, `summary.json`; pipelines and other programs read it, so its fields must not change."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -58,6 +58,8 @@ class Summary(BaseModel):
     git_commit: str
     commit_problem: str = ""
     """Why the commit is unknown, in a sentence; empty if it is known."""
+    parameters: dict[str, dict[str, Any]] = {}
+    """The parameters that the run gave to each notebook, by its name."""
     data_version: dict[str, int]
     """The version of each table."""
     notebooks: list[NotebookResult]

@@ -17,6 +17,7 @@ FIELDS = {
     "seconds": 3.5,
     "git_commit": "0" * 40,
     "commit_problem": "",
+    "parameters": {"part_1_1_data_prep": {"sample": 0.2}},
     "data_version": {"development": 0, "production": 0},
     "outcome": None,
     "slots_before": {"production": None, "staging": None, "previous": None},

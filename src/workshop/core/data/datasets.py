@@ -15,7 +15,7 @@ from kit_common.sanitize import first_sentence
 from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot, Table
 from workshop.core.data.originals import read_originals
-from workshop.core.data.schemas import PREPARED, TARGET, WINE_ID, WINES, check_schema
+from workshop.core.data.schemas import PART, PREPARED, TARGET, WINE_ID, WINES, check_schema
 from workshop.core.data.tables import development_table, prepared_table, production_table
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PREPARATION, current_settings
@@ -58,9 +58,13 @@ def split_off_production(wines: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, 
 def split_prepared(prepared: pd.DataFrame) -> Split:
     """Split prepared wines 60/20/20, stratified by target and colour, in the same way for every model.
 
+    The wines of a sample stay in the parts that they have in the whole table.
+
     Raises:
         WorkshopError: there are too few wines for a stratified split.
     """
+    if PART in prepared:
+        return Split(*(prepared[prepared[PART] == part] for part in ("train", "validation", "test")))
     rest, test = _stratified(prepared, prepared[TARGET], 0.2, SPLIT_SEED)
     train, validation = _stratified(rest, rest[TARGET], 0.25, SPLIT_SEED)
     return Split(train, validation, test)
@@ -71,6 +75,31 @@ def prepare(wines: pd.DataFrame) -> pd.DataFrame:
     return check_schema(
         wines.assign(**{TARGET: (wines["quality"] >= HIGH_QUALITY).astype("int64")}), PREPARED, "prepared"
     )
+
+
+def sample(prepared: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Keep a share of the prepared wines of each part, stratified by target and colour; 1 keeps all.
+
+    The wines are split first, and the result contains the part of each. If the sample were split instead, its test
+    wines would be among the training wines of models that were trained on all wines. A larger sample contains each
+    smaller one.
+
+    Raises:
+        WorkshopError: the share leaves no wine of a target and colour in a part.
+    """
+    if share == 1:
+        return prepared
+    split, kept = split_prepared(prepared), []
+    for part, wines in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+        shuffled = wines.sample(frac=1, random_state=SPLIT_SEED)
+        strata = shuffled.groupby([TARGET, "is_red"])[TARGET]
+        chosen = shuffled[strata.cumcount() < (strata.transform("size") * share).round()]
+        if len(chosen.groupby([TARGET, "is_red"])) < strata.ngroups:
+            raise WorkshopError(
+                f"A sample of {share:g} leaves no wine of some quality and colour among the {part} wines: raise sample."
+            )
+        kept.append(chosen.assign(**{PART: part}))
+    return pd.concat(kept).sort_index().reset_index(drop=True)
 
 
 def create_datasets(seed: int = 42, source_folder: Path | None = None) -> tuple[Snapshot, Snapshot]:
@@ -166,7 +195,9 @@ def save_prepared(prepared: pd.DataFrame, run_name: str, source: Snapshot) -> Sn
     """Write this run's prepared wines as a new version of the run name's prepared table."""
     settings = current_settings()
     table = prepared_table(run_name, settings)
-    table.write(prepared, {"run_id": settings.run_id, "source": source.label})
+    share = f" ({len(prepared):,} of {len(source.frame):,} wines)" if len(prepared) != len(source.frame) else ""
+    # A sample has one column more than all wines.
+    table.write(prepared, {"run_id": settings.run_id, "source": source.label + share}, new_columns=True)
     return load_prepared(run_name)
 
 

@@ -95,7 +95,7 @@ class DeltaFolder(Table):
             raise _unread(self.label_of(delta.version()), "is damaged", error) from error
 
     @override
-    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
+    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str], *, new_columns: bool = False) -> None:
         lock = current_settings().lock_file("table-" + self.name.replace("/", "-"))
         try:
             with FileLock(lock):
@@ -104,6 +104,7 @@ class DeltaFolder(Table):
                     self.uri,
                     pa.Table.from_pandas(frame, preserve_index=False),
                     mode="overwrite",
+                    schema_mode="overwrite" if new_columns else None,
                     name=self.name,
                     storage_options=self.storage_options,
                     commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: json.dumps(dict(commit_metadata))}),

@@ -44,12 +44,13 @@ class Table(ABC):
         """Return whether the table has been written."""
 
     @abstractmethod
-    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
+    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str], *, new_columns: bool = False) -> None:
         """Make `frame` the table's rows, as a new version; the earlier versions stay readable.
 
         Args:
             frame: the rows; their order is kept, the index is not.
             commit_metadata: stored in the commit of the new version.
+            new_columns: whether the columns may differ from those of the newest version.
 
         Raises:
             WorkshopError: the table can't be written.

@@ -45,8 +45,16 @@ WINES = pa.DataFrameSchema(
 ORIGINALS = WINES.update_column(WINE_ID, unique=False)
 """The schema of the original wines, with duplicates."""
 
-PREPARED = WINES.add_columns({TARGET: pa.Column("int64", pa.Check.isin([0, 1]))})
-"""The schema of a run's prepared table."""
+PART = "part"
+"""The part of a sampled wine: train, validation or test."""
+
+PREPARED = WINES.add_columns(
+    {
+        TARGET: pa.Column("int64", pa.Check.isin([0, 1])),
+        PART: pa.Column(str, pa.Check.isin(["train", "validation", "test"]), required=False),
+    }
+)
+"""The schema of a run's prepared table; only a sample has the column `part`."""
 
 
 def check_schema(wines: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> pd.DataFrame:

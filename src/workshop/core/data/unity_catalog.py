@@ -168,11 +168,14 @@ class CatalogTable(Table):
         return f"{self.full_name} VERSION AS OF {version}"
 
     @override
-    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str]) -> None:
+    def write(self, frame: pd.DataFrame, commit_metadata: Mapping[str, str], *, new_columns: bool = False) -> None:
         properties = {} if self.exists() else _KEPT_FOREVER
         with spark_explained(f"write the table {self.name} in {self.place}"):
             writer = numbered(self.session, frame).write.format("delta").mode("overwrite")
-            options = {"userMetadata": json.dumps({COMMIT_KEY: dict(commit_metadata)}), **properties}
+            metadata = json.dumps({COMMIT_KEY: dict(commit_metadata)})
+            options = {"userMetadata": metadata, **properties}
+            if new_columns:
+                options["overwriteSchema"] = "true"
             writer.options(**options).saveAsTable(self.full_name)
 
     @override

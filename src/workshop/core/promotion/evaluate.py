@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from workshop.core.data import datasets, tables
 from workshop.core.data.delta_table import Snapshot
-from workshop.core.data.schemas import FEATURES, TARGET
+from workshop.core.data.schemas import FEATURES, PART, TARGET
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import DevopsAction, Parameters, Terms, require_as_given
 from workshop.core.promotion import drift, gate, guards, slices
@@ -90,6 +90,8 @@ def judge(contest: Contest) -> Judgement:
         notes += _notes_on_staged(contest, champion_version, judgement.candidate)
     shift = {}
     if contest.trained_on is not None:
+        if PART in contest.trained_on:
+            notes.append(f"The candidate was trained on a sample, {len(contest.trained_on):,} wines.")
         shift = drift.population_stability(contest.trained_on, wines, FEATURES)
     return replace(judgement, decision=replace(decision, notes=notes), drift=shift)
 

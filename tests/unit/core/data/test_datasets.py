@@ -69,6 +69,54 @@ def test_too_few_wines_to_split_are_refused(production: pd.DataFrame) -> None:
         datasets.split_prepared(production.head(5))
 
 
+# A sample
+
+
+@pytest.fixture(scope="module")
+def all_prepared(originals: pd.DataFrame) -> pd.DataFrame:
+    """The development wines, prepared."""
+    return datasets.prepare(datasets.split_off_production(originals, 42)[0])
+
+
+@given(shares=st.tuples(*[st.floats(min_value=0.02, max_value=1)] * 2).map(sorted))
+@hypothesis_settings(max_examples=min(25, hypothesis_settings().max_examples))
+def test_a_sampled_wine_stays_in_its_part(all_prepared: pd.DataFrame, shares: list[float]) -> None:
+    small, large, every = (datasets.split_prepared(datasets.sample(all_prepared, share)) for share in (*shares, 1))
+    for part in ("train", "validation", "test"):
+        few, more, whole = (getattr(split, part) for split in (small, large, every))
+        assert set(few[WINE_ID]) <= set(more[WINE_ID]) <= set(whole[WINE_ID])
+        assert len(few) == pytest.approx(shares[0] * len(whole), abs=2)
+        assert few[TARGET].mean() == pytest.approx(whole[TARGET].mean(), abs=1 / len(few))
+
+
+def test_the_whole_sample_is_the_prepared_wines_unchanged(all_prepared: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(datasets.sample(all_prepared, 1.0), all_prepared)
+
+
+def test_a_sample_is_the_same_each_time_and_in_the_order_of_the_wines(all_prepared: pd.DataFrame) -> None:
+    once = datasets.sample(all_prepared, 0.2)
+    pd.testing.assert_frame_equal(once, datasets.sample(all_prepared.copy(), 0.2))
+    assert once[WINE_ID].tolist() == [wine for wine in all_prepared[WINE_ID] if wine in set(once[WINE_ID])]
+
+
+def test_a_sample_without_a_quality_and_colour_is_refused(all_prepared: pd.DataFrame) -> None:
+    with refusal("sample of 0.01", "validation wines", "raise sample"):
+        datasets.sample(all_prepared, 0.01)
+
+
+def test_a_run_name_prepares_a_sample_then_all_wines(tables: None) -> None:
+    development = datasets.load_wines(delta.development_table())
+    every = datasets.prepare(development.frame)
+    saved = [
+        datasets.save_prepared(wines, "dev-ann", development) for wines in (every, datasets.sample(every, 0.2), every)
+    ]
+    assert [one.source for one in saved] == ["development@0", "development@0 (851 of 4,256 wines)", "development@0"]
+    sampled, whole = (datasets.split_prepared(one.frame).test for one in saved[1:])
+    assert set(sampled[WINE_ID]) < set(whole[WINE_ID])
+    pd.testing.assert_frame_equal(whole, datasets.split_prepared(every).test)
+    assert datasets.rows_compared_on("prepared/dev-ann@1").digest != datasets.test_wines("dev-ann").digest
+
+
 # The two tables
 
 

@@ -92,6 +92,8 @@ def test_rows_with_other_columns_are_refused_and_the_table_stays(table: DeltaFol
     with refusal("cellar"):
         table.write(ROWS.assign(price=9.5), {})
     assert table.read().label == "cellar@0"
+    table.write(ROWS.assign(price=9.5), {}, new_columns=True)
+    assert [list(table.read(version).frame) for version in (0, 1)] == [list(ROWS), [*ROWS, "price"]]
 
 
 def test_a_file_where_a_folder_is_needed_is_explained(home: Path, table: DeltaFolder) -> None:

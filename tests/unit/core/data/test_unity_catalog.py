@@ -76,14 +76,15 @@ class Writer:
 
     def options(self, **options: str) -> "Writer":
         assert all(isinstance(value, str) for value in options.values())
-        assert all(name == "userMetadata" or name.startswith("delta.") for name in options)
+        assert all(name in ("userMetadata", "overwriteSchema") or name.startswith("delta.") for name in options)
         self.asked |= options
         return self
 
     def saveAsTable(self, name: str) -> None:  # noqa: N802  # Spark's own name
         assert re.fullmatch(_TABLE, name)
         versions = self.frame.session.tables.setdefault(name, [])
-        if versions and list(versions[-1][0].columns) != list(self.frame.rows.columns):
+        same = not versions or list(versions[-1][0].columns) == list(self.frame.rows.columns)
+        if not same and self.asked.get("overwriteSchema") != "true":
             raise AnalysisException("A schema mismatch detected when writing to the Delta table.\nDetails follow.")
         if versions:
             assert not any(option.startswith("delta.") for option in self.asked)
@@ -178,6 +179,8 @@ def test_rows_with_other_columns_are_refused_in_one_sentence(session: Session) -
     table.write(ROWS, {})
     with refusal("cellar", "main.wines", "schema mismatch"):
         table.write(ROWS.assign(price=9.5), {})
+    table.write(ROWS.assign(price=9.5), {}, new_columns=True)
+    assert list(table.read().frame) == [*ROWS, "price"]
 
 
 def test_a_missing_table_or_version_is_refused(session: Session) -> None:

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from tests.support.models import MODEL, Gallery
 from tests.support.promotions import AGAIN, BETTER, FIRST, RIVAL, contest, events, pending, register_odd, run, slots_now
-from workshop.core.data import tables
+from workshop.core.data import datasets, tables
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.promotion import evaluate
 from workshop.core.promotion.evaluate import act, judge
@@ -236,6 +236,16 @@ def test_deployment_notes_whether_the_candidate_reproduces_the_staged_model(regi
     assert other.startswith("It is another model than version 1, which holds Staging: ")
     slots.client.delete_model_version(MODEL, "1")
     assert run(RIVAL).decision.notes[1:] == []
+
+
+def test_a_candidate_that_was_trained_on_a_sample_has_a_note(champion: Slots) -> None:
+    opened = contest(BETTER)
+    development = datasets.load_wines(tables.development_table())
+    sampled = datasets.sample(datasets.prepare(development.frame), 0.2)
+    datasets.save_prepared(sampled, BETTER[0], development)
+    note = "The candidate was trained on a sample, 511 wines."
+    assert note in judge(contest(BETTER)).decision.notes
+    assert note not in judge(opened).decision.notes
 
 
 def test_drift_is_measured_from_the_training_wines_and_does_not_veto(champion: Slots) -> None:
