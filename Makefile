@@ -61,7 +61,7 @@ lab: $(READY) ## JupyterLab on the course: README, docs, notebooks
 	@$(BIN)/workshop lab
 
 docs: $(READY) ## the course as a site in .site/html, with the notebooks executed (about a minute)
-	@$(BIN)/python docs/build.py
+	@$(BIN)/python docs/build.py .site
 
 bench: $(READY) ## performance, as ratios against named peers
 	@$(BIN)/python -m bench

@@ -1,4 +1,4 @@
-"""`make docs`: the site in .site/html, from the pages and from notebooks that were executed for it.
+"""`make docs`: the site, from the pages and from notebooks that were executed for it.
 
 The pages are copied with the tree around them, so that their links lead from page to page as they do in the repository.
 """
@@ -16,7 +16,6 @@ from nbclient import NotebookClient
 from workshop.runner import kernels
 
 ROOT = Path(__file__).parents[1]
-SITE = ROOT / ".site"
 COPIED = ("docs", "src", ".azure_pipelines", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 """The pages, and what they link to."""
 NOTEBOOKS = Path("src/workshop/notebooks")
@@ -52,25 +51,25 @@ def render(source: Path, site: Path) -> int:
     ).returncode
 
 
-def main() -> int:
-    """Build the site; return the exit code."""
+def main(site: Path) -> int:
+    """Build the site in a folder, whose content is removed first; return the exit code."""
     started = time.monotonic()
-    shutil.rmtree(SITE, ignore_errors=True)
-    source = SITE / "source"
+    shutil.rmtree(site, ignore_errors=True)
+    source = site / "source"
     source.mkdir(parents=True)
     kernels.begin_warming()
     copy(source)
-    execute(source / NOTEBOOKS, SITE / "home")
+    execute(source / NOTEBOOKS, site / "home")
     executed = time.monotonic()
-    if code := render(source, SITE):
+    if code := render(source, site):
         return code
-    (SITE / "html" / "index.html").write_text(_START, encoding="utf-8")
-    size = sum(path.stat().st_size for path in (SITE / "html").rglob("*") if path.is_file())
+    (site / "html" / "index.html").write_text(_START, encoding="utf-8")
+    size = sum(path.stat().st_size for path in (site / "html").rglob("*") if path.is_file())
     now = time.monotonic()
-    print(f"The site is built, {size / 1e6:.1f} MB: {SITE / 'html' / 'docs' / 'index.html'}")
+    print(f"The site is built, {size / 1e6:.1f} MB: {site / 'html' / 'docs' / 'index.html'}")
     print(f"{executed - started:.0f} s for the notebooks, {now - executed:.0f} s for the pages.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]).absolute()))

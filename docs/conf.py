@@ -43,7 +43,10 @@ copybutton_only_copy_prompt_lines = True
 _PARTS = [f"docs/part_{part}" for part in range(6)]
 CONTENTS = {
     "docs/index": {
-        "The course": [*_PARTS, "docs/troubleshooting", "docs/glossary", "docs/instructors"],
+        "The course": [
+            *_PARTS,
+            *(f"docs/{name}" for name in ("exercises", "troubleshooting", "glossary", "instructors")),
+        ],
         "The notebooks": ["src/workshop/notebooks/part_*"],
         "Reference": [
             *(f"docs/{name}" for name in ("promotion", "pipelines", "databricks", "reference", "architecture")),

@@ -72,7 +72,7 @@ def test_the_walks_go_through_functions_that_exist() -> None:
         for path, _ in hops
     }
     assert [(path, name) for path, name in hops if name not in defined[path]] == []
-    walks = re.findall(r": (\d+) hops(.*?)(?=\n\*\*|\n## )", text, re.DOTALL)
+    walks = re.findall(r": (\d+) hops(.*?)(?=\n\*\*|\n## |\Z)", text, re.DOTALL)
     assert [int(count) for count, _ in walks] == [len(re.findall(r"^\| \d", rows, re.M)) for _, rows in walks]
     assert len(walks) == 3
 
