@@ -17,16 +17,16 @@ LONGEST = 900.0
 """Time-out of a command in seconds."""
 _TO_STOP = 30.0
 _END = b"\0"
-# Reads a command from one descriptor, runs it in this shell without input, and writes its code and the folder to another.
+# Reads a command from descriptor 9, runs it in this shell without input, and writes its code and the folder to 8.
 # Ctrl-C ends the command, not the session. The command sees the exit code of the one before it.
 _SESSION = r"""
 trap : INT
 __code=0
-while IFS= read -r -d '' -u COMMANDS __command; do
+while IFS= read -r -d '' -u 9 __command; do
     (exit "$__code")
-    eval "$__command" </dev/null ENDS>&- COMMANDS<&-
+    eval "$__command" </dev/null 8>&- 9<&-
     __code=$?
-    printf '%s %s\0' "$__code" "$PWD" >&ENDS
+    printf '%s %s\0' "$__code" "$PWD" >&8
 done
 """
 
@@ -48,7 +48,7 @@ class Terminal:
         commands, self._commands = os.pipe()
         self._ends, ends = os.pipe()
         self._printed, printed = os.pipe()
-        script = _SESSION.replace("COMMANDS", str(commands)).replace("ENDS", str(ends))
+        script = f"exec 8>&{ends} 9<&{commands} {ends}>&- {commands}<&-\n{_SESSION}"
         try:
             self._process = subprocess.Popen(
                 ["bash", "--noprofile", "--norc", "-c", script],
