@@ -17,7 +17,7 @@ _CONSOLE = re.compile(r"(console|\{code-block\} *console)")
 _TABS = {"Laptop": "laptop", "Azure": "azure"}
 _EDITED = re.compile(r"(?P<path>\S+)(, under \"(?P<heading>[^\"]+)\")?")
 _FIGURE = re.compile(r"(?<![\w.,/:-])[+-]?(\d{1,3}(,\d{3})+|\d+\.\d+(?= ?%)|\d+\.\d+|\d+(?= ?%))(?![\w/]|[.,]\d)( ?%)?")
-_NOT_PROSE = re.compile(r"`+[^`]*`+|\]\([^)]*\)|<[^>]*>|(?<=Python )[\d.]+")
+_NOT_PROSE = re.compile(r"(`+).+?(?<!`)\1(?!`)|\]\([^)]*\)|<[^>]*>|(?<=Python )[\d.]+")
 
 
 class Figure(NamedTuple):
@@ -197,6 +197,8 @@ class _Reader:
             self._steps += steps
 
     def _read_console(self, begin: int, content: list[str], terminal: str, indent: str) -> None:
+        while content and not content[0].strip():
+            begin, content = begin + 1, content[1:]
         if not content or not content[0].startswith("$ "):
             raise self._error(begin, "a console block begins with a command, as in `$ make setup`")
         starts = [at for at, line in enumerate(content) if line.startswith("$ ")]

@@ -22,7 +22,7 @@ ADDRESS = "<address of this repository>"
 """What the pages show for the address to clone."""
 SHOWN_HOME = "/home/ana"
 """What the pages show for the participant's home folder."""
-UNTIL_READY = 120.0
+UNTIL_READY = 60.0
 """Time-out in seconds for the output of a command that runs on."""
 _MARK = "WORKSHOP_COURSE_REHEARSAL"
 _LEADS_ELSEWHERE = ("AZURE_DEVOPS_LOCAL_", "DATABRICKS_", "GIT_", "JUPYTER_", "MLFLOW_", "VIRTUAL_ENV", "WORKSHOP_")

@@ -15,9 +15,11 @@ from kit_common.sanitize import visible
 
 LONGEST = 900.0
 """Time-out of a command in seconds."""
-_TO_STOP = 30.0
+_TO_STOP = 3.0
+"""Seconds after which Ctrl-C is pressed again."""
+_TIMES = 10
 _END = b"\0"
-# Reads a command from descriptor 9, runs it in this shell without input, and writes its code and the folder to 8.
+# Reads a command from one descriptor, runs it in this shell without input, writes its code and the folder to another.
 # Ctrl-C ends the command, not the session. The command sees the exit code of the one before it.
 _SESSION = r"""
 trap : INT
@@ -94,8 +96,12 @@ class Terminal:
         """Press Ctrl-C if a command still runs, and return its end."""
         if not self._runs:
             return None
-        os.killpg(self._process.pid, signal.SIGINT)
-        return self._follow(None, time.monotonic() + _TO_STOP)
+        for _ in range(_TIMES):
+            os.killpg(self._process.pid, signal.SIGINT)
+            # Between two programs of one line bash ignores the signal, as it does on a screen: it is pressed again.
+            with suppress(TimeoutError):
+                return self._follow(None, time.monotonic() + _TO_STOP)
+        raise UserError("The command does not end after Ctrl-C: end it with another command.")
 
     def close(self) -> None:
         """End the session and the command that still runs in it."""
