@@ -48,8 +48,17 @@ $ echo $?
 
 ```{code-block} console
 :caption: Second terminal
-$ echo ready; tail -f /dev/null
+$ echo ready; touch log; tail -f log
 ready
+```
+
+```console
+$ echo swapped >> log
+```
+
+```{code-block} console
+:caption: Second terminal
+swapped
 ```
 """
 TRAIN = """\
@@ -113,7 +122,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 def test_the_course_gets_to_its_end(repository: Clone, tmp_path: Path) -> None:
     outcome = rehearse(repository, tmp_path, GOOD, compare=True)
     assert outcome.problems == []
-    assert (outcome.pages, outcome.blocks, outcome.commands, outcome.edits, outcome.figures) == (2, 4, 8, 1, 3)
+    assert (outcome.pages, outcome.blocks, outcome.commands, outcome.edits, outcome.figures) == (2, 6, 10, 1, 3)
 
 
 def test_a_wrong_command_a_wrong_output_and_a_wrong_figure_are_named(repository: Clone, tmp_path: Path) -> None:

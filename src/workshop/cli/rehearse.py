@@ -36,8 +36,8 @@ def rehearse(
 ) -> None:
     """Carry the course's pages out, as a participant with only the pages does.
 
-    It types every command of the laptop tabs in order, in a fresh clone of this checkout's commit, with a home folder of
-    its own; your own home, tables and models stay as they are. Where it gets stuck it prints page, line, command and
+    It types every command of the laptop tabs in order, in a fresh clone of this checkout's commit, with a home folder
+    of its own; your own home, tables and models stay as they are. Where it gets stuck it prints page, line, command and
     what the command printed, and ends with 1. The pages are those of this checkout, with uncommitted changes.
     """
     from workshop.course import rehearsal

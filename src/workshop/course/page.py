@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class Command:
 
     line: int
     text: str
+    """Empty for what the command that still runs in this terminal prints next."""
     expected: tuple[str, ...] = ()
     terminal: str = FIRST_TERMINAL
     """The caption of the terminal that it is typed in."""
@@ -199,11 +201,14 @@ class _Reader:
     def _read_console(self, begin: int, content: list[str], terminal: str, indent: str) -> None:
         while content and not content[0].strip():
             begin, content = begin + 1, content[1:]
-        if not content or not content[0].startswith("$ "):
-            raise self._error(begin, "a console block begins with a command, as in `$ make setup`")
         starts = [at for at, line in enumerate(content) if line.startswith("$ ")]
         steps: list[Step] = []
-        for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+        if starts[:1] != [0]:
+            if terminal == FIRST_TERMINAL or not content or starts:
+                raise self._error(begin, "a console block begins with a command, as in `$ make setup`")
+            shown = range(begin, begin + len(content))
+            steps.append(Command(begin + 1, "", tuple(content), terminal, shown, indent))
+        for start, end in pairwise([*starts, len(content)]):
             last = start
             while content[last].endswith("\\"):
                 last += 1

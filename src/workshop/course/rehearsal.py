@@ -127,9 +127,9 @@ class Participant:
             except UserError as error:
                 if isinstance(error, StuckError):
                     raise
-                what = f"`{step.text}`: {error}" if isinstance(step, Command) else str(error)
+                what = f"{_name(step)}: {error}" if isinstance(step, Command) else str(error)
                 raise StuckError(f"{page.at(step.line)}: {what}") from error
-            what = step.text if isinstance(step, Command) else f"edit of {step.place.path}"
+            what = _name(step) if isinstance(step, Command) else f"edit of {step.place.path}"
             self.report(f"  line {step.line}: {what} ({time.monotonic() - started:.1f} s)")
 
     def close(self) -> None:
@@ -179,6 +179,8 @@ class Participant:
         def has_printed_it(lines: Sequence[str]) -> bool:
             return printed.matches(command.expected, self._shown(lines), only_begun=True)
 
+        if not text:
+            return terminal.follow(has_printed_it, UNTIL_READY)
         return terminal.run(text, has_printed_it, UNTIL_READY)
 
     def _shown(self, lines: Sequence[str]) -> list[str]:
@@ -195,9 +197,13 @@ class Participant:
             make_thin_environment(folder)
 
 
+def _name(command: Command) -> str:
+    return f"`{command.text}`" if command.text else f"the {command.terminal.lower()}"
+
+
 def _failure(page: Page, command: Command, problem: str, lines: Sequence[str]) -> str:
     last = "\n".join(f"    {line}" for line in lines[-_LAST_LINES:]) or "    (nothing was printed)"
-    return f"{page.at(command.line)}: `{command.text}` {problem}:\n{last}"
+    return f"{page.at(command.line)}: {_name(command)} {problem}:\n{last}"
 
 
 def rehearse(  # noqa: PLR0913, PLR0917
@@ -260,7 +266,7 @@ def _compared(page: Page, outcome: Outcome) -> Iterator[tuple[Command, list[str]
 def differences(page: Page, outcome: Outcome) -> list[str]:
     """Return a sentence on each command whose output is not that of the page."""
     return [
-        f"{page.at(command.shown.start + at + 1)}: `{command.text}` does not print what the page shows:\n"
+        f"{page.at(command.shown.start + at + 1)}: {_name(command)} does not print what the page shows:\n"
         f"    expected: {command.expected[at] if at < len(command.expected) else '(no further line)'}\n"
         f"    printed:  {line or '(no further line)'}"
         for command, _, (at, line) in _compared(page, outcome)

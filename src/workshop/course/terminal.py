@@ -92,6 +92,18 @@ class Terminal:
             raise UserError("The session has ended: a command before this one has left bash.") from error
         return self._follow(is_ready, time.monotonic() + timeout)
 
+    def follow(self, is_ready: Callable[[Sequence[str]], bool], timeout: float) -> Ended:
+        """Wait until `is_ready` accepts the lines that the running command prints from now on, or for its end.
+
+        Raises:
+            TimeoutError: neither happened in time; with the lines so far.
+            UserError: no command runs.
+        """
+        if not self._runs:
+            raise UserError("No command runs in this terminal: begin the block with one, as in `$ workshop serve`.")
+        self._output = self._output.rpartition(b"\n")[2]
+        return self._follow(is_ready, time.monotonic() + timeout)
+
     def interrupt(self) -> Ended | None:
         """Press Ctrl-C if a command still runs, and return its end."""
         if not self._runs:

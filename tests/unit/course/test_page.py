@@ -51,6 +51,10 @@ $ az login
 $ workshop serve
 ready
 ```
+```{code-block} console
+:caption: Second terminal
+answers now
+```
 :::
 :::{dropdown} Other systems
 :class: not-run
@@ -99,6 +103,7 @@ def test_the_steps_of_a_page_are_read_in_order(tmp_path: Path) -> None:
         "$ echo $?",
         "$ pwd",
         "$ workshop serve",
+        "answers now",
         '--- part_1_1_data_prep.ipynb, under "Load and validate"',
         '--- part_1_2_training.ipynb, under "Train"',
         "--- /dev/null",
@@ -111,11 +116,12 @@ def test_the_steps_of_a_page_are_read_in_order(tmp_path: Path) -> None:
         "echo $?",
         "pwd",
         "workshop serve",
+        "",
     ]
     assert [step.expected for step in commands] == [
-        (), ("part_1_1: 8 cells", "", "done"), (), ("1",), ("/home/ana",), ("ready",),
+        (), ("part_1_1: 8 cells", "", "done"), (), ("1",), ("/home/ana",), ("ready",), ("answers now",),
     ]  # fmt: skip
-    assert [step.terminal for step in commands] == [""] * 5 + ["Second terminal"]
+    assert [step.terminal for step in commands] == [""] * 5 + ["Second terminal"] * 2
     for step in commands:
         assert [page.lines[at].strip() for at in step.shown] == [line.strip() for line in step.expected]
     edits = [step for step in page.steps if isinstance(step, Edit)]
@@ -125,7 +131,7 @@ def test_the_steps_of_a_page_are_read_in_order(tmp_path: Path) -> None:
         (Place("notes.txt"), ("+a line",), Place("/dev/null")),
     ]
     assert page.figures == ((1, "0.5"), (3, "0.844"), (3, "6,497"), (3, "2.5 %"))
-    assert page.blocks == 6
+    assert page.blocks == 7
 
 
 @pytest.mark.parametrize(
@@ -141,6 +147,8 @@ def test_the_steps_of_a_page_are_read_in_order(tmp_path: Path) -> None:
         ("```console\noutput\n$ true\n```\n", 2, "begins with a command"),
         ("```console\n\n```\n", 3, "begins with a command"),
         ("```console\n$ true \\\n```\n", 2, "ends with a backslash"),
+        ("```{code-block} console\n:caption: Second\n```\n", 3, "begins with a command"),
+        ("```{code-block} console\n:caption: Second\noutput\n$ true\n```\n", 3, "begins with a command"),
         ("````{note}\n```console\n$ true\n```\n````\n", 1, "is written with colons"),
         ("```diff\n-old\n+new\n```\n", 2, "begins with its place"),
         ("```diff\n--- a.txt, in the middle\n-old\n```\n", 2, "begins with its place"),
