@@ -17,7 +17,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     COMMON: (),
     "workshop": ("workshop.cli",),
     "workshop.cli": ("",),
-    "workshop.course": ("workshop.core", "azure_devops_local"),
+    "workshop.course": ("azure_devops_local", *CORE),
     "workshop.doctor": ("workshop.databricks", "workshop.runner", "azure_devops_local", *CORE),
     "workshop.databricks": ("workshop.runner", RESULT, *CORE),
     "workshop.runner": (RESULT, *CORE),

@@ -18,6 +18,7 @@ from kit_common.sanitize import visible
 from kit_common.terminal import print_text
 from workshop.cli import (
     azure,
+    check,
     databricks,
     devops,
     docs,
@@ -48,7 +49,7 @@ app = typer.Typer(
     "Databricks workspace.",
 )
 app.add_typer(run.app)
-for module in (status, history, slots, docs):
+for module in (status, history, slots, docs, check):
     app.add_typer(module.app)
 app.add_typer(doctor.app)
 app.add_typer(rehearse.app)

@@ -1,0 +1,1 @@
+"""The criteria of the course: functions of facts, one module a part."""

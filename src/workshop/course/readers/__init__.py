@@ -1,0 +1,1 @@
+"""Readers of the facts; none of them writes anything."""
