@@ -111,6 +111,12 @@ class PipelineRun:
         return self.reason in {"individualCI", "batchedCI"}
 
     @property
+    def reason_of_failure(self) -> str:
+        """The issue that names the cause best, as part of a sentence."""
+        telling = [issue for issue in self.issues if "part_1_" in issue] or list(self.issues)
+        return telling[0].rstrip(".") if telling else "its log has the reason"
+
+    @property
     def ended(self) -> bool:
         """Whether it has ended by itself."""
         return self.state == "completed" and self.result not in {None, "canceled"}

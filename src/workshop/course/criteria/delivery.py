@@ -92,5 +92,5 @@ def unsuccessful(run: PipelineRun) -> str:
         )
     if run.result == "canceled":
         return f"Run {run.number} of {CI} was canceled: run `workshop devops rerun {run.number}`."
-    reason = (run.issues or ("see its log",))[0].rstrip(".")
+    reason = run.reason_of_failure
     return f"Run {run.number} of {CI} {run.result} ({reason}): mend it, and merge again."

@@ -30,9 +30,8 @@ def _branch(facts: Facts) -> Finding:
             f"{name} does not begin at the team's integration: run `git switch {name}`, then "
             "`git rebase workshop/integration`."
         )
-    if clone.current not in facts.person.branches:
-        return not_yet(f"{name} exists, but {clone.current or 'no branch'} is checked out: run `git switch {name}`.")
-    return met(f"{clone.current} is checked out, and begins at the team's integration.")
+    at = "is checked out" if clone.current in facts.person.branches else f"exists, and {clone.current} is checked out"
+    return met(f"{name} {at}; it begins at the team's integration.")
 
 
 def _prepared(facts: Facts) -> Finding:

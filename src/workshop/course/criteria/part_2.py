@@ -84,7 +84,7 @@ def _waits(facts: Facts) -> Finding:
         run, issue = found[-1]
         return met(f"Run {run.number} of {SUBMIT} waited, and failed with its notebook: {issue.rstrip('.')}.")
     if failed:
-        reason = (failed[-1].issues or ("see its log",))[0].rstrip(".")
+        reason = failed[-1].reason_of_failure
         return not_yet(
             f"Run {failed[-1].number} failed, but not because of a notebook ({reason}): mend it, run {command}."
         )

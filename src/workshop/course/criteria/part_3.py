@@ -83,7 +83,7 @@ def _failed(facts: Facts) -> Finding:
     name, runs = a_branch(facts), _tests(facts)
     failed = [run for run in runs if run.after_a_push and run.result == "failed"]
     if failed:
-        return met(f"Run {failed[0].number} of {UNIT_TEST} failed: {_reason(failed[0])}")
+        return met(f"Run {failed[0].number} of {UNIT_TEST} failed: {failed[0].reason_of_failure}.")
     if going := [run for run in runs if run.state != "completed"]:
         return not_yet(f"Run {going[-1].number} has not ended: run `workshop devops watch --until-idle`.")
     if by_hand := [run for run in runs if run.result == "failed"]:
@@ -120,7 +120,7 @@ def _mended(facts: Facts) -> Finding:
     unpushed = [change for change in _of(facts) if not change.pushed]
     if unpushed:
         return not_yet(f"Your commit {unpushed[-1].commit[:8]} is not pushed: run `git push workshop {name}`.")
-    return not_yet(f"Run {newest.number}, the newest, failed ({_reason(newest)[:-1]}): mend it, commit, and push.")
+    return not_yet(f"Run {newest.number}, the newest, failed ({newest.reason_of_failure}): mend it, commit, and push.")
 
 
 def _of(facts: Facts) -> list[Change]:
@@ -140,10 +140,6 @@ def _tests(facts: Facts) -> list[PipelineRun]:
 
 def _has_change(facts: Facts, commit: str) -> bool:
     return any(a_team(facts).contains(commit, change.commit) for change in _own_changes(facts))
-
-
-def _reason(run: PipelineRun) -> str:
-    return f"{(run.issues or ('the log of the run has the reason',))[0].rstrip('.')}."
 
 
 CRITERIA = (

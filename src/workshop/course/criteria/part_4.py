@@ -176,7 +176,7 @@ def _stopped(facts: Facts) -> Finding:
         return met(f"Run {found[-1].number} of {CI} on your merge failed, since the model is not better.")
     advice = "change a text of 1_1, and merge it into integration"
     if failed := [run for run in runs if run.result == "failed"]:
-        reason = (failed[-1].issues or ("see its log",))[0].rstrip(".")
+        reason = failed[-1].reason_of_failure
         return not_yet(f"Run {failed[-1].number} failed, but not at the comparison ({reason}): mend it, then {advice}.")
     elsewhere = [run for run in a_team(facts).runs if NOT_BETTER in run.tags]
     if elsewhere:

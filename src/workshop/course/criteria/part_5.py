@@ -79,7 +79,7 @@ def _delivered(facts: Facts) -> Finding:
             f"Run {last.number} of {CD} ran without an approval: run `workshop devops start --approvals`, then "
             f"`workshop devops rerun {last.number}`."
         )
-    reason = (last.issues or ("its deployment was rejected, or its log has the reason",))[0].rstrip(".")
+    reason = last.reason_of_failure
     return not_yet(f"Run {last.number} of {CD} {last.result} ({reason}): run `workshop devops rerun {last.number}`.")
 
 

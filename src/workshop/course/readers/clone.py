@@ -216,6 +216,7 @@ def _has(place: Path, commit: str) -> bool:
 
 def _ask(place: Path, *arguments: str, given: str = "") -> str:
     try:
-        return git.ask(place, *arguments, given=given)
+        # Without it, `git diff` would write the index.
+        return git.ask(place, *arguments, given=given, GIT_OPTIONAL_LOCKS="0")
     except UserError as error:
         raise Unseen(f"Git does not work in {place}: {error}") from error
