@@ -23,6 +23,7 @@ nb_ipywidgets_js: dict[str, object] = {}
 
 html_theme = "furo"
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
