@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             started = time.monotonic()
-            command = [sys.executable, ROOT / "docs" / "build.py", folder]
+            command = [sys.executable, str(ROOT / "docs" / "build.py"), str(folder)]
             done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             (folder / "seconds").write_text(json.dumps(time.monotonic() - started), encoding="utf-8")
