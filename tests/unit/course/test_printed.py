@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from workshop.course.printed import ANY, first_difference, is_in, masked, matches, rewritten
 
 TIME = st.datetimes(datetime(2026, 1, 1)).map(lambda moment: moment.strftime("%Y%m%dT%H%M%SZ"))
+DAY = st.dates(date(2026, 1, 1))
 SECONDS = st.decimals(0, 999, places=1)
 DIGEST = st.text("0123456789abcdef", min_size=8, max_size=8)
 PORT = st.integers(1024, 65535)
@@ -32,9 +33,7 @@ def outputs(draw: st.DrawFn) -> list[str]:
         f"The team's repository is /tmp/{folder}/workshop/.workshop/devops/repository.git",
         f"Runs and pull requests on http://127.0.0.1:{draw(PORT)} (Ctrl-C ends it)",
         f"mlflow {draw(VERSION)}, Python 3.{draw(st.integers(11, 14))}, {draw(SECONDS)} GB free",
-        f"│ {draw(st.dates(date(2026, 1, 1)))} 12:{draw(st.integers(10, 59))} │"
-        + " " * draw(st.integers(0, 5))
-        + "version 3 │",
+        f"│ {draw(DAY)} 12:{draw(st.integers(10, 59))} │{' ' * draw(st.integers(1, 5))}version 3 │",
     ]
 
 
