@@ -15,7 +15,7 @@ from azure_devops_local.agent.processes import kill_marked
 from kit_common import git
 from kit_common.errors import UserError
 from workshop.course import edits, printed
-from workshop.course.page import FIRST_TERMINAL, Command, Edit, Page
+from workshop.course.page import FIRST_TERMINAL, Command, Edit, Page, Step
 from workshop.course.terminal import Ended, Terminal
 
 ADDRESS = "<address of this repository>"
@@ -115,14 +115,14 @@ class Participant:
         """
         self.outcome.pages += 1
         self.outcome.blocks += page.blocks
-        for step, following in zip(page.steps, [*page.steps[1:], None], strict=True):
+        for at, step in enumerate(page.steps):
             started = time.monotonic()
             try:
                 if isinstance(step, Edit):
                     edits.apply(step, self._checkout())
                     self.outcome.edits += 1
                 else:
-                    self._type(page, step, following)
+                    self._type(page, step, page.steps[at + 1 : at + 2])
                     self.outcome.commands += 1
             except UserError as error:
                 if isinstance(error, StuckError):
@@ -155,7 +155,7 @@ class Participant:
             self.terminals[name] = Terminal(first.folder if first else home, environment(self.folder))
         return self.terminals[name]
 
-    def _type(self, page: Page, command: Command, following: object) -> None:
+    def _type(self, page: Page, command: Command, following: Sequence[Step]) -> None:
         terminal = self._terminal(command.terminal)
         text = command.text.replace(ADDRESS, str(self.address))
         runs_on = command.terminal != FIRST_TERMINAL and bool(command.expected)
@@ -170,7 +170,9 @@ class Participant:
             ended = Ended(None, error.args[0])
         lines = self._shown(ended.lines)
         self.outcome.outputs[page.path, command.line] = lines
-        code_is_shown = isinstance(following, Command) and following.text.partition("#")[0].strip() == "echo $?"
+        code_is_shown = any(
+            isinstance(each, Command) and each.text.partition("#")[0].strip() == "echo $?" for each in following
+        )
         if ended.code and not code_is_shown:
             raise StuckError(_failure(page, command, f"ended with {ended.code}", lines))
         self._set_up(terminal.folder)
