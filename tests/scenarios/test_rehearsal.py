@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.team import Clone
+from tests.support.team import Clone, git
 from workshop.course import rehearsal
 from workshop.course.page import Page, read_page
 
@@ -195,3 +195,10 @@ def test_the_checkout_stays_as_it_was(repository: Clone, tmp_path: Path) -> None
     rehearse(repository, tmp_path, GOOD)
     listed = ["git", "-C", str(repository.path), "for-each-ref", "--format=%(refname)"]
     assert subprocess.run(listed, capture_output=True, text=True, check=True).stdout == "refs/heads/main\n"
+
+
+def test_a_shallow_and_detached_checkout_will_do(repository: Clone, tmp_path: Path) -> None:
+    shallow = Clone(tmp_path / "shallow", {})
+    git(shallow.path, "fetch", "--quiet", "--depth=1", f"file://{repository.path}", "main")
+    git(shallow.path, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+    assert rehearse(shallow, tmp_path, GOOD, compare=True).problems == []

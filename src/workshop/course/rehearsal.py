@@ -90,6 +90,7 @@ def publish(repository: Path, folder: Path) -> Path:
     """Copy the repository's HEAD to a bare repository with the branch `main` only, to be cloned by the participant."""
     published = folder / "workshop.git"
     git.ask(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(published))
+    git.ask(published, "config", "receive.shallowUpdate", "true")  # a build service may have fetched few commits
     head = git.ask(repository, "rev-parse", "HEAD")
     git.ask(repository, "push", "--quiet", "--no-verify", str(published), f"{head}:refs/heads/main")
     return published
