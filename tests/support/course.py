@@ -559,10 +559,13 @@ class World:
         self.runs = [replace(r, **fields) if r.number == number else r for r in self.runs]  # type: ignore[arg-type]
 
 
-SOLUTION = {
+Action = str | tuple[object, ...]
+"""A method of the world, with its arguments."""
+SOLUTION: dict[int, list[Action]] = {
     0: ["configure", "make_setup", "make_cd", "devops_start"],
     1: [
-        ("switch", "dev-ana", "integration"), ("run_in_jupyter", "1_1", "dev-ana"), ("run_in_jupyter", "1_2", "dev-ana"),
+        ("switch", "dev-ana", "integration"), ("run_in_jupyter", "1_1", "dev-ana"),
+        ("run_in_jupyter", "1_2", "dev-ana"),
         ("run_in_jupyter", "1_3", "dev-ana"), "restore",
     ],
     2: [
@@ -590,7 +593,7 @@ def solved(last: int, before: int = -1, **start: str) -> World:
     return world
 
 
-def act(world: World, *actions: "str | tuple[object, ...]") -> World:
+def act(world: World, *actions: Action) -> World:
     """Carry the actions out, and return the world."""
     for action in actions:
         name, *arguments = (action,) if isinstance(action, str) else action

@@ -121,16 +121,15 @@ def _staged(facts: Facts) -> Finding:
     if found := stagings(facts):
         return met(f"Version {found[-1].version}, from CI on your merge, took Staging.")
     commits = {run.commit for run in ci_runs(facts)}
-    events = [event for event in facts.registry.events if event.commit in commits]
-    if other := [event for event in events if event.kind in {"rejection", "refusal"}]:
-        return not_yet(
-            f"Version {other[-1].version}, from CI on your merge, is not better: merge a better training cell."
-        )
-    if cut := [event for event in events if event.kind == "staging"]:
-        return not_yet(
-            f"Version {cut[-1].version} did not keep Staging ({cut[-1].state}): "
-            "repeat CI with `workshop devops rerun N`."
-        )
+    kinds = {"staging", "rejection", "refusal"}
+    if decided := [each for each in facts.registry.events if each.commit in commits and each.kind in kinds]:
+        version = decided[-1].version
+        if decided[-1].kind == "staging":
+            return not_yet(
+                f"Version {version} did not keep Staging ({decided[-1].state}): "
+                "repeat CI with `workshop devops rerun N`."
+            )
+        return not_yet(f"Version {version}, from CI on your merge, is not better: merge a better training cell.")
     all_staged = [event for event in facts.registry.events if event.kind == "staging"]
     own = [event for event in all_staged if event.run_name in facts.person.run_names]
     if own:
