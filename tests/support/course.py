@@ -225,6 +225,7 @@ class World:
             KitRun(
                 run_id, name, "failed" if failed else "done", target=target,
                 run_page="https://page" if target != "local" else "",
+                submitted_by="5f1d-id" if target != "local" else "",
                 parameters={"sample": sample} if sample < 1 else {},
                 notebooks={PREPARATION: "failed" if failed else "succeeded"},
             )
@@ -546,7 +547,9 @@ class World:
         deploys: bool = False,
     ) -> None:
         self.runs.append(
-            PipelineRun(len(self.runs) + 1, file, branch, commit, reason, state, result, issues, tags, deploys)
+            PipelineRun(
+                len(self.runs) + 1, file, branch, commit, reason, state, result, issues, tags=tags, deploys=deploys
+            )
         )
 
     def _is_merged(self, source: str, target: str) -> bool:

@@ -93,6 +93,8 @@ class PipelineRun:
     state: str = "completed"
     result: str | None = "succeeded"
     issues: tuple[str, ...] = ()
+    log_end: str = ""
+    """The last lines of the log of the step that failed."""
     tags: frozenset[str] = frozenset()
     deploys: bool = False
     """Whether it has a deployment job."""
@@ -166,8 +168,8 @@ class KitRun:
     exit_code: int = 0
     target: str = "local"
     run_page: str = ""
-    run_as: str = ""
-    """The identity of a run in a workspace."""
+    submitted_by: str = ""
+    """The user's address, or the application id of the service principal, of a run in a workspace."""
     parameters: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     notebooks: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """The status of each notebook."""

@@ -288,6 +288,12 @@ WAYS = [
         after(1, ("workshop_run", "dev-ana", "databricks"), kit_runs=kit_run(run_page="", status="failed")),
         "has not reached the workspace",
     ),
+    Way(
+        "remote",
+        "as a person",
+        after(1, ("workshop_run", "dev-ana", "databricks"), kit_runs=kit_run(submitted_by="ana@example.org")),
+        "was submitted by the user ana@example.org",
+    ),
     Way("waits", "not run", within(2, 5), "has not run on dev-ana yet"),
     Way(
         "waits",
@@ -665,6 +671,12 @@ def test_what_could_not_be_looked_at_is_never_met_nor_refused(place: str, world:
     assert not checking.is_complete(lines)
     assert "done" not in checking.conclusion(lines)
     assert checking.as_json(lines)["status"] == "error"
+
+
+def test_a_run_without_an_identity_leaves_open_who_submitted_it() -> None:
+    facts = after(1, ("workshop_run", "dev-ana", "databricks"), kit_runs=kit_run(submitted_by=""))()
+    found = _judge("remote", facts)
+    assert (found.state, "does not name its identity" in found.sentence) == ("can't tell", True)
 
 
 def test_a_damaged_record_leaves_open_what_it_may_decide() -> None:

@@ -111,7 +111,7 @@ def _set_and_run(name: str, notebook: str) -> str:
 CRITERIA = (
     Criterion(
         "branch",
-        "You have a branch of your own, dev-<name>, from integration.",
+        "You have a branch of your own, `dev-<name>`, from `integration`.",
         _branch,
         "Your work is apart from that of others until a pull request brings it together.",
         (

@@ -1,10 +1,14 @@
 """Part 2: without a person at the keyboard, by a pipeline, and on another machine."""
 
+import re
+
 from workshop.course.criterion import Criterion, Finding, a_branch, met, not_yet
-from workshop.course.facts import PREPARATION, Facts, KitRun, PipelineRun
+from workshop.course.facts import PREPARATION, Facts, KitRun, PipelineRun, Unseen
 
 SUBMIT = "part_2_submit.yml"
 _NOT_OVER = {"interrupted"}
+_OF_THE_NOTEBOOK = re.compile(r".*(?:part_1_|OperationFailed|failed to reach TERMINATED|Workload failed).*")
+"""The line with which a script ends that waits for a notebook that fails: the notebook, or the SDK's error."""
 
 
 def _headless(facts: Facts) -> Finding:
@@ -63,8 +67,14 @@ def _remote(facts: Facts) -> Finding:
     command = f"`workshop databricks local -- workshop run --target databricks --run-name {name}`"
     remote = [run for run in facts.home.runs if run.target == "databricks"]
     own = [run for run in remote if run.run_name in facts.person.run_names]
-    if done := [run for run in own if run.run_page and run.status not in {"failed", *_NOT_OVER}]:
-        return met(f"The run {done[-1].run_id} has ended in the workspace: {done[-1].status}.")
+    done = [run for run in own if run.run_page and run.status not in {"failed", *_NOT_OVER}]
+    if as_principal := [run for run in done if run.submitted_by and "@" not in run.submitted_by]:
+        last = as_principal[-1]
+        return met(f"The run {last.run_id} has ended as the service principal {last.submitted_by}: {last.status}.")
+    if done and not done[-1].submitted_by:
+        raise Unseen(f"The summary of the run {done[-1].run_id} does not name its identity: run {command} again.")
+    if done:
+        return not_yet(f"The run {done[-1].run_id} was submitted by the user {done[-1].submitted_by}: run {command}.")
     if own and not own[-1].run_page:
         return not_yet(f"The run {own[-1].run_id} has not reached the workspace: run {command} again.")
     if own:
@@ -76,13 +86,13 @@ def _remote(facts: Facts) -> Finding:
 
 def _waits(facts: Facts) -> Finding:
     name = a_branch(facts)
-    command = f"`workshop pipelines run {SUBMIT} --branch {name}`"
+    command = f"`workshop databricks local -- workshop pipelines run {SUBMIT}` on {name}"
     every = [run for run in _runs(facts) if run.pipeline == SUBMIT]
     own = [run for run in every if run.branch in facts.person.branches]
     failed = [run for run in own if run.result == "failed"]
-    if found := [(run, issue) for run in failed for issue in run.issues if "part_1_" in issue]:
-        run, issue = found[-1]
-        return met(f"Run {run.number} of {SUBMIT} waited, and failed with its notebook: {issue.rstrip('.')}.")
+    for run in reversed(failed):
+        if lines := _OF_THE_NOTEBOOK.findall("\n".join((run.log_end, *run.issues))):
+            return met(f"Run {run.number} of {SUBMIT} waited, and failed with its notebook: {lines[-1].strip()[:160]}.")
     if failed:
         reason = failed[-1].reason_of_failure
         return not_yet(
@@ -175,9 +185,9 @@ CRITERIA = (
         "that means nothing is worse than none.",
         (
             "What does the script do after it has submitted the run?",
-            "Let the script follow the run to its end, and pass its exit code on.",
-            f"# in .azure_pipelines/{SUBMIT}: `workshop run` without --no-wait\n"
-            f'git commit -am "Wait for the notebook"\nworkshop pipelines run {SUBMIT} --branch dev-ana',
+            "`jobs.submit` of the SDK returns at once; its `result()` waits, and raises an error if the run failed.",
+            f"# in .azure_pipelines/{SUBMIT}: add `.result()` to `client.jobs.submit(…)`\n"
+            f'git commit -am "Wait for the notebook"\nworkshop databricks local -- workshop pipelines run {SUBMIT}',
         ),
         ("runs",),
     ),

@@ -64,7 +64,7 @@ def _run(summary: dict[str, Any]) -> KitRun:
         exit_code=int(summary["exit_code"]),
         target=str(summary["target"]),
         run_page=str(summary.get("run_page") or ""),
-        run_as=str(summary.get("run_as") or ""),
+        submitted_by=str(summary.get("submitted_by") or ""),
         parameters={name: value for values in given.values() for name, value in values.items()},
         notebooks={str(each["name"]): str(each["status"]) for each in summary["notebooks"]},
     )

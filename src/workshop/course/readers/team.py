@@ -7,6 +7,9 @@ from azure_devops_local.server.pull_request_record import PullRequest
 from workshop.course.facts import PipelineRun, Request, Team
 from workshop.course.readers import clone
 
+_LOG_END = 4000
+"""Bytes; an error is at the end."""
+
 
 def read(folder: Path, email: str) -> tuple[Team | None, dict[str, str]]:
     """Return the facts, None before the repository exists, and the sentences on damaged records.
@@ -43,10 +46,11 @@ def read(folder: Path, email: str) -> tuple[Team | None, dict[str, str]]:
 def _runs(folder: Path) -> tuple[tuple[PipelineRun, ...], list[int]]:
     store = Runs(folder)
     found = {number: store.readable(number) for number in store.numbers()}
-    return tuple(_run(run) for run in found.values() if run), [number for number, run in found.items() if run is None]
+    read_runs = tuple(_run(run, store.folder_of(run.number)) for run in found.values() if run)
+    return read_runs, [number for number, run in found.items() if run is None]
 
 
-def _run(run: Run) -> PipelineRun:
+def _run(run: Run, folder: Path) -> PipelineRun:
     jobs = [job for stage in run.stages for job in stage.jobs]
     issues = [issue.text for job in jobs for part in (job, *job.steps) for issue in part.issues]
     return PipelineRun(
@@ -58,12 +62,23 @@ def _run(run: Run) -> PipelineRun:
         state=run.state,
         result=run.result,
         issues=(*filter(None, [run.problem]), *issues),
+        log_end=next((_end_of(folder / step.log) for job in jobs for step in job.steps if step.result == "failed"), ""),
         tags=frozenset(run.tags),
         deploys=bool(run.environments),
         approved_by=next((job.approved_by for job in jobs if job.approved_by), ""),
         created=run.created,
         finished=run.finished,
     )
+
+
+def _end_of(log: Path) -> str:
+    """Return the end of a step's log; empty if it can't be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LOG_END))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _requests(folder: Path) -> tuple[tuple[Request, ...], list[int]]:
