@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -198,6 +199,9 @@ class Participant:
             self.report(f"  {different}: `make setup` installs the packages.")
         else:
             make_thin_environment(folder)
+            # What a set-up does beside the packages: it tells Git to leave the outputs of notebooks out of commits.
+            make = ["make", "--quiet", "setup"]
+            subprocess.run(make, cwd=folder, env=environment(self.folder), check=False, capture_output=True)
 
 
 def _name(command: Command) -> str:
