@@ -33,6 +33,7 @@ def started(command: list[str], sign: str, **environment: str) -> Iterator[subpr
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        start_new_session=True,  # the terminal's Ctrl-C must not end it before its clients
     )
     assert process.stdout is not None
     printed = []

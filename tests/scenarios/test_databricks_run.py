@@ -21,7 +21,8 @@ def test_a_deployment_is_the_same_there_as_on_a_laptop(
     assert "Version 1 is promoted: it is the first to hold Production." in ended.out
 
     (there,), here = summaries(home), latest_summary(delivered)
-    assert there["git_commit"] == commit
+    assert (there["git_commit"], there["submitted_by"]) == (commit, workspace.client_id)
+    assert "Signed in as the service principal workshop-cd.\n" in ended.out
     assert without_times_and_places(there) == {**without_times_and_places(here), "git_commit": commit}
     assert (tmp_path / "published" / "decision.md").exists()
     assert (tmp_path / "published" / "decision.png").read_bytes().startswith(b"\x89PNG")

@@ -97,6 +97,7 @@ NOT_HERE = {
     "workshop run --target databricks": "tests/scenarios/test_databricks_run.py",
     "workshop databricks bundle": "tests/unit/databricks/test_bundle.py",
     "workshop databricks local": "tests/unit/databricks_local/test_command.py",
+    "workshop databricks local -- COMMAND…": "tests/unit/databricks_local/test_command.py",
     "workshop pipelines run cd.yml": "tests/scenarios/test_pipelines_story.py",
     "workshop devops start": "tests/scenarios/test_pipelines_story.py",
     "git push workshop dev-ana": "tests/scenarios/test_pipelines_story.py",

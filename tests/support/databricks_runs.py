@@ -80,7 +80,7 @@ def submissions(workspace: Workspace) -> int:
 
 def without_times_and_places(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a summary that is the same on every target and for a run that is followed again."""
-    differ = ("started", "seconds", "report", "run_id", "run_page", "target", "parameters")
+    differ = ("started", "seconds", "report", "run_id", "run_page", "target", "parameters", "submitted_by")
     kept = {name: value for name, value in summary.items() if name not in differ}
     kept["notebooks"] = [{name: each[name] for name in ("name", "status", "error")} for each in summary["notebooks"]]
     return kept

@@ -63,18 +63,25 @@ def cancel() -> None:
         out.print("Nothing to cancel: this home has no leftover run on Databricks.")
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def local(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND…]", help="Run this with the workspace, then end it.", show_default=False),
+    ] = None,
     folder: Annotated[
-        Path | None, typer.Argument(help="The folder for its content; if left out, Ctrl-C removes all of it.")
+        Path | None, typer.Option(help="The folder for its content; if left out, all of it is removed at the end.")
     ] = None,
 ) -> None:
     """Start a Databricks workspace on this machine, without an account, and serve it until Ctrl-C.
 
     Prints the variables to export in a second terminal. There, `workshop doctor --target databricks` and
     `workshop run --target databricks` use this workspace: notebooks run in real kernels, MLflow is a real server.
+
+    With a command, the workspace is there as long as the command runs, and the exit code is the command's. For
+    example: `workshop databricks local -- workshop doctor --target databricks`.
     """
-    from databricks_local.command import serve
+    from databricks_local.command import run_with, serve
     from databricks_local.mlflow_server import StartError
     from workshop.core.errors import WorkshopError
 
@@ -85,6 +92,10 @@ def local(
                 status.stop()
                 print(line, flush=True)
 
-            serve(folder, show)
+            if not command:
+                serve(folder, show)
+                return
+            code = run_with(folder, command, status.stop)
     except StartError as error:
         raise WorkshopError(str(error)) from error
+    raise typer.Exit(code)

@@ -20,7 +20,7 @@ from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit, who
 from workshop.core.settings import current_settings
 from workshop.databricks import job, leftovers, upload
-from workshop.databricks.errors import explained
+from workshop.databricks.errors import explained, harmless
 from workshop.databricks.job import Work
 from workshop.databricks.remote_run import RemoteRun, RunMarker, pipelines_run, token
 from workshop.databricks.retries import in_a_hurry
@@ -62,7 +62,10 @@ class DatabricksTarget(Target):
             upload.require_pushed(commit, self.settings.git_url)
         require_location(self.settings)
         self.client = sign_in(retry_seconds=self.settings.retry_seconds, say=progress.said)
-        require_service_principal(signed_in_as(self.client))
+        identity = signed_in_as(self.client)
+        require_service_principal(identity)
+        kind = "the service principal " if identity.is_service_principal else ""
+        progress.said(f"Signed in as {kind}{harmless(identity.name)}.")
 
     @override
     def get_ready(self, notebooks: Sequence[Notebook]) -> None:

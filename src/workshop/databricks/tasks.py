@@ -73,6 +73,7 @@ class Tasks:
             sentence=sentence,
             outcome=self._obligations.outcome,
             data_version=returned[-1].data_version if returned else {},
+            submitted_by=harmless(run.creator_user_name or ""),
         )
 
     def _in_order(self, run: jobs.Run) -> list[jobs.RunTask]:

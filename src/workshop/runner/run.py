@@ -112,6 +112,7 @@ def _write_down(  # noqa: PLR0913, PLR0917  # the fields of a summary
         slots_after=after,
         report=str(folder / "report.html"),
         run_page=executed.run_page,
+        submitted_by=executed.submitted_by,
     )
     try:
         report.write(summary, Path(summary.report))

@@ -70,6 +70,8 @@ class Summary(BaseModel):
     report: str
     run_page: str = ""
     """The run's page on Databricks; empty for a run on this machine."""
+    submitted_by: str = ""
+    """The user, or the application id of the service principal, that submitted it there."""
 
     def write(self, path: Path) -> None:
         """Write the file completely or not at all."""

@@ -61,6 +61,8 @@ class Executed:
     data_version: dict[str, int]
     run_page: str = ""
     """The address of the run's page, if it did not run on this machine."""
+    submitted_by: str = ""
+    """The user, or the application id of the service principal, that submitted it; empty on this machine."""
     over: bool = True
     """Whether the run has ended."""
     slots_before: dict[str, str | None] | None = None

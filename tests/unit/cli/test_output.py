@@ -19,7 +19,7 @@ COMMANDS = {
     "run --notebooks 9_9": "the libraries",
     "serve --port 0": "the store and the model",
     "ui --port FREE": "MLflow to start",
-    "databricks local /dev/null": "an MLflow server to start",
+    "databricks local --folder /dev/null": "an MLflow server to start",
 }
 
 

@@ -24,6 +24,7 @@ FIELDS = {
     "slots_after": {"production": None, "staging": None, "previous": None},
     "report": "report.html",
     "run_page": "",
+    "submitted_by": "",
 }
 
 
