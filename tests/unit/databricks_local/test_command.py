@@ -55,11 +55,11 @@ sys.exit(3)
 @pytest.mark.integration
 def test_a_command_is_signed_in_as_the_service_principal_and_its_folder_is_kept(tmp_path: Path) -> None:
     """The variables of another sign-in would contradict the token."""
+    elsewhere = {"DATABRICKS_CLIENT_ID": "5a9e", "ARM_CLIENT_SECRET": "x", "DATABRICKS_CONFIG_PROFILE": "y"}
     for name, expected in (("ana", ["/Shared/ana"]), ("bob", ["/Shared/ana", "/Shared/bob"])):
         done = subprocess.run(
             [*LOCAL, "--folder", str(tmp_path), "--", sys.executable, "-c", SIGNED_IN, name],
-            capture_output=True, text=True, check=False,
-            env={**os.environ, "DATABRICKS_CLIENT_ID": "5a9e", "ARM_CLIENT_SECRET": "x", "DATABRICKS_CONFIG_PROFILE": "y"}
+            capture_output=True, text=True, check=False, env={**os.environ, **elsewhere},
         )  # fmt: skip
         assert done.returncode == 3, done.stderr
         host, principal, folders = json.loads(done.stdout)
