@@ -36,6 +36,7 @@ def test_the_answer_as_json(clone: Path) -> None:
         "triggered": ["cd.yml"],
         "not": {
             "ci.yml": "the branch main is not included by `integration` (line 6)",
+            "part_2_submit.yml": "it has `trigger: none`, so it is only started manually",
             "workshop_unit_test.yml": "the branch main is excluded by `main` (line 5)",
         },
     }
@@ -43,7 +44,9 @@ def test_the_answer_as_json(clone: Path) -> None:
 
 def test_the_answer_as_text(clone: Path) -> None:
     lines = answer_of("--branch", "dev-ana", "--changed", TRAINING).splitlines()
-    assert [line[:2] + line[2:].split(":")[0] for line in lines] == ["✗ cd.yml", "✗ ci.yml", "✓ workshop_unit_test.yml"]
+    assert [line[:2] + line[2:].split(":")[0] for line in lines] == [
+        "✗ cd.yml", "✗ ci.yml", "✗ part_2_submit.yml", "✓ workshop_unit_test.yml"
+    ]  # fmt: skip
     assert lines[0] == "✗ cd.yml: the branch dev-ana is not included by `main` (line 6)"
 
 

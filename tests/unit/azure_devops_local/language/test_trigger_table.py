@@ -102,9 +102,9 @@ def test_tags_and_other_references_start_nothing(ref: str) -> None:
     assert started(ref, (PREP, GATE)) == set()
 
 
-def test_there_are_three_pipelines_and_each_can_be_read() -> None:
+def test_there_are_three_pipelines_and_an_exercise_and_each_can_be_read() -> None:
     verdicts = judged("refs/heads/dev-ana", ())
-    assert set(verdicts) == {TEST, CI, CD}
+    assert set(verdicts) == {TEST, CI, CD, "part_2_submit.yml"}
     assert not any(verdict.broken for verdict in verdicts.values())
 
 
