@@ -157,6 +157,18 @@ def test_the_training_cells_of_1_2_and_part_4_are_interchangeable() -> None:
         assert {"model", "training_run"} <= bound
 
 
+def test_training_never_reads_the_wines_that_decide() -> None:
+    for name in ("part_1_2_training", "part_4_new_training_code"):
+        (training,) = cells(FOLDER / f"{name}.ipynb", tag="training")
+        assert "split.validation" in training.source
+        assert "test" not in training.source and "production" not in training.source
+
+
+@each_notebook
+def test_no_notebook_sleeps(path: Path) -> None:
+    assert [cell.id for cell in cells(path) if "sleep" in cell.source] == []
+
+
 @each_notebook
 def test_cells_are_short(path: Path) -> None:
     long = [cell.id for cell in cells(path) if len(cell.source.splitlines()) > 20]
