@@ -180,7 +180,7 @@ def test_nothing_leads_out_of_the_participants_folder(tmp_path: Path, monkeypatc
 
 
 def test_an_interrupt_ends_what_was_started(repository: Clone, tmp_path: Path) -> None:
-    page = START.replace("$ ./train.sh\n", "$ (setsid sleep 600 &) ; kill -INT $REHEARSING; sleep 600\n")
+    page = START.replace("$ ./train.sh\n", "$ setsid sleep 600 & bash -c 'kill -INT $REHEARSING; sleep 600'\n")
     os.environ["REHEARSING"] = str(os.getpid())
     try:
         with pytest.raises(KeyboardInterrupt), rehearsal.own_folder(keep=False) as folder:

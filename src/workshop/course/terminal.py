@@ -4,6 +4,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,16 +20,16 @@ _TO_STOP = 3.0
 """Seconds after which Ctrl-C is pressed again."""
 _TIMES = 10
 _END = b"\0"
-# Reads a command from one descriptor, runs it in this shell without input, writes its code and the folder to another.
+# Reads a command from its input, runs it in this shell without input, writes its code and the folder to descriptor 3.
 # Ctrl-C ends the command, not the session. The command sees the exit code of the one before it.
 _SESSION = r"""
 trap : INT
 __code=0
-while IFS= read -r -d '' -u 9 __command; do
+while IFS= read -r -d '' __command; do
     (exit "$__code")
-    eval "$__command" </dev/null 8>&- 9<&-
+    eval "$__command" </dev/null 3>&-
     __code=$?
-    printf '%s %s\0' "$__code" "$PWD" >&8
+    printf '%s %s\0' "$__code" "$PWD" >&3
 done
 """
 
@@ -50,16 +51,17 @@ class Terminal:
         commands, self._commands = os.pipe()
         self._ends, ends = os.pipe()
         self._printed, printed = os.pipe()
-        script = f"exec 8>&{ends} 9<&{commands} {ends}>&- {commands}<&-\n{_SESSION}"
+        self._closed, self._close = os.pipe()
+        script = _SESSION if ends == 3 else f"exec 3>&{ends} {ends}>&-\n{_SESSION}"
         try:
             self._process = subprocess.Popen(
                 ["bash", "--noprofile", "--norc", "-c", script],
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=commands,
                 stdout=printed,
                 stderr=printed,
-                pass_fds=(ends, commands),
+                pass_fds=(ends,),
                 start_new_session=True,
             )
         except OSError as error:
@@ -68,8 +70,15 @@ class Terminal:
             for descriptor in (commands, ends, printed):
                 os.close(descriptor)
         os.set_blocking(self._printed, False)
-        self._output = b""
+        self._changed = threading.Condition()
+        self._output = self._end = b""
+        self._taken = 0
+        self._printed_to_the_end = False
+        self._is_over = False
         self._runs = False
+        # A thread, because a command that runs on must not wait until its output is read.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def run(
         self,
@@ -84,16 +93,17 @@ class Terminal:
             UserError: the session itself has ended.
         """
         self.interrupt()
-        self._output = b""
-        self._runs = True
-        try:
+        with self._changed:
+            if self._is_over:
+                raise UserError("The session has ended: a command before this one has left bash.")
+            self._output = self._end = b""
+            self._runs = True
+        with suppress(BrokenPipeError):  # the reader then notices the end of the session
             os.write(self._commands, command.encode() + _END)
-        except BrokenPipeError as error:
-            raise UserError("The session has ended: a command before this one has left bash.") from error
-        return self._follow(is_ready, time.monotonic() + timeout)
+        return self._wait(is_ready, timeout)
 
     def follow(self, is_ready: Callable[[Sequence[str]], bool], timeout: float) -> Ended:
-        """Wait until `is_ready` accepts the lines that the running command prints from now on, or for its end.
+        """Wait until `is_ready` accepts the lines printed since the last call, or for the end of the running command.
 
         Raises:
             TimeoutError: neither happened in time; with the lines so far.
@@ -101,8 +111,9 @@ class Terminal:
         """
         if not self._runs:
             raise UserError("No command runs in this terminal: begin the block with one, as in `$ workshop serve`.")
-        self._output = self._output.rpartition(b"\n")[2]
-        return self._follow(is_ready, time.monotonic() + timeout)
+        with self._changed:
+            self._output = self._output[self._taken :]
+        return self._wait(is_ready, timeout)
 
     def interrupt(self) -> Ended | None:
         """Press Ctrl-C if a command still runs, and return its end."""
@@ -112,49 +123,67 @@ class Terminal:
             os.killpg(self._process.pid, signal.SIGINT)
             # Between two programs of one line bash ignores the signal, as it does on a screen: it is pressed again.
             with suppress(TimeoutError):
-                return self._follow(None, time.monotonic() + _TO_STOP)
+                return self._wait(None, _TO_STOP)
         raise UserError("The command does not end after Ctrl-C: end it with another command.")
 
     def close(self) -> None:
         """End the session and the command that still runs in it."""
-        with suppress(TimeoutError, UserError, ProcessLookupError):
+        with suppress(UserError, ProcessLookupError):
             self.interrupt()
-        for descriptor in (self._commands, self._ends, self._printed):
-            os.close(descriptor)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        os.close(self._close)
+        self._reader.join()
+        for descriptor in (self._commands, self._ends, self._printed, self._closed):
+            os.close(descriptor)
 
-    def _follow(self, is_ready: Callable[[Sequence[str]], bool] | None, deadline: float) -> Ended:
+    def _wait(self, is_ready: Callable[[Sequence[str]], bool] | None, timeout: float) -> Ended:
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not self._end:
+                if self._is_over:
+                    self._runs = False
+                    raise UserError("The command has ended the session itself: leave out `exit` and `exec`.")
+                if is_ready and is_ready(self._lines()):
+                    self._taken = self._output.rfind(b"\n") + 1
+                    return Ended(None, self._lines())
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    self._taken = self._output.rfind(b"\n") + 1
+                    raise TimeoutError(self._lines())
+            self._runs = False
+            code, _, folder = self._end.decode(errors="surrogateescape").partition(" ")
+            self.folder = Path(folder)
+            return Ended(int(code), self._lines())
+
+    def _read(self) -> None:
+        """Take output and ends of commands until the terminal is closed."""
         message = b""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._ends, selectors.EVENT_READ)
-            selector.register(self._printed, selectors.EVENT_READ)
-            while not message.endswith(_END):
-                ready = {key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
-                if not ready:
-                    raise TimeoutError(self._lines())
-                if self._printed in ready and not self._read():
-                    selector.unregister(self._printed)
-                if self._ends in ready:
-                    part = os.read(self._ends, 2**16)
-                    if not part:
-                        self._runs = False
-                        raise UserError("The command has ended the session itself: leave out `exit` and `exec`.")
-                    message += part
-                elif is_ready and is_ready(self._lines()):
-                    return Ended(None, self._lines())
-        self._runs = False
-        self._read()
-        code, _, folder = message[:-1].decode(errors="surrogateescape").partition(" ")
-        self.folder = Path(folder)
-        return Ended(int(code), self._lines())
+            for descriptor in (self._ends, self._printed, self._closed):
+                selector.register(descriptor, selectors.EVENT_READ)
+            while (ready := {key.fd for key, _ in selector.select()}) and self._closed not in ready:
+                with self._changed:
+                    # Before it reports an end, bash has written all output of the command.
+                    part = os.read(self._ends, 2**16) if self._ends in ready else None
+                    if not self._take_output():
+                        selector.unregister(self._printed)
+                    if part == b"":
+                        selector.unregister(self._ends)
+                        self._is_over = True
+                    message += part or b""
+                    if message.endswith(_END):
+                        self._end, message = message[:-1], b""
+                    self._changed.notify_all()
 
-    def _read(self) -> bool:
+    def _take_output(self) -> bool:
         """Take what is printed so far; return whether more may come."""
+        if self._printed_to_the_end:
+            return True
         with suppress(BlockingIOError):
             while part := os.read(self._printed, 2**16):
                 self._output += part
+            self._printed_to_the_end = True
             return False
         return True
 

@@ -80,7 +80,7 @@ def test_a_malformed_page_is_named(checkout: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
 def test_a_signal_ends_it_and_leaves_nothing(checkout: Path, tmp_path: Path, name: str) -> None:
-    write(checkout, PAGE.replace("COMMAND", f"kill -{name} {os.getpid()}; sleep 600"))
+    write(checkout, PAGE.replace("COMMAND", f"bash -c 'kill -{name} {os.getpid()}; sleep 600'"))
     stopped = workshop_here("rehearse")
     assert (stopped.code, stopped.err) == (1, "Stopped.\n")
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -78,6 +78,13 @@ def test_a_command_runs_on_once_it_is_ready_and_is_ended_by_the_next(terminal: T
         terminal.follow(ready, timeout=60)
 
 
+def test_a_command_that_runs_on_does_not_wait_for_a_reader(terminal: Terminal, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    os.mkfifo(done)
+    assert terminal.run(f"bash -c 'echo ready; seq 100000; echo > {done}; sleep 600'", ready, timeout=60).code is None
+    assert done.read_text(encoding="utf-8") == "\n"  # which waits for the writer
+
+
 def test_a_command_that_ends_before_it_is_ready_has_ended(terminal: Terminal) -> None:
     assert terminal.run("echo failed; false", ready, timeout=60) == (1, ["failed"])
 
