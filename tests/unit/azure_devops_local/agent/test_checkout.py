@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import packaging
 import pytest
 
 from azure_devops_local import run_store
@@ -174,3 +175,24 @@ def test_the_environment_has_the_installed_packages_and_the_code_of_the_commit(t
     assert "template True" in log
     assert "pip" not in log
     assert sorted(Path(sys.prefix, "bin").iterdir()) == before
+
+
+@pytest.mark.integration
+def test_an_environment_made_by_such_an_environment_has_the_packages_too(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    (first / "src").symlink_to(PACKAGE.parent)
+    (second / "src").mkdir(parents=True)
+    checkout.make_thin_environment(first)
+    make = f"""
+from pathlib import Path
+from azure_devops_local.agent import checkout
+checkout.make_thin_environment(Path({str(second)!r}))
+"""
+    subprocess.run([first / ".venv" / "bin" / "python", "-c", make], check=True)
+    look = "import sys, packaging; print([path for path in sys.path if path.endswith('src')], packaging.__file__)"
+    done = subprocess.run([second / ".venv" / "bin" / "python", "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout == f"['{second}/src'] {packaging.__file__}\n"
+    assert "usage: pytest" in subprocess.run(
+        [second / ".venv" / "bin" / "pytest", "--help"], capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
