@@ -5,7 +5,6 @@ Readers fill them in; the criteria are functions of these records only.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -99,8 +98,6 @@ class PipelineRun:
     deploys: bool = False
     """Whether it has a deployment job."""
     approved_by: str = ""
-    created: datetime | None = None
-    finished: datetime | None = None
 
     @property
     def by_hand(self) -> bool:
@@ -136,7 +133,6 @@ class Request:
     completed_by: str = ""
     merge_commit: str = ""
     description: str = ""
-    created: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from kit_common import git
@@ -79,7 +81,9 @@ def current(place: Path) -> str:
     return git.run(place, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode().strip()
 
 
-def read(place: Path, known: Mapping[str, str], parents: Graph, person: Person, team: Team | None) -> Clone:
+def read(  # noqa: PLR0913, PLR0917  # the facts of others that they depend on
+    place: Path, known: Mapping[str, str], parents: Graph, person: Person, team: Team | None, address: str
+) -> Clone:
     """Return the facts of a clone.
 
     Args:
@@ -88,6 +92,7 @@ def read(place: Path, known: Mapping[str, str], parents: Graph, person: Person, 
         parents: the parents of its commits and of the team's.
         person: the participant.
         team: the team's repository, if it exists.
+        address: the participant's e-mail address; empty if it is not known.
 
     Raises:
         Unseen: Git does not work there.
@@ -106,7 +111,7 @@ def read(place: Path, known: Mapping[str, str], parents: Graph, person: Person, 
         current=current(place),
         branches=frozenset(local),
         remote=settings.get(f"remote.{REMOTE}.url", ""),
-        changes=_changes(place, local, pushed, _not_own(known, parents, person, team), parents, team),
+        changes=_changes(place, local, pushed, _not_own(known, parents, person, team), parents, team, address),
         outdated=frozenset(name for name, tip in local.items() if start and start not in ancestors(parents, tip)),
         committed={
             name: _committed(place, tip)
@@ -114,7 +119,7 @@ def read(place: Path, known: Mapping[str, str], parents: Graph, person: Person, 
             if name in person.branches and (name in local or _has(place, tip))
         },
         working={name: _working(place / NOTEBOOKS / f"{name}.ipynb") for name in _NAMES},
-        modified=frozenset(_ask(place, "diff", "--name-only", "-z", "HEAD", "--", NOTEBOOKS).split("\0")) - {""},
+        modified=_modified(place),
     )
 
 
@@ -162,37 +167,51 @@ def _changes(  # noqa: PLR0913, PLR0917  # two repositories
     pushed: Mapping[str, str],
     not_own: set[str],
     parents: Graph,
-    team: Team | None,
+    known: Team | None,
+    address: str,
 ) -> tuple[Change, ...]:
+    """Return the commits beyond the beginning; one that only the team has must be of the author with that address."""
     here = {name: ancestors(parents, tip) - not_own for name, tip in local.items()}
     there = {name: ancestors(parents, tip) - not_own for name, tip in pushed.items()}
-    own = {
-        each for found in (*here.values(), *there.values()) for each in found if len(parents.get(each, ())) < 2
-    }  # no merges
-    files = _files(place, [each for each in own if any(each in found for found in here.values())])
-    if team is not None and team.path:
-        files |= _files(Path(team.path), [each for each in own if each not in files])
+    ours, theirs = set().union(*here.values()), set().union(*there.values())
+    found = _commits(place, ours, parents)
+    if known is not None and known.path:
+        of_others = _commits(Path(known.path), theirs - ours, parents)
+        found |= {each: (author, files) for each, (author, files) in of_others.items() if address in {"", author}}
     return tuple(
         Change(
             commit,
-            names,
-            frozenset(name for name, found in here.items() if commit in found),
-            frozenset(name for name, found in there.items() if commit in found),
+            files,
+            frozenset(name for name, commits in here.items() if commit in commits),
+            frozenset(name for name, commits in there.items() if commit in commits),
         )
-        for commit, names in files.items()
+        for commit, (_, files) in found.items()
     )
 
 
-def _files(place: Path, commits: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return the files that each of these commits changes, oldest commit first."""
-    given = "\n".join(commits)
+def _commits(place: Path, commits: set[str], parents: Graph) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return author and files of each of these commits, oldest first; a merge changes no files of its own."""
+    given = "\n".join(each for each in commits if len(parents.get(each, ())) <= 1)
     if not given:
         return {}
-    listed = _ask(
-        place, "log", "--stdin", "--no-walk", "--reverse", "--name-only", "--no-renames", "--format=%x01%H", given=given
-    )
-    blocks = (block.split("\n") for block in listed.split("\x01")[1:])
-    return {lines[0]: frozenset(filter(None, lines[1:])) for lines in blocks}
+    options = ["--stdin", "--no-walk", "--reverse", "--name-only", "--no-renames", "--format=%x01%H%x00%ae"]
+    blocks = (block.split("\n") for block in _ask(place, "log", *options, given=given).split("\x01")[1:])
+    found = ((first.split("\0"), files) for first, *files in blocks)
+    return {commit: (author, frozenset(filter(None, files))) for (commit, author), files in found}
+
+
+def _modified(place: Path) -> frozenset[str]:
+    """Return the notebooks that differ from the commit that is checked out, as `git diff` lists them.
+
+    It compares by content, unlike `git status`, and writes what it has found into the index: here into a copy.
+    """
+    index = Path(_ask(place, "rev-parse", "--path-format=absolute", "--git-path", "index"))
+    with tempfile.TemporaryDirectory(prefix="workshop-check-") as folder:
+        copy = Path(folder) / "index"
+        if index.is_file():
+            shutil.copyfile(index, copy)
+        listed = _ask(place, "diff", "--name-only", "-z", "HEAD", "--", NOTEBOOKS, GIT_INDEX_FILE=str(copy))
+    return frozenset(listed.split("\0")) - {""}
 
 
 def _committed(place: Path, commit: str) -> dict[str, Notebook]:
@@ -214,9 +233,8 @@ def _has(place: Path, commit: str) -> bool:
     return git.run(place, "cat-file", "-e", commit, timeout=_SECONDS).returncode == 0
 
 
-def _ask(place: Path, *arguments: str, given: str = "") -> str:
+def _ask(place: Path, *arguments: str, given: str = "", **own: str) -> str:
     try:
-        # Without it, `git diff` would write the index.
-        return git.ask(place, *arguments, given=given, GIT_OPTIONAL_LOCKS="0")
+        return git.ask(place, *arguments, given=given, **own)
     except UserError as error:
         raise Unseen(f"Git does not work in {place}: {error}") from error

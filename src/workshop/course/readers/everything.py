@@ -1,6 +1,6 @@
 """All facts, each part read by itself: what can't be looked at is the reason why, and the rest is there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,19 +24,25 @@ def read(folder: Path, chosen: str = "") -> Facts:
     """
     settings = _or_reason(current_settings)
     if isinstance(settings, Unseen):
-        return Facts(home_or_reason=settings, registry_or_reason=settings, team_or_reason=settings)
+        return Facts(settings, settings, settings, settings, settings)
     place = _or_reason(lambda: clone.top(folder))
     at = _or_reason(lambda: clone.tips(_seen(place)))
     email = "" if isinstance(place, Unseen) or chosen else clone.email(place)
     the_team = _or_reason(lambda: team.read(settings.home / "devops", email))
     found_team, damaged = (the_team, {}) if isinstance(the_team, Unseen) else the_team
     known = None if isinstance(found_team, Unseen) else found_team
-    who = _or_reason(lambda: participant(_seen(place), _seen(at), known, chosen))
+    who = _or_reason(
+        lambda: (
+            named(chosen, {} if isinstance(at, Unseen) else at, known)
+            if chosen
+            else present(_seen(place), _seen(at), known)
+        )
+    )
     the_home = _or_reason(lambda: home.read(settings))
     found_home, damaged_runs = (the_home, {}) if isinstance(the_home, Unseen) else the_home
     return Facts(
         person_or_reason=who,
-        clone_or_reason=_or_reason(lambda: _clone(_seen(place), _seen(at), who, known)),
+        clone_or_reason=_or_reason(lambda: _clone(_seen(place), _seen(at), who, known, email)),
         team_or_reason=found_team,
         home_or_reason=found_home,
         registry_or_reason=_or_reason(lambda: registry.read(settings)),
@@ -44,31 +50,38 @@ def read(folder: Path, chosen: str = "") -> Facts:
     )
 
 
-def participant(place: Path, tips: dict[str, str], known: Team | None, chosen: str) -> Person:
-    """Return the participant: the chosen one, or the owner of the current branch, or of the only branch `dev-…`.
+def present(place: Path, tips: Mapping[str, str], known: Team | None) -> Person:
+    """Return the participant of a clone: the owner of the current branch, or else of its only branch `dev-…`.
 
     Raises:
-        Unseen: several participants' branches are in this clone, and none is chosen.
+        Unseen: branches of several participants are in this clone.
     """
-    local = {name for name in tips if not name.startswith("remotes/")}
-    pushed = set(known.branches) if known else set()
-    everywhere = {name for name in local | pushed if name not in _SHARED}
-    if chosen:
-        name = chosen if chosen.startswith("dev-") or chosen in everywhere else f"dev-{chosen}"
-    elif (now := clone.current(place)) and now not in _SHARED:
-        name = now
-    else:
-        owners = {_first(each, everywhere) for each in local if each.startswith("dev-")}
+    name = clone.current(place)
+    if not name or name in _SHARED:
+        everywhere = _branches(tips, known)
+        owners = {_first(each, everywhere) for each in tips if each.startswith("dev-")}
         if len(owners) > 1:
             raise Unseen(f"This clone has the branches {', '.join(sorted(owners))}: choose one with `--as BRANCH`.")
         name = next(iter(owners), "")
-    if not name:
-        return Person()
-    first = _first(name, everywhere)
+    return named(name, tips, known) if name else Person()
+
+
+def named(name: str, tips: Mapping[str, str], known: Team | None) -> Person:
+    """Return the participant with that branch, or with that name in it, as `ana` for `dev-ana`.
+
+    A branch `dev-ana-…` that only the team has, with another author than this clone's user, is another person's.
+    """
+    everywhere = _branches(tips, known)
+    first = _first(name if name.startswith("dev-") or name in everywhere else f"dev-{name}", everywhere)
     strangers = known.strangers if known else {}
     own = {each for each in everywhere if each == first or each.startswith(f"{first}-")}
-    own = {each for each in own if each in local or each == first or each not in strangers}
+    own = {each for each in own if each in tips or each == first or each not in strangers}
     return Person(first, frozenset(own), frozenset(map(safe_run_name, own | {first})))
+
+
+def _branches(tips: Mapping[str, str], known: Team | None) -> set[str]:
+    local = {name for name in tips if not name.startswith("remotes/")}
+    return (local | set(known.branches if known else ())) - _SHARED
 
 
 def _first(name: str, branches: set[str]) -> str:
@@ -77,9 +90,9 @@ def _first(name: str, branches: set[str]) -> str:
     return min(longer, key=len, default=name)
 
 
-def _clone(place: Path, tips: dict[str, str], who: Person | Unseen, known: Team | None) -> Clone:
+def _clone(place: Path, tips: dict[str, str], who: Person | Unseen, known: Team | None, email: str) -> Clone:
     parents = {**(known.parents if known else {}), **clone.graph(place)}
-    return clone.read(place, tips, parents, Person() if isinstance(who, Unseen) else who, known)
+    return clone.read(place, tips, parents, Person() if isinstance(who, Unseen) else who, known, email)
 
 
 def _seen(found: Found | Unseen) -> Found:

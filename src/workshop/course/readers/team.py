@@ -66,8 +66,6 @@ def _run(run: Run, folder: Path) -> PipelineRun:
         tags=frozenset(run.tags),
         deploys=bool(run.environments),
         approved_by=next((job.approved_by for job in jobs if job.approved_by), ""),
-        created=run.created,
-        finished=run.finished,
     )
 
 
@@ -102,7 +100,6 @@ def _request(request: PullRequest) -> Request:
         completed_by=request.completed_by,
         merge_commit=request.merge_commit,
         description=request.description,
-        created=request.created,
     )
 
 
