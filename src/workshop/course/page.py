@@ -84,14 +84,14 @@ class PageError(UserError):
     """A mistake in a page."""
 
 
-def read_page(path: Path) -> Page:
-    """Read a page of the course.
+def read_page(path: Path, tab: str = "laptop") -> Page:
+    """Read a page of the course, with what is outside of tabs and in the tab of that name.
 
     Raises:
         PageError: a block or a tab is malformed; with page and line.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
-    return _Reader(path, lines).read()
+    return _Reader(path, lines, tab).read()
 
 
 def figures_in(text: str) -> Iterator[str]:
@@ -108,16 +108,15 @@ class _Container:
     title: str
     options: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def is_carried_out(self) -> bool:
+    def is_carried_out(self, tab: str) -> bool:
         if self.name == "tab-item":
-            return self.options.get("sync", _TABS.get(self.title)) == "laptop"
+            return self.options.get("sync", _TABS.get(self.title)) == tab
         return "not-run" not in self.options.get("class", "").split()
 
 
 class _Reader:
-    def __init__(self, path: Path, lines: list[str]) -> None:
-        self._path, self._lines = path, lines
+    def __init__(self, path: Path, lines: list[str], tab: str) -> None:
+        self._path, self._lines, self._tab = path, lines, tab
         self._open: list[_Container] = []
         self._steps: list[Step] = []
         self._figures: list[Figure] = []
@@ -143,7 +142,7 @@ class _Reader:
 
     @property
     def _is_carried_out(self) -> bool:
-        return all(each.is_carried_out for each in self._open)
+        return all(each.is_carried_out(self._tab) for each in self._open)
 
     def _error(self, at: int, problem: str) -> PageError:
         return PageError(f"{self._path.parent.name}/{self._path.name}, line {at + 1}: {problem}.")
