@@ -19,7 +19,7 @@ UV_ONLINE := $(FIND_INDEX); $(UV) $${index:+UV_DEFAULT_INDEX="$$index"} $(BIN)/u
 # Tells Git to leave the outputs of notebooks out of commits.
 FILTER := $(CLEAN) $(BIN)/python -m workshop.cli.git_filter
 
-.PHONY: help setup cd quick test course thorough lab bench spark lock clean
+.PHONY: help setup cd quick test course thorough lab docs bench spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
