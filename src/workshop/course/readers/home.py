@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.core.settings import Settings
-from workshop.course.facts import Home, KitRun
+from workshop.course.facts import Home, KitRun, Unseen
 
 _LOG = "_delta_log"
 
@@ -16,8 +16,14 @@ def read(settings: Settings) -> tuple[Home, dict[str, str]]:
     """Return the facts, and the sentences on damaged records.
 
     Raises:
+        Unseen: the tables are in Unity Catalog.
         OSError: the folder can't be read.
     """
+    if settings.tables:
+        raise Unseen(
+            f"The tables are in Unity Catalog, in {settings.tables}, which this command does not open: look at them in "
+            "Catalog Explorer."
+        )
     runs, unfinished, damaged = _runs(settings.runs)
     sentence = f"the summary of the run {', '.join(damaged)} in {settings.runs} is damaged: remove that folder"
     home = Home(

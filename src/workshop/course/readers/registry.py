@@ -31,10 +31,10 @@ def read(settings: Settings) -> Registry:
     Raises:
         Unseen: the store is locked or damaged, or its tables are not those of this MLflow.
     """
-    named = [name for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI") if os.environ.get(name, "").strip()]
-    store = settings.home / "mlflow.db" if not named else _file(os.environ.get("MLFLOW_TRACKING_URI", ""))
-    if store is None or "MLFLOW_REGISTRY_URI" in named:
-        return _from_server()
+    tracking, models = (os.environ.get(f"MLFLOW_{name}_URI", "").strip() for name in ("TRACKING", "REGISTRY"))
+    store = _file(tracking) if tracking else settings.home / "mlflow.db"
+    if store is None or models not in {"", tracking}:
+        return from_server()
     if not store.exists():
         return Registry()
     try:
@@ -134,7 +134,7 @@ def _text(number: object) -> str | None:
     return None if number is None else str(number)
 
 
-def _from_server() -> Registry:
+def from_server() -> Registry:
     """Return the facts through the kit's own client, in some seconds."""
     from workshop.core.promotion.history import History  # noqa: PLC0415  # imports MLflow, as do the next ones
     from workshop.core.registry import mlflow_store  # noqa: PLC0415
