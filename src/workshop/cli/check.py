@@ -93,11 +93,12 @@ def _watch(lines: "list[Line]", part: int | None, participant: str) -> None:
     """Print each criterion whose finding changes, and then what is next."""
     from workshop.course import checking
 
+    sys.stdout.flush()
     while not Event().wait(_PAUSE):
-        sys.stdout.flush()
         before, lines = {line.criterion.id: line.finding for line in lines}, _judged(part, participant)
         if changed := [line for line in lines if line.finding != before[line.criterion.id]]:
             for line in changed:
                 sign = checking.SIGNS[line.finding.state]
                 print_text(out, visible(f"{sign} {line.criterion.id}: {line.finding.sentence}"))
             print_text(out, visible(checking.conclusion(lines)))
+            sys.stdout.flush()
