@@ -304,9 +304,21 @@ WAYS = [
     Way("waits", "on another branch", within(2, 5, ("start_pipeline", SUBMIT, "main")), "ran on main, not on dev-ana"),
     Way(
         "waits",
-        "failed for another reason",
-        last_run(within(2, 6), issues=("The sign-in was refused.",)),
-        "not because of a notebook (The sign-in was refused)",
+        "failed before it submitted anything",
+        last_run(within(2, 6), log_end="Unauthenticated: the secret is wrong", issues=("exit code 1.",)),
+        "not because of a notebook (Unauthenticated: the secret is wrong)",
+    ),
+    Way(
+        "waits",
+        "a mistake in the mend",
+        last_run(within(2, 6), log_end="Run 7 is submitted.\nAttributeError: no reslt"),
+        "not because of a notebook (AttributeError: no reslt)",
+    ),
+    Way(
+        "waits",
+        "the set-up failed",
+        last_run(within(2, 6), log_end="", issues=("No space is left.",)),
+        "not because of a notebook (No space is left)",
     ),
     Way("waits", "still running", last_run(within(2, 6), state="running", result=None), "has not ended"),
     # Part 3

@@ -7,8 +7,12 @@ from workshop.course.facts import PREPARATION, Facts, KitRun, PipelineRun, Unsee
 
 SUBMIT = "part_2_submit.yml"
 _NOT_OVER = {"interrupted"}
-_OF_THE_NOTEBOOK = re.compile(r".*(?:part_1_|OperationFailed|failed to reach TERMINATED|Workload failed).*")
-"""The line with which a script ends that waits for a notebook that fails: the notebook, or the SDK's error."""
+_SUBMITTED = re.compile(r"Run \d+ is submitted")
+_NO_NOTEBOOKS_FAULT = re.compile(
+    r"(?:Attribute|Connection|Import|Indentation|Key|ModuleNotFound|Name|Syntax|Type|Value)Error\b.*"
+    r"|(?:Unauthenticated|PermissionDenied|NotFound)\b.*"
+)
+"""Errors of the script itself, or of the way to the workspace, after it has submitted the notebook."""
 
 
 def _headless(facts: Facts) -> Finding:
@@ -91,10 +95,12 @@ def _waits(facts: Facts) -> Finding:
     own = [run for run in every if run.branch in facts.person.branches]
     failed = [run for run in own if run.result == "failed"]
     for run in reversed(failed):
-        if lines := _OF_THE_NOTEBOOK.findall("\n".join((run.log_end, *run.issues))):
-            return met(f"Run {run.number} of {SUBMIT} waited, and failed with its notebook: {lines[-1].strip()[:160]}.")
+        submitted, end = _SUBMITTED.search(run.log_end), run.log_end.strip()
+        if submitted and not _NO_NOTEBOOKS_FAULT.search(end, submitted.end()):
+            return met(f"Run {run.number} of {SUBMIT} waited for what it had submitted, and failed with it.")
     if failed:
-        reason = failed[-1].reason_of_failure
+        fault = _NO_NOTEBOOKS_FAULT.search(failed[-1].log_end)
+        reason = fault[0].rstrip(".") if fault else failed[-1].reason_of_failure
         return not_yet(
             f"Run {failed[-1].number} failed, but not because of a notebook ({reason}): mend it, run {command}."
         )
@@ -185,9 +191,13 @@ CRITERIA = (
         "that means nothing is worse than none.",
         (
             "What does the script do after it has submitted the run?",
-            "`jobs.submit` of the SDK returns at once; its `result()` waits, and raises an error if the run failed.",
-            f"# in .azure_pipelines/{SUBMIT}: add `.result()` to `client.jobs.submit(…)`\n"
-            f'git commit -am "Wait for the notebook"\nworkshop databricks local -- workshop pipelines run {SUBMIT}',
+            "`run.result()` returns when the run has ended, whatever became of it: "
+            "look at its state, and fail if need be.",
+            f"# in .azure_pipelines/{SUBMIT}, below the line that prints, with the same indent:\n"
+            'if run.result().state.result_state.value != "SUCCESS":\n'
+            '    raise SystemExit("The notebook failed: its page shows why.")\n'
+            '# then\ngit commit -am "Wait for the notebook"\nworkshop databricks '
+            f"local -- workshop pipelines run {SUBMIT}",
         ),
         ("runs",),
     ),
