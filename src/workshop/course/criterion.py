@@ -1,5 +1,6 @@
 """A criterion of the course, and what was found about it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from kit_common.errors import UserError
 from workshop.course.facts import Facts, Team, Unseen
 
+_DIGEST = re.compile(r"-[0-9a-f]{8}")
 State = Literal["met", "not yet", "can't tell"]
 
 
@@ -83,3 +85,11 @@ def a_branch(facts: Facts) -> str:
     if not facts.person.branch:
         raise NotYet("This clone has no branch dev-… of your own: run `git switch -c dev-ana workshop/integration`.")
     return facts.person.branch
+
+
+def written_otherwise(found: set[str], name: str) -> str:
+    """Return the run name among these that comes from this name in other letters; empty if none does.
+
+    The kit adds a digest to a run name that it must change, as to one with capital letters.
+    """
+    return next((each for each in sorted(found) if _DIGEST.fullmatch(each.removeprefix(name.lower()))), "")

@@ -171,7 +171,7 @@ WAYS = [
         "prepared",
         "wrong letter case",
         after(0, ON_BRANCH, ("run_in_jupyter", "1_1", "Dev-Ana")),
-        "as with capital letters",
+        "the run name for dev-ana in other letters",
     ),
     Way(
         "prepared",
@@ -191,7 +191,7 @@ WAYS = [
         "candidate",
         "wrong letter case",
         within(1, 2, ("run_in_jupyter", "1_1", "Dev-Ana"), ("run_in_jupyter", "1_2", "Dev-Ana")),
-        "as with capital letters",
+        "the run name for dev-ana in other letters",
     ),
     Way(
         "candidate",
@@ -206,10 +206,10 @@ WAYS = [
         "judged",
         "judged under another run name",
         registry(within(1, 3), events=(Event("rejection", "2", "1", "dev-bob"),)),
-        "only of version 2",
+        "only one under dev-bob",
     ),
     Way("restored", "not restored", within(1, 4), 'has run_name "dev-ana" in your folder'),
-    Way("restored", "committed with the run name", within(1, 4, "commit"), 'has run_name "dev-ana"'),
+    Way("restored", "committed with the run name", within(1, 4, "commit"), "on dev-ana: set run_name to"),
     Way(
         "restored",
         "restored in the folder, left in the commit",
@@ -227,7 +227,7 @@ WAYS = [
     # Part 2
     Way("headless", "not run", after(1), "No run has ended yet"),
     Way("headless", "run name left out", after(1, ("workshop_run", "")), "have the run name no_name, not dev-ana"),
-    Way("headless", "wrong letter case", after(1, ("workshop_run", "DEV-ANA")), "have the run name dev-ana-"),
+    Way("headless", "wrong letter case", after(1, ("workshop_run", "DEV-ANA")), "dev-ana in other letters"),
     Way(
         "headless",
         "the run failed",

@@ -2,12 +2,22 @@
 
 import re
 
-from workshop.course.criterion import Criterion, Finding, a_branch, a_team, met, not_yet
-from workshop.course.facts import EVALUATION, INTEGRATION, MAIN, PREPARATION, SCORING, TRAINING, Cell, Facts, Notebook
+from workshop.course.criterion import Criterion, Finding, a_branch, a_team, met, not_yet, written_otherwise
+from workshop.course.facts import (
+    EVALUATION,
+    INTEGRATION,
+    MAIN,
+    NOTEBOOKS,
+    PREPARATION,
+    SCORING,
+    TRAINING,
+    Cell,
+    Facts,
+    Notebook,
+)
 
 _RUN_NAME = re.compile(r"""^run_name\b[^=\n]*=\s*(["'])(.*?)\1""", re.MULTILINE)
 _PARAMETERS = "parameters"
-_DIGEST = re.compile(r"-[0-9a-f]{8}")
 
 
 def _branch(facts: Facts) -> Finding:
@@ -47,7 +57,7 @@ def _candidate(facts: Facts) -> Finding:
     own = [version for version in versions if version.run_name in facts.person.run_names]
     if own:
         return met(f"Version {own[-1].number} is registered under the run name {own[-1].run_name}.")
-    found = _wrong_name({version.run_name for version in versions}, facts, "The registry's versions")
+    found = _wrong_name({version.run_name for version in versions}, facts, "The versions in the registry")
     return not_yet(f"{found}: {_set_and_run(name, TRAINING)}")
 
 
@@ -59,9 +69,9 @@ def _judged(facts: Facts) -> Finding:
     decided = [event for event in registry.events if event.version in own and event.run_name in facts.person.run_names]
     if decided:
         return met(f"The history has a {decided[-1].kind} of version {decided[-1].version}.")
-    others = [event.version for event in registry.events]
-    seen = f"only of version {others[-1]}" if others else "none"
-    return not_yet(f"The history has no decision on version {own[-1]} ({seen}): {_set_and_run(name, EVALUATION)}")
+    others = [event.run_name or "no run name" for event in registry.events if event.version == own[-1]]
+    seen = f" under {name}, only one under {others[-1]}" if others else ""
+    return not_yet(f"The history has no decision on version {own[-1]}{seen}: {_set_and_run(name, EVALUATION)}")
 
 
 def _restored(facts: Facts) -> Finding:
@@ -71,7 +81,9 @@ def _restored(facts: Facts) -> Finding:
         return not_yet("No version has your run name yet: run 1_1 to 1_3 first, and restore the notebooks afterwards.")
     for notebook in (PREPARATION, TRAINING, EVALUATION, SCORING):
         if problem := _run_name_left(notebook, clone.working.get(notebook)):
-            return not_yet(f"{problem} in your folder: run `git checkout src/workshop/notebooks`.")
+            if f"{NOTEBOOKS}{notebook}.ipynb" in clone.modified:
+                return not_yet(f"{problem} in your folder: run `git checkout src/workshop/notebooks`.")
+            return not_yet(f"{problem} on {clone.current}: set run_name to an empty text again, and commit.")
     for branch, notebooks in clone.committed.items():
         for notebook, cells in notebooks.items():
             if notebook.startswith("part_1_") and (problem := _run_name_left(notebook, cells)):
@@ -94,14 +106,14 @@ def _run_name_left(name: str, cells: Notebook) -> str:
 
 def _wrong_name(found: set[str], facts: Facts, what: str) -> str:
     """Return which run names were found instead of the participant's."""
-    name = facts.person.branch
-    near = [each for each in found if _DIGEST.fullmatch(each.removeprefix(name.lower()))]
-    if near:
-        return f"{what} include {near[0]}, which comes from a run name other than {name}, as with capital letters"
-    if "no_name" in found and len(found) == 1:
+    name, others = facts.person.branch, sorted(found - {"", "no_name"})
+    if written := written_otherwise(found, name):
+        return f"{what} include {written}, the run name for {name} in other letters"
+    if others:
+        return f"{what} have the run name {', '.join(others)}, not {name}"
+    if "no_name" in found:
         return f"{what} have the run name no_name only, which an empty run_name gives"
-    others = sorted(found - {"", "no_name"})
-    return f"{what} have {'the run name ' + ', '.join(others) if others else 'no run name yet'}, not {name}"
+    return f"{what} do not exist yet"
 
 
 def _set_and_run(name: str, notebook: str) -> str:
@@ -115,7 +127,7 @@ CRITERIA = (
         _branch,
         "Your work is apart from that of others until a pull request brings it together.",
         (
-            "Nobody commits to main or integration directly. Where does your work go instead?",
+            "main and integration take pull requests only. Where does your work go until then?",
             "`git switch -c NAME START` makes a branch; START is the team's integration.",
             "git fetch workshop\ngit switch -c dev-ana workshop/integration",
         ),

@@ -2,7 +2,7 @@
 
 import re
 
-from workshop.course.criterion import Criterion, Finding, a_branch, met, not_yet
+from workshop.course.criterion import Criterion, Finding, a_branch, met, not_yet, written_otherwise
 from workshop.course.facts import PREPARATION, Facts, KitRun, PipelineRun, Unseen
 
 SUBMIT = "part_2_submit.yml"
@@ -27,7 +27,11 @@ def _headless(facts: Facts) -> Finding:
         )
     if home.unfinished & facts.person.run_names:
         return not_yet(f"A run named {name} has no summary, since it still runs or was killed: wait, or run it again.")
-    return not_yet(f"{_other_names(home.runs)}, not {name}: run `workshop run --run-name {name}`.")
+    names = sorted({run.run_name for run in home.runs})
+    if written := written_otherwise(set(names), name):
+        return not_yet(f"A run has the name {written}, {name} in other letters: run `workshop run --run-name {name}`.")
+    found = f"The runs have the run name {', '.join(names)}, not {name}" if names else "No run has ended yet"
+    return not_yet(f"{found}: run `workshop run --run-name {name}`.")
 
 
 def _sample(facts: Facts) -> Finding:
@@ -127,11 +131,6 @@ def _runs(facts: Facts) -> tuple[PipelineRun, ...]:
 def _share(run: KitRun) -> float:
     share = run.parameters.get("sample", 1)
     return float(share) if isinstance(share, int | float) else 1.0
-
-
-def _other_names(runs: tuple[KitRun, ...]) -> str:
-    names = sorted({run.run_name for run in runs})
-    return f"The runs have the run name {', '.join(names)}" if names else "No run has ended yet"
 
 
 CRITERIA = (
