@@ -53,9 +53,9 @@ def too_wide(page: Page, width: int) -> list[str]:
     return found
 
 
-def violations(page: Page, rules: list[str]) -> list[str]:
-    """Return what axe-core finds by its rules: rule, element, and the first reason."""
-    answer = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": rules}).response
+def violations(page: Page, rules: list[str], within: str = "html") -> list[str]:
+    """Return what axe-core finds by its rules in an element of the page: rule, element, and the first reason."""
+    answer = Axe().run(page, within, options={"resultTypes": ["violations"], "runOnly": rules}).response
     return [
         f"{violation['id']}: {node['html'][:100]} {[reason['message'] for reason in node['any']][:1]}"
         for violation in answer["violations"]
