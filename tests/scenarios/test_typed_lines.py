@@ -81,7 +81,6 @@ NOT_HERE = {
     ".venv\\Scripts\\workshop run --action deployment": _OTHER_MACHINE,
     "source .venv/bin/activate": "a test has the environment already",
     "git config --global …": _NAMED,
-    "make setup": "tests/scenarios/test_setup.py",
     "make test": _STOPS_THE_TEST,
     "make course": _STOPS_THE_TEST,
     "make thorough": _STOPS_THE_TEST,
