@@ -89,6 +89,8 @@ class World:
     working: dict[str, Notebook] = field(default_factory=lambda: dict(CLEAN))
     working_broken: bool = False
     team: dict[str, str] | None = None
+    start: str = ""
+    """The commit that the team began with."""
     requests: list[Request] = field(default_factory=list)
     runs: list[PipelineRun] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)
@@ -146,6 +148,7 @@ class World:
                 current=self.current,
                 branches=frozenset(self.local),
                 remote=self.remote,
+                outdated=frozenset(name for name in here if self.start and self.start not in here[name]),
                 changes=tuple(change for change in changes if change.local or change.pushed),
                 committed={name: self.commits[{**team, **self.local}[name]].notebooks for name in branches},
                 working=dict(self.working),
@@ -184,9 +187,10 @@ class World:
         """Make the team's repository from the current branch."""
         if self.team is None:
             tip = self.local[self.current]
-            self.team = {"main": tip, "integration": tip}
+            self.team, self.start = {"main": tip, "integration": tip}, tip
         self.remote = REPOSITORY
         self.truth.add("team")
+        self._look_at_branches()
 
     # Part 1
 
@@ -455,7 +459,8 @@ class World:
         return {**(self.team or {}), **self.local}
 
     def _look_at_branches(self) -> None:
-        self._set("branch", self.team is not None and self.person in self.local and self.person == self.person.lower())
+        begins = self.start in ancestors(self.parents, self.local.get(self.person, ""))
+        self._set("branch", bool(self.start) and begins and self.person == self.person.lower())
         tips = [self.commits[tip] for name, tip in self._newest().items() if self.owns(name)]
         code = [[cell.source for cell in each.notebooks[TRAINING] or ()] for each in tips]
         self._set("search", any(NEW in each and OLD not in each for each in code))
