@@ -7,6 +7,8 @@ from workshop.course.facts import PREPARATION, Facts, KitRun, PipelineRun, Unsee
 
 SUBMIT = "part_2_submit.yml"
 _NOT_OVER = {"interrupted"}
+_WITH_WORKSPACE = "workshop databricks local --folder .workshop/databricks -- workshop run --target databricks"
+"""With a folder, the next command finds the tables that the one before has made."""
 _SUBMITTED = re.compile(r"Run \d+ is submitted")
 _NO_NOTEBOOKS_FAULT = re.compile(
     r"(?:Attribute|Connection|Import|Indentation|Key|ModuleNotFound|Name|Syntax|Type|Value)Error\b.*"
@@ -72,7 +74,7 @@ def _by_hand(facts: Facts) -> Finding:
 
 def _remote(facts: Facts) -> Finding:
     name = a_branch(facts)
-    command = f"`workshop databricks local -- workshop run --target databricks --run-name {name}`"
+    command = f"`{_WITH_WORKSPACE} --run-name {name}`, after `{_WITH_WORKSPACE} --notebooks 0`"
     remote = [run for run in facts.home.runs if run.target == "databricks"]
     own = [run for run in remote if run.run_name in facts.person.run_names]
     done = [run for run in own if run.run_page and run.status not in {"failed", *_NOT_OVER}]
@@ -80,13 +82,13 @@ def _remote(facts: Facts) -> Finding:
         last = as_principal[-1]
         return met(f"The run {last.run_id} has ended as the service principal {last.submitted_by}: {last.status}.")
     if done and not done[-1].submitted_by:
-        raise Unseen(f"The summary of the run {done[-1].run_id} does not name its identity: run {command} again.")
+        raise Unseen(f"The summary of the run {done[-1].run_id} does not name its identity: run {command}.")
     if done:
         return not_yet(f"The run {done[-1].run_id} was submitted by the user {done[-1].submitted_by}: run {command}.")
     if own and not own[-1].run_page:
-        return not_yet(f"The run {own[-1].run_id} has not reached the workspace: run {command} again.")
+        return not_yet(f"The run {own[-1].run_id} has not reached the workspace: run {command}.")
     if own:
-        return not_yet(f"The run {own[-1].run_id} in the workspace has ended as {own[-1].status}: run {command} again.")
+        return not_yet(f"The run {own[-1].run_id} in the workspace has ended as {own[-1].status}: run {command}.")
     if remote:
         return not_yet(f"{remote[-1].run_name} has run in a workspace, and {name} has not: run {command}.")
     return not_yet(f"Each of the {len(facts.home.runs)} runs in {facts.home.path} was on this machine: run {command}.")
@@ -178,7 +180,7 @@ CRITERIA = (
         (
             "The notebooks may run elsewhere: `workshop run` has an option for the target.",
             "`workshop databricks local -- COMMAND` runs a command against a workspace on this machine.",
-            "workshop databricks local -- workshop run --target databricks --run-name dev-ana",
+            f"{_WITH_WORKSPACE} --notebooks 0\n{_WITH_WORKSPACE} --run-name dev-ana",
         ),
         ("kit runs",),
     ),
