@@ -51,8 +51,9 @@ test: $(READY) ## everything that checks the project: lint, types, unit, integra
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses=logical --dist=worksteal
 
-course: $(READY) ## carry the course's pages out in a fresh clone, and compare what is printed with what they show
+course: $(READY) ## the pages, exercises and Azure tabs, carried out in fresh clones: what is printed is compared with what they show
 	@$(BIN)/workshop rehearse --compare
+	$(BIN)/pytest --thorough --quiet --numprocesses=2 tests/scenarios/test_exercises.py tests/scenarios/test_azure_tabs.py
 
 thorough: $(READY) ## what `make test` leaves out, or does at some calls of a registry only (twenty minutes)
 	$(BIN)/pytest --thorough -rP --numprocesses=logical --dist=worksteal

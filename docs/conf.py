@@ -50,7 +50,10 @@ CONTENTS = {
         ],
         "The notebooks": ["src/workshop/notebooks/part_*"],
         "Reference": [
-            *(f"docs/{name}" for name in ("promotion", "pipelines", "databricks", "reference", "architecture")),
+            *(
+                f"docs/{name}"
+                for name in ("promotion", "pipelines", "databricks", "reference", "architecture", "original")
+            ),
             "docs/decisions/README",
             "src/azure_devops_local/README",
             "src/databricks_local/README",

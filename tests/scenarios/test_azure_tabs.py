@@ -41,7 +41,7 @@ def test_nine_in_ten_commands_of_azure_are_run_here() -> None:
     assert len([text for text in every if "☁" not in text]) >= 0.9 * len(every)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough  # `make course` runs it
 def test_the_commands_of_azure_run_against_the_local_workspace(tmp_path: Path) -> None:
     clone, *lines = [text for text in commands_of_azure() if "☁" not in text]
     assert rehearsal.ADDRESS in clone

@@ -22,7 +22,7 @@ $ git config user.name Ana && git config user.email ana@example.org
 
 
 @pytest.mark.integration
-@pytest.mark.long
+@pytest.mark.thorough  # `make course` runs it
 def test_each_exercise_shows_what_its_page_says_and_leaves_a_clean_checkout(tmp_path: Path) -> None:
     (tmp_path / "set_up.md").write_text(SET_UP, encoding="utf-8")
     pages = [read_page(tmp_path / "set_up.md"), read_page(ROOT / "docs" / "exercises.md")]
