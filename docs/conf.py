@@ -46,7 +46,7 @@ CONTENTS = {
     "docs/index": {
         "The course": [
             *_PARTS,
-            *(f"docs/{name}" for name in ("exercises", "troubleshooting", "glossary", "instructors")),
+            *(f"docs/{name}" for name in ("exercises", "troubleshooting", "glossary", "instructors", "original")),
         ],
         "The notebooks": ["src/workshop/notebooks/part_*"],
         "Reference": [

@@ -2,6 +2,9 @@
 
 import ast
 import re
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +98,18 @@ def test_the_page_has_the_table_of_outcomes() -> None:
         for status in re.findall(r"`([a-z ]+)`", statuses)
     }
     assert shown == {status: (each.event, each.exit_code, each.colour) for status, each in MEANINGS.items()}
+
+
+def test_the_pictures_are_those_of_the_script(tmp_path: Path) -> None:
+    script = ROOT / "docs" / "pictures.py"
+    write = runpy.run_path(str(script))["write"]
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in write(tmp_path)}
+    kept = {path.name: path.read_text(encoding="utf-8") for path in (script.parent / "images").glob("*.svg")}
+    assert drawn == kept
+
+
+def test_no_common_misspelling() -> None:
+    places = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "src"]
+    command = [sys.executable, "-m", "codespell_lib", *places]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
