@@ -115,8 +115,6 @@ class Participant:
         Raises:
             StuckError: a command or an edit failed.
         """
-        self.outcome.pages += 1
-        self.outcome.blocks += page.blocks
         for at, step in enumerate(page.steps):
             started = time.monotonic()
             try:
@@ -133,6 +131,8 @@ class Participant:
                 raise StuckError(f"{page.at(step.line)}: {what}") from error
             what = _name(step) if isinstance(step, Command) else f"edit of {step.place.path}"
             self.report(f"  line {step.line}: {what} ({time.monotonic() - started:.1f} s)")
+        self.outcome.pages += 1
+        self.outcome.blocks += page.blocks
 
     def close(self) -> None:
         """End the terminals."""

@@ -44,7 +44,7 @@ def test_the_pages_may_have_uncommitted_changes(checkout: Path) -> None:
     failed = workshop_here("rehearse")
     assert failed.code == 1
     assert failed.err == "✗ docs/part_0.md, line 4: `echo AUC 0.844; false` ended with 1:\n    AUC 0.844\n"
-    assert "1 of 2 pages" in failed.out and failed.out.endswith(" s: 1 problems.\n")
+    assert "0 of 2 pages, 0 blocks, " in failed.out and failed.out.endswith(" s: 1 problems.\n")
 
 
 def test_other_output_fails_only_if_it_is_compared_and_can_be_written(checkout: Path) -> None:
