@@ -83,7 +83,9 @@ def a_branch(facts: Facts) -> str:
         NotYet: there is none.
     """
     if not facts.person.branch:
-        raise NotYet("This clone has no branch dev-… of your own: run `git switch -c dev-ana workshop/integration`.")
+        raise NotYet(
+            "This clone has no branch dev-… of your own: run `git switch --no-track -c dev-ana workshop/integration`."
+        )
     return facts.person.branch
 
 

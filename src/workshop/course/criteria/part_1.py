@@ -23,7 +23,7 @@ _PARAMETERS = "parameters"
 def _branch(facts: Facts) -> Finding:
     clone, team, name = facts.clone, a_team(facts), a_branch(facts)
     if name in {MAIN, INTEGRATION}:
-        return not_yet(f"{name} is the team's: run `git switch -c dev-ana workshop/integration`.")
+        return not_yet(f"{name} is the team's: run `git switch --no-track -c dev-ana workshop/integration`.")
     if not name.startswith("dev-"):
         other = f"dev-{name.lower().removeprefix('dev').strip('-_/')}"
         return not_yet(f"Your branch is {name}, and the name must begin with dev-: run `git branch -m {name} {other}`.")
@@ -82,7 +82,7 @@ def _restored(facts: Facts) -> Finding:
     for notebook in (PREPARATION, TRAINING, EVALUATION, SCORING):
         if problem := _run_name_left(notebook, clone.working.get(notebook)):
             if f"{NOTEBOOKS}{notebook}.ipynb" in clone.modified:
-                return not_yet(f"{problem} in your folder: run `git checkout src/workshop/notebooks`.")
+                return not_yet(f"{problem} in your folder: run `git restore src/workshop/notebooks`.")
             return not_yet(f"{problem} on {clone.current}: set run_name to an empty text again, and commit.")
     for branch, notebooks in clone.committed.items():
         for notebook, cells in notebooks.items():
@@ -129,7 +129,7 @@ CRITERIA = (
         (
             "main and integration take pull requests only. Where does your work go until then?",
             "`git switch -c NAME START` makes a branch; START is the team's integration.",
-            "git fetch workshop\ngit switch -c dev-ana workshop/integration",
+            "git fetch workshop\ngit switch --no-track -c dev-ana workshop/integration",
         ),
     ),
     Criterion(
@@ -174,7 +174,7 @@ CRITERIA = (
         (
             "What would happen to the others if your run name got into integration?",
             "Git can bring back the files of the last commit.",
-            "git checkout src/workshop/notebooks",
+            "git restore src/workshop/notebooks",
         ),
     ),
 )

@@ -21,7 +21,7 @@ def _search(facts: Facts) -> Finding:
     name, clone = a_branch(facts), facts.clone
     new = training_cells(clone.working.get(NEW_TRAINING))
     if not new:
-        return not_yet(f"{NEW_TRAINING} has no cell under Train: run `git checkout src/workshop/notebooks`.")
+        return not_yet(f"{NEW_TRAINING} has no cell under Train: run `git restore src/workshop/notebooks`.")
     better = code_of(new[0])
     states = {branch: placed(notebooks.get(TRAINING), better) for branch, notebooks in clone.committed.items()}
     if replaced := [branch for branch, state in states.items() if state == "replaced"]:
