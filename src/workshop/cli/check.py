@@ -17,6 +17,7 @@ from workshop.cli.options import AsJson
 
 if TYPE_CHECKING:
     from workshop.course.checking import Line
+    from workshop.course.facts import Facts
 
 app = typer.Typer()
 out = Console()
@@ -40,7 +41,7 @@ def check(
         raise UsageError("--watch prints for people, and --json for programs: choose one of them.")
     from workshop.course import checking
 
-    lines = _judged(part, participant)
+    lines = checking.judge(_facts(participant), part)
     if as_json:
         print(json.dumps(checking.as_json(lines), indent=2, ensure_ascii=False))
     else:
@@ -59,23 +60,23 @@ def hint(
     """Print a hint for a criterion; level 3 is the solution."""
     from workshop.course import checking
 
+    facts = _facts(participant)
     if not criterion:
-        unmet = next((line for line in _judged(None, participant) if line.counts), None)
+        unmet = next((line for line in checking.judge(facts) if line.counts), None)
         if unmet is None:
             print_text(out, "All criteria are met.")
             return
         criterion = unmet.criterion.id
         print_text(out, f"{criterion}: {visible(unmet.finding.sentence)}")
-    print_text(out, checking.hint(criterion, level))
+    print_text(out, visible(checking.hint(criterion, level, facts)))
     if level < _LAST_LEVEL:
         print_text(out, f"More: `workshop hint {criterion} --level {level + 1}`.")
 
 
-def _judged(part: int | None, participant: str) -> "list[Line]":
-    from workshop.course import checking
+def _facts(participant: str) -> "Facts":
     from workshop.course.readers import everything
 
-    return checking.judge(everything.read(Path.cwd(), participant), part)
+    return everything.read(Path.cwd(), participant)
 
 
 def _print(lines: "list[Line]", part: int | None) -> None:
@@ -95,7 +96,7 @@ def _watch(lines: "list[Line]", part: int | None, participant: str) -> None:
 
     sys.stdout.flush()
     while not Event().wait(_PAUSE):
-        before, lines = {line.criterion.id: line.finding for line in lines}, _judged(part, participant)
+        before, lines = {line.criterion.id: line.finding for line in lines}, checking.judge(_facts(participant), part)
         if changed := [line for line in lines if line.finding != before[line.criterion.id]]:
             for line in changed:
                 sign = checking.SIGNS[line.finding.state]

@@ -1,13 +1,14 @@
 """The states of the criteria, as a report for a terminal and as JSON for programs."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from kit_common.errors import UsageError
 from workshop.course.criteria import part_0, part_1, part_2, part_3, part_4, part_5
-from workshop.course.criterion import Criterion, Finding, State
-from workshop.course.facts import Facts
+from workshop.course.criterion import Criterion, Finding, State, suggested_branch
+from workshop.course.facts import Facts, Unseen
 
 PARTS: tuple[tuple[Criterion, ...], ...] = tuple(
     part.CRITERIA for part in (part_0, part_1, part_2, part_3, part_4, part_5)
@@ -104,8 +105,8 @@ def as_json(lines: list[Line]) -> dict[str, Any]:
     }
 
 
-def hint(name: str, level: int) -> str:
-    """Return a hint of a criterion: 1 is a nudge, 3 is the solution.
+def hint(name: str, level: int, facts: Facts) -> str:
+    """Return a hint of a criterion, with the participant's branch: 1 is a nudge, 3 is the solution.
 
     Raises:
         UsageError: no criterion has that name.
@@ -113,6 +114,8 @@ def hint(name: str, level: int) -> str:
     known = {each.id: each for part in PARTS for each in part}
     if name not in known:
         raise UsageError(f"There is no criterion {name}: choose one of {', '.join(known)}.")
+    with suppress(Unseen):
+        return known[name].hints[level - 1].replace("dev-ana", facts.person.branch or suggested_branch(facts))
     return known[name].hints[level - 1]
 
 

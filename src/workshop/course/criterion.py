@@ -80,13 +80,21 @@ def a_branch(facts: Facts) -> str:
     """Return the participant's branch; without one, the criterion is not met.
 
     Raises:
-        NotYet: there is none.
+        NotYet: there is none, or the team's repository, where it begins, does not exist.
     """
     if not facts.person.branch:
+        a_team(facts)
         raise NotYet(
-            "This clone has no branch dev-… of your own: run `git switch --no-track -c dev-ana workshop/integration`."
+            "This clone has no branch dev-… of your own: run "
+            f"`git switch --no-track -c {suggested_branch(facts)} workshop/integration`."
         )
     return facts.person.branch
+
+
+def suggested_branch(facts: Facts) -> str:
+    """Return a name for the participant's branch, from the user's first name in Git; dev-ana without one."""
+    first = re.sub("[^a-z0-9]", "", next(iter(facts.clone.user_name.lower().split()), ""))
+    return f"dev-{first or 'ana'}"
 
 
 def written_otherwise(found: set[str], name: str) -> str:

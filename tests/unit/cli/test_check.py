@@ -107,6 +107,15 @@ def test_a_hint_of_each_level(level: int) -> None:
     assert ("--level" in done.out) == (level < 3)  # the last level
 
 
+def test_a_hint_has_the_participants_branch(world: World) -> None:
+    act(world, *SOLUTION[0])
+    world.name = "Bob Builder"
+    assert "-c dev-bob workshop/integration" in workshop_here("hint", "branch", "--level", "3").out
+    act(world, ("switch", "dev-robert", "integration"))
+    world.person = "dev-robert"
+    assert "git push workshop dev-robert" in workshop_here("hint", "pushed", "--level", "3").out
+
+
 def test_a_hint_without_a_name_is_for_what_is_next(world: World) -> None:
     assert workshop_here("hint").out.startswith("identity: Git has no user.name")
     for part in range(6):

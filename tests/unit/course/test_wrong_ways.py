@@ -144,6 +144,7 @@ WAYS = [
     Way("team", "reset after the start", after(0, team=None), "this home has no team's repository"),
     # Part 1
     Way("branch", "still on main", after(0), "no branch dev-"),
+    Way("branch", "still on main, as another person", after(0, name="Zoë-Ann B."), "-c dev-zoann workshop"),
     Way(
         "branch",
         "a name without dev-",
@@ -180,6 +181,7 @@ WAYS = [
         "the run name dev-bob, not dev-ana",
     ),
     Way("prepared", "no branch yet", after(0, ("run_in_jupyter", "1_1", "dev-ana")), "no branch dev-"),
+    Way("prepared", "no team yet", after(0, team=None, remote=""), "`workshop devops start`"),
     Way("candidate", "only 1_1 was run", within(1, 2), "run name no_name only"),
     Way(
         "candidate",

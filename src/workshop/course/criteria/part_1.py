@@ -2,7 +2,16 @@
 
 import re
 
-from workshop.course.criterion import Criterion, Finding, a_branch, a_team, met, not_yet, written_otherwise
+from workshop.course.criterion import (
+    Criterion,
+    Finding,
+    a_branch,
+    a_team,
+    met,
+    not_yet,
+    suggested_branch,
+    written_otherwise,
+)
 from workshop.course.facts import (
     EVALUATION,
     INTEGRATION,
@@ -23,12 +32,14 @@ _PARAMETERS = "parameters"
 def _branch(facts: Facts) -> Finding:
     clone, team, name = facts.clone, a_team(facts), a_branch(facts)
     if name in {MAIN, INTEGRATION}:
-        return not_yet(f"{name} is the team's: run `git switch --no-track -c dev-ana workshop/integration`.")
+        return not_yet(
+            f"{name} is the team's: run `git switch --no-track -c {suggested_branch(facts)} workshop/integration`."
+        )
     if not name.startswith("dev-"):
         other = f"dev-{name.lower().removeprefix('dev').strip('-_/')}"
         return not_yet(f"Your branch is {name}, and the name must begin with dev-: run `git branch -m {name} {other}`.")
     if name == "dev-":
-        return not_yet("Your branch is dev-, without a name after it: run `git branch -m dev-ana`.")
+        return not_yet(f"Your branch is dev-, without a name after it: run `git branch -m {suggested_branch(facts)}`.")
     if name != name.lower():
         return not_yet(f"Your branch {name} has capital letters: run `git branch -m {name} {name.lower()}`.")
     if name not in clone.branches:
