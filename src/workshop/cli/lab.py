@@ -18,7 +18,7 @@ _QUIET = ("--Application.log_level=WARN", "--ServerApp.answer_yes=True")
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    """Return the command line of JupyterLab; the user's arguments come last, so they override the kit's."""
+    """Return the command line of JupyterLab; an option that the user gives replaces the kit's."""
     options = [*_place(), *_QUIET]
     if sys.platform != "win32":
         # Without a terminal, Jupyter would start login shells, whose profile may reset PATH.
@@ -26,7 +26,9 @@ def command(arguments: Sequence[str]) -> list[str]:
         options.append(f"--ServerApp.terminado_settings=shell_command={shell}")
     if is_root():
         options.append("--allow-root")
-    return [sys.executable, "-m", "jupyterlab", *options, *arguments]
+    given = {name for name, _, _ in (argument.partition("=") for argument in arguments)}
+    own = [option for option in options if option.partition("=")[0] not in given]
+    return [sys.executable, "-m", "jupyterlab", *own, *arguments]
 
 
 def is_root() -> bool:

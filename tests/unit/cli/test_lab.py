@@ -17,10 +17,13 @@ from workshop.cli.git_filter import CHECKOUT
 from workshop.core.settings import PACKAGE
 
 
-def test_the_users_options_come_last_so_that_they_win() -> None:
-    line = lab.command(["--ServerApp.answer_yes=False", "--port=9"])
+def test_the_users_options_replace_those_of_the_kit() -> None:
+    own = ["--ServerApp.answer_yes=False", "--ServerApp.root_dir=/elsewhere", "--port=9"]
+    line = lab.command(own)
     assert line[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert line[-2:] == ["--ServerApp.answer_yes=False", "--port=9"]
+    assert line[-3:] == own
+    names = [option.partition("=")[0] for option in line[3:]]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no root")
