@@ -83,7 +83,7 @@ def for_programs(model_name: str, events: "list[Event]") -> dict[str, Any]:
     documents = []
     for number, event in enumerate(events, 1):
         record = asdict(event)
-        del record["token"]  # identifies the record, not the event
+        del record["token"], record["look"]  # for the next look; the decision has its figures
         renamed = {"event": record.pop("kind"), "compared_on": record.pop("rows"), "mlflow_run": record.pop("id")}
         documents.append({"number": number, **renamed, **record})
     return {"model": model_name, "events": documents}

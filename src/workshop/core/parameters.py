@@ -108,8 +108,8 @@ class Terms(BaseModel):
     """Smallest improvement beyond `min_improvement` that the test must detect with 80 % power."""
     slice_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
     """The AUC that the candidate may lose on a slice, for example on red wines."""
-    correct_for_looks: bool = False
-    """Whether each further comparison on the same production wines needs more confidence."""
+    correct_for_looks: bool = True
+    """Whether the verdict takes into account how often models were compared on the same production wines."""
 
 
 class Parameters(Terms):

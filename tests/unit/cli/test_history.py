@@ -79,6 +79,7 @@ def test_the_document_has_exactly_the_documented_fields() -> None:
         }
         assert set(decision["looks"]) == {
             *("number", "false_promotion_chance", "corrected_confidence", "corrected_lower_bound", "corrected"),
+            *("spends", "new_wines", "more_looks"),
         }
         for guard in decision["guards"]:
             assert set(guard) == {"name", "passed", "finding", "protects", "figures"}

@@ -5,7 +5,9 @@ Production is held by a model that has been loaded and has answered, and the nex
 killed run has left.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ from workshop.core.parameters import DevopsAction, Parameters, Terms, require_as
 from workshop.core.promotion import drift, gate, guards, slices
 from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.looks import ALONE, Look
+from workshop.core.promotion.next_look import is_current, next_look
 from workshop.core.promotion.outcome import MEANINGS, Guard, Outcome, Status, sentence_for, status_for
 from workshop.core.promotion.plots import illustrate
 from workshop.core.promotion.swap import Trial, Turn, describe, swap, turn
@@ -81,7 +85,7 @@ def judge(contest: Contest) -> Judgement:
         WorkshopError: the model in Production does not answer.
     """
     champion_version = contest.slots.holder(Slot.PRODUCTION)
-    judgement = compare(contest, champion_version, _look(contest))
+    judgement = compare(contest, champion_version, partial(_look, contest, champion_version))
     if judgement.candidate is None:
         return judgement
     wines, decision = contest.rows.frame, judgement.decision
@@ -96,8 +100,16 @@ def judge(contest: Contest) -> Judgement:
     return replace(judgement, decision=replace(decision, notes=notes), drift=shift)
 
 
-def compare(contest: Contest, champion_version: str | None, look: int) -> Judgement:
-    """Decide about the candidate against any version, so that a past comparison can be repeated."""
+def compare(
+    contest: Contest, champion_version: str | None, find_look: Callable[[pd.DataFrame, np.ndarray], Look]
+) -> Judgement:
+    """Decide about the candidate against any version, so that a past comparison can be repeated.
+
+    Args:
+        contest: the candidate, the rows and the terms.
+        champion_version: the version to compare with, if any.
+        find_look: called with the wines and the candidate's answers, once there is a comparison to make.
+    """
     champion = load_champion(contest.slots, champion_version)
     wines, schema_guard = contest.rows.frame, guards.fits_schema(contest.rows)
     checked, candidate = [schema_guard], None
@@ -106,13 +118,14 @@ def compare(contest: Contest, champion_version: str | None, look: int) -> Judgem
         tested, candidate = _test(contest, champion, wines)
         checked += tested
     target = wines[TARGET].to_numpy() if schema_guard.passed else np.zeros(len(wines), dtype="int64")
-    answers = None
+    answers, look = None, ALONE
     if champion is not None and candidate is not None:
         answers = champion.probabilities(wines)
         require_probabilities(answers, len(wines), f"model in Production, version {champion.version},")
+        look = find_look(wines, candidate)
     parts = slices.masks(wines) if candidate is not None else {}
     decision = gate.decide(target, candidate, answers, contest.terms, parts, checked=checked, look=look)
-    return Judgement(decision, champion_version, target, candidate, answers)
+    return Judgement(decision, champion_version, target, candidate, answers, look)
 
 
 def act(contest: Contest, judgement: Judgement) -> Outcome:
@@ -212,16 +225,16 @@ def _notes_on_staged(contest: Contest, champion_version: str | None, answers: np
 
 
 def _with_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
-    """Return the judgement; repeat it while other runs change the champion or the number of looks."""
+    """Return the judgement; repeat it while other runs change the champion or look at the same wines."""
     for _ in range(_MOST_COMPARISONS):
-        now, look = contest.slots.holder(Slot.PRODUCTION), _look(contest)
+        now = contest.slots.holder(Slot.PRODUCTION)
         note = ""
         if now != judgement.champion_version:
             note = (
                 f"Production changed from {_name(judgement.champion_version)} to {_name(now)} after the comparison, so "
                 "the candidate was compared again."
             )
-        elif look == judgement.decision.looks.number:
+        elif is_current(judgement.look, _history(contest)):
             return judgement
         judgement = judge(contest)
         decision = judgement.decision
@@ -232,11 +245,14 @@ def _with_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
     )
 
 
-def _look(contest: Contest) -> int:
-    """Return the number of this comparison on these production wines; on test wines it is always 1."""
-    if contest.slot is not Slot.PRODUCTION:
-        return 1
-    return 1 + History(contest.slots.client, contest.slots.model_name).looks_at(contest.rows.digest)
+def _look(contest: Contest, champion: str | None, wines: pd.DataFrame, answers: np.ndarray) -> Look:
+    """Return the look of a comparison; on test wines, which decide about no model in Production, none is counted."""
+    on_production = contest.slot is Slot.PRODUCTION
+    return next_look(_history(contest), contest.rows.digest, champion, wines, answers) if on_production else ALONE
+
+
+def _history(contest: Contest) -> History:
+    return History(contest.slots.client, contest.slots.model_name)
 
 
 def _carry_out(contest: Contest, judgement: Judgement, session: Turn) -> tuple[Status, Event | None]:
@@ -276,6 +292,7 @@ def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
         run_name=contest.run_name,
         terms=contest.terms.model_dump(),
         decision=judgement.decision.as_dict(),
+        look=judgement.look.as_dict() if judgement.look.wealth is not None else None,
     )
 
 

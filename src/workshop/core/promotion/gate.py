@@ -1,5 +1,6 @@
 """The gate: is the candidate better than the champion, with which confidence, and does any guard fail?"""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from workshop.core.parameters import Terms
 from workshop.core.promotion import auc, guards
 from workshop.core.promotion.auc import Comparison, PairedScores
+from workshop.core.promotion.looks import ALONE, Look
 from workshop.core.promotion.outcome import Decision, Guard, Looks, Verdict
 from workshop.core.promotion.texts import compared
 
@@ -23,6 +25,7 @@ class Judgement:
     candidate: np.ndarray | None = None
     """The candidate's probabilities; None if it was refused before it answered."""
     champion: np.ndarray | None = None
+    look: Look = ALONE
     drift: dict[str, float] = field(default_factory=dict)
     """The population stability index of each feature, the compared rows against the candidate's training wines."""
 
@@ -35,7 +38,7 @@ def decide(  # noqa: PLR0913  # each is an independent fact
     slices: Mapping[str, np.ndarray] | None = None,
     *,
     checked: Sequence[Guard] = (),
-    look: int = 1,
+    look: Look = ALONE,
 ) -> Decision:
     """Decide whether the candidate is better than the champion on the rows that both were scored on.
 
@@ -47,7 +50,7 @@ def decide(  # noqa: PLR0913  # each is an independent fact
         terms: of the gate.
         slices: the mask of each slice by name; bool, shape `(rows,)`.
         checked: the results of the guards that ran before.
-        look: the number of comparisons on these rows, this one included.
+        look: the share of the allowed error that this comparison has.
     """
     target = np.asarray(target)
     checked = [*checked, guards.both_classes(target)] if candidate is not None else [*checked]
@@ -67,22 +70,27 @@ def decide(  # noqa: PLR0913  # each is an independent fact
     comparison = auc.compare_auc(target, candidate, champion)
     confidence = basis["confidence"]
     checked += [
-        guards.enough_rows(target, comparison, terms.detectable_improvement, confidence),
+        # Whether the rows suffice does not depend on how often they were looked at.
+        guards.enough_rows(target, comparison, terms.detectable_improvement, terms.confidence),
         *guards.no_slice_worse(
             PairedScores(target, candidate, champion), slices or {}, terms.confidence, terms.slice_tolerance
         ),
     ]
     verdict, reason = _verdict(comparison, confidence, terms.min_improvement, checked)
+    corrected_bound, spends = comparison.lower_bound(looks.corrected_confidence), _spends(comparison, look)
+    notes = [_note_on_looks(looks, terms)] if spends else []
+    if verdict == "not better" and comparison.standard_error > 0:
+        notes.append(_note_on_what_suffices(comparison, confidence, terms.min_improvement, len(target)))
     return Decision(
         verdict,
         reason,
         **basis,
         guards=checked,
-        looks=replace(looks, corrected_lower_bound=comparison.lower_bound(looks.corrected_confidence)),
+        looks=replace(looks, corrected_lower_bound=corrected_bound, spends=spends),
         **asdict(comparison),
         lower_bound=comparison.lower_bound(confidence),
         upper_bound=comparison.upper_bound(confidence),
-        notes=_notes_on_looks(looks, terms),
+        notes=notes,
     )
 
 
@@ -90,7 +98,7 @@ def _verdict(
     comparison: Comparison, confidence: float, min_improvement: float, checked: Sequence[Guard]
 ) -> tuple[Verdict, str]:
     failed = _findings(checked)
-    if comparison.difference == 0 and comparison.standard_error == 0:
+    if _same_ranks(comparison):
         area = f"{comparison.auc_champion:.3f}"
         return "not better", f"AUC {area} vs {area}: +0.000 (the candidate ranks all wines as the champion does)."
     figures = f"{compared(comparison, 'lower', confidence, min_improvement)}. {failed}".rstrip()
@@ -99,40 +107,69 @@ def _verdict(
     return "vetoed" if failed else "better", figures
 
 
-def _looks(number: int, terms: Terms) -> Looks:
-    """Bound the error rate after that many looks, and compute the confidence that corrects for them.
-
-    Look k spends the share 1/(k(k+1)) of the allowed error. The shares of all looks add up to 1: an alpha-spending
-    sequence for an unknown number of looks (the idea: Foster & Stine 2008, "Alpha-investing", J. R. Stat. Soc. B
-    70:429-444; the sum here uses Bonferroni's inequality, which needs no independence).
-    """
+def _looks(look: Look, terms: Terms) -> Looks:
+    """Return the looks before the comparison is made, so without its bound."""
     error = 1 - terms.confidence
+    corrected = 1 - error * look.share
+    own = 1 - corrected if terms.correct_for_looks else error
     return Looks(
-        number=number,
-        false_promotion_chance=min(1.0, number * error),
-        corrected_confidence=1 - error / (number * (number + 1)),
+        number=look.number,
+        false_promotion_chance=min(1.0, look.spent_before + own),
+        corrected_confidence=corrected,
         corrected=terms.correct_for_looks,
+        new_wines=look.new_wines,
+        more_looks=look.more_looks,
     )
 
 
-def _notes_on_looks(looks: Looks, terms: Terms) -> list[str]:
-    number = looks.number
-    if number == 1:
-        return []
-    needed, once = auc.percent(looks.corrected_confidence), f"{100 * (1 - terms.confidence):.3g} %"
-    spent = f"{100 * (1 - looks.corrected_confidence):.2g} %"
-    note = f"This is comparison {number} on the same production wines, look {number} for short."
-    if terms.correct_for_looks:
-        return [
-            f"{note} Its confidence of {needed} adds at most {spent} to the chance of promoting a model that is no "
-            f"better, which stays at {once} if all looks are corrected."
-        ]
-    chance = f"{100 * looks.false_promotion_chance:.3g} %"
-    return [
-        f"{note} Each look is another chance of promoting a model that is no better: {once} with one look, up to "
-        f"{chance} with {number}. Compare on new production wines, or run with -p correct_for_looks=true: this look "
-        f"then needs {needed} confidence, and adds at most {spent}."
-    ]
+def _spends(comparison: Comparison, look: Look) -> bool:
+    """Return whether the comparison is a test: one whose outcome was not certain before it was made."""
+    return look.wealth is not None and not look.repeats and not _same_ranks(comparison)
+
+
+def _same_ranks(comparison: Comparison) -> bool:
+    return comparison.difference == 0 and comparison.standard_error == 0
+
+
+def _note_on_looks(looks: Looks, terms: Terms) -> str:
+    error = f"{100 * (1 - terms.confidence):.3g} %"
+    asked, once = auc.percent(looks.corrected_confidence), auc.percent(terms.confidence)
+    seen = "" if looks.new_wines in {0, 1} else f" ({100 * looks.new_wines:.2g} % of them are new)"
+    number = f"look {looks.number} at these production wines{seen}"
+    if not looks.corrected:
+        chance = f"{100 * looks.false_promotion_chance:.3g} %"
+        return (
+            f"This was {number}, and the correction for repeated looks is off: the chance that one of them promotes a "
+            f"model that is no better is up to {chance}. With -p correct_for_looks=true this look needs {asked}."
+        )
+    return (
+        f"This was {number}. It needs {asked} confidence instead of {once}, so that of all promotions at most {error} "
+        f"are expected to be of models that are no better. {_looks_left(looks)}"
+    )
+
+
+def _looks_left(looks: Looks) -> str:
+    back = "new wines, and each promotion after the first, add more"
+    if not looks.more_looks:
+        return f"The next look needs much more confidence; {back}."
+    return f"{looks.more_looks} more {'look is' if looks.more_looks == 1 else 'looks are'} left on them; {back}."
+
+
+def _note_on_what_suffices(comparison: Comparison, confidence: float, min_improvement: float, rows: int) -> str:
+    """Return what would have made the candidate better: a larger difference, or the same one on more wines."""
+    beyond = comparison.difference - min_improvement
+    needed = comparison.difference - comparison.lower_bound(confidence) + min_improvement
+    note = f"On these {rows:,} wines, a difference above {needed:+.3f} would have sufficed"
+    if beyond <= 0:
+        return f"{note}."
+    wines = math.ceil(rows * ((needed - min_improvement) / beyond) ** 2)
+    return f"{note}, or this difference on about {_two_digits(wines):,} wines."
+
+
+def _two_digits(count: int) -> int:
+    """Round a count up to two digits, as it is an estimate."""
+    unit = int("1".ljust(len(str(count)) - 1, "0"))
+    return math.ceil(count / unit) * unit
 
 
 def _findings(checked: Sequence[Guard]) -> str:

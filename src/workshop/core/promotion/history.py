@@ -9,6 +9,7 @@ than that of every event before it. The event itself contains the recording mach
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count, takewhile
@@ -33,11 +34,15 @@ _STATES: list[State] = ["done", "returned", "dropped", "intended"]
 STATE_TAG = "workshop.state"
 EVENT_TAG = "workshop.event"
 ROWS_TAG = "workshop.compared_on"
+LOOK_TAG = "workshop.look"
+TEST_TAG = "workshop.test"
 RECORD_TAG = "workshop.record"
 PROBLEM_TAG = "workshop.problem"
 _DESCRIPTION_TAG = "mlflow.note.content"
 _USER_TAG = "mlflow.user"
 _LONGEST_TAG = 8000
+_FEW = 5
+"""Events to read at a time where the newest is mostly enough."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Event:
     run_name: str = ""
     terms: dict[str, Any] | None = None
     decision: dict[str, Any] | None = None
+    look: dict[str, Any] | None = None
+    """The look at production wines, see `looks.Look`; None where looks are not counted, and in older histories."""
     run_id: str = field(default_factory=lambda: current_settings().run_id)
     who: str = field(default_factory=who)
     git_commit: str = field(default_factory=git_commit)
@@ -107,6 +114,7 @@ class History:
             "workshop.version": event.version,
             "workshop.champion": event.champion or "",
             ROWS_TAG: event.rows_digest if _compared(event) else "",
+            **_look_tags(event),
             **_record(event),
             _DESCRIPTION_TAG: _description(event),
             _USER_TAG: event.who,
@@ -140,9 +148,31 @@ class History:
             known[event.token] = min(twin, event, key=lambda each: _STATES.index(each.state))
         return list(known.values())
 
-    def looks_at(self, rows_digest: str) -> int:
-        """Count the comparisons on those rows."""
-        return len({_event(run).token for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'")})
+    def compared_on(self, rows_digest: str) -> list[Event]:
+        """Return the comparisons on those rows, oldest first, each once."""
+        found = (_event(run) for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'"))
+        return list({event.token: event for event in found}.values())
+
+    def looks(self, test: str = "") -> Iterator[Event]:
+        """Yield the looks, newest first, read when they are needed; with a test, those that made it.
+
+        Events whose record is damaged are passed over.
+        """
+        experiment, token = self._experiment(), None
+        wanted = f"tags.`{TEST_TAG}` = '{test}'" if test else f"tags.`{LOOK_TAG}` != ''"
+        while experiment is not None:
+            with explained(f"read the history of {self.model_name}"):
+                page = self.client.search_runs(
+                    [experiment.experiment_id],
+                    wanted,
+                    order_by=["attributes.start_time DESC"],
+                    max_results=_FEW,
+                    page_token=token,
+                )
+            yield from filter(None, map(_readable, page))
+            token = page.token
+            if not token:
+                break
 
     def suspect(self, event: Event, problem: str) -> None:
         """Record why an intended swap is about to be undone."""
@@ -187,6 +217,13 @@ def _compared(event: Event) -> bool:
     return event.decision is not None and event.decision["difference"] is not None
 
 
+def _look_tags(event: Event) -> dict[str, str]:
+    """Return the tags by which a later look finds this one; none for a comparison that is no look."""
+    if event.look is None or event.decision is None or not event.decision["looks"]["spends"]:
+        return {}
+    return {LOOK_TAG: str(event.look["number"]), TEST_TAG: event.look["test"]}
+
+
 def _description(event: Event) -> str:
     notes = (event.decision or {}).get("notes", [])
     text = "\n\n".join([f"**{event.title}**, {utc(event.at)}, {event.who}", event.reason, *notes])
@@ -203,6 +240,13 @@ def _record(event: Event) -> dict[str, str]:
 
 def _part(number: int) -> str:
     return f"{RECORD_TAG}.{number}" if number else RECORD_TAG
+
+
+def _readable(run: Run) -> Event | None:
+    try:
+        return _event(run)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _event(run: Run) -> Event:

@@ -94,17 +94,23 @@ class Guard:
 
 @dataclass(frozen=True)
 class Looks:
-    """The effect of repeated comparisons on the same rows on the error rate."""
+    """The effect of repeated comparisons on the same rows on the error rate; see `looks`."""
 
     number: int
     """The number of this look at these rows, from 1."""
     false_promotion_chance: float
     """Upper bound on the probability that any look so far promoted a candidate that was no better."""
     corrected_confidence: float
-    """The confidence with which all looks together, however many follow, have the error rate of a single one."""
+    """The confidence that this look must reach, so that all looks together keep the error rate of a single one."""
     corrected_lower_bound: float | None = None
-    corrected: bool = False
+    corrected: bool = True
     """Whether the verdict uses the corrected confidence."""
+    spends: bool = False
+    """Whether the comparison could have promoted the candidate, so that later ones must reach more confidence."""
+    new_wines: float = 1.0
+    """The share of the rows that no earlier look has compared on."""
+    more_looks: int = 0
+    """The number of looks that are left until the confidence to reach grows steeply."""
 
 
 @dataclass(frozen=True)

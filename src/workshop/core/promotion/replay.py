@@ -9,6 +9,8 @@ from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Terms
 from workshop.core.promotion.evaluate import Contest, compare
 from workshop.core.promotion.history import Event
+from workshop.core.promotion.looks import ALONE, Look
+from workshop.core.promotion.next_look import look_of
 from workshop.core.registry.slots import Slot, open_slots
 
 _NOT_COMPARED = ("notes", "guards", "reason")
@@ -45,8 +47,22 @@ def replay(client: MlflowClient, model_name: str, event: Event) -> list[str]:
         terms=Terms(**event.terms),
         run_name=event.run_name,
     )
-    again = compare(contest, event.champion, event.decision["looks"]["number"]).decision.as_dict()
+    look = look_of(event) or _unrecorded_look(event)
+    again = compare(contest, event.champion, lambda *_: look).decision.as_dict()
+    again["looks"] = {name: again["looks"][name] for name in event.decision["looks"]}
     return [*_differences(event.decision, again), *_differences(_by_guard(event.decision), _by_guard(again))]
+
+
+def _unrecorded_look(event: Event) -> Look:
+    """Return the look of an event that records none: it is not counted, or from before looks were recorded.
+
+    Then look k had the share 1/(k(k+1)), if it was corrected, and each look before it the whole error.
+    """
+    looks, terms = (event.decision or {})["looks"], event.terms or {}
+    if "spends" in looks:
+        return ALONE
+    number = looks["number"]
+    return Look(number, 1 / (number * (number + 1)), spent_before=(number - 1) * (1 - terms["confidence"]))
 
 
 def _differences(recorded: dict[str, Any], computed: dict[str, Any]) -> list[str]:

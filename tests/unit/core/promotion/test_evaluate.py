@@ -14,7 +14,7 @@ from workshop.core.data import datasets, tables
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.promotion import evaluate
 from workshop.core.promotion.evaluate import act, judge
-from workshop.core.promotion.history import History
+from workshop.core.promotion.looks import share_of_look
 from workshop.core.registry.slots import Slot, Slots
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -80,7 +80,7 @@ def test_a_promoted_version_is_loaded_by_its_uri_and_answers(
 def test_a_former_champion_can_come_back(first_in_production: Slots) -> None:
     run(BETTER)
     first_in_production.assign(Slot.PRODUCTION, "2")
-    assert run(BETTER).status == "promoted"
+    assert run(BETTER, correct_for_looks=False).status == "promoted"
     assert first_in_production.holders() == {"production": "3", "staging": None, "previous": "2"}
     assert "3" not in first_in_production.archived()
 
@@ -164,7 +164,8 @@ def test_compare_only_records_a_better_candidate_and_moves_no_slot(champion: Slo
     event = events()[0]
     assert (event.kind, event.state, event.version, event.champion) == ("comparison", "done", "3", "1")
     assert event.title == "comparison of version 3"
-    assert History(MlflowClient(), MODEL).looks_at(event.rows_digest) == 2
+    looks = [each.decision["looks"] for each in events() if each.decision]
+    assert [(each["number"], each["spends"]) for each in looks] == [(1, True), (1, False), (2, False)]
 
 
 def test_compare_only_leaves_an_empty_production_empty(registry: MlflowClient) -> None:
@@ -189,20 +190,29 @@ def test_a_judgement_contains_its_data_and_changes_nothing(champion: Slots, prod
     assert champion.holders() == {"production": "1", "staging": None, "previous": None}
 
 
-def test_every_comparison_on_production_wines_is_a_look_and_new_wines_restart_the_count(champion: Slots) -> None:
-    looks = [run(entrant).decision.looks for entrant in (AGAIN, RIVAL, BETTER)]
-    assert [each.number for each in looks] == [1, 2, 3]
-    assert looks[2].false_promotion_chance == pytest.approx(3 * 0.025)
-    assert run(BETTER, "Integration").decision.looks.number == 1
+def test_every_test_on_production_wines_is_a_look_and_new_wines_restart_the_count(champion: Slots) -> None:
+    looks = [run(entrant, compare_only=True).decision.looks for entrant in (AGAIN, RIVAL, BETTER)]
+    assert [(each.number, each.spends) for each in looks] == [(1, False), (1, True), (2, True)]
+    spent = [1 - each.corrected_confidence for each in looks[1:]]
+    assert spent == pytest.approx([0.025 * share_of_look(number) for number in (1, 2)])
+    assert looks[2].false_promotion_chance == pytest.approx(sum(spent))
+    assert run(BETTER, "Integration").decision.looks.corrected_confidence == 0.975
     table = tables.production_table()
     table.write(table.read().frame, {})  # the same wines again
-    assert run(AGAIN).decision.looks.number == 4
-    table.write(table.read().frame.head(1000), {})
-    assert run(AGAIN).decision.looks.number == 1
+    assert run(RIVAL, compare_only=True).decision.looks.spends is False
+    wines = table.read().frame
+    table.write(pd.concat([wines.iloc[10:], wines.head(10).assign(alcohol=lambda few: few["alcohol"] + 0.01)]), {})
+    fresh = run(RIVAL, compare_only=True).decision.looks
+    assert (fresh.number, fresh.spends) == (3, True)
+    assert fresh.new_wines == pytest.approx(10 / 1_064)
+    table.write(wines.assign(alcohol=wines["alcohol"] + 0.02), {})
+    assert run(RIVAL, compare_only=True).decision.looks.number == 1
+    table.write(wines.head(1_000), {})  # fewer, and none that no look has seen
+    assert run(RIVAL, compare_only=True).decision.looks.number == 2
 
 
 def test_two_simultaneous_comparisons_are_two_looks(champion: Slots) -> None:
-    opened = [contest(entrant, correct_for_looks=True) for entrant in (AGAIN, BETTER)]
+    opened = [contest(entrant) for entrant in (RIVAL, BETTER)]
     judged = [(each, judge(each)) for each in opened]
     assert [judgement.decision.looks.number for _, judgement in judged] == [1, 1]
     assert [act(*each).decision.looks.number for each in judged] == [1, 2]
@@ -210,20 +220,16 @@ def test_two_simultaneous_comparisons_are_two_looks(champion: Slots) -> None:
 
 def test_a_staged_model_that_can_not_be_compared_is_a_note(champion: Slots) -> None:
     champion.assign(Slot.STAGING, register_odd("two columns"))
-    (note,) = run(BETTER).decision.notes
+    note = run(BETTER).decision.notes[-1]
     assert note.startswith("The candidate can't be compared with version 5, which holds Staging: ")
 
 
-def test_a_third_look_is_noted_and_can_be_corrected_for(champion: Slots) -> None:
-    for entrant in (AGAIN, AGAIN):
-        run(entrant)
-    opened = contest(BETTER, correct_for_looks=True)
-    corrected = judge(opened).decision
-    assert corrected.confidence == pytest.approx(1 - 0.025 / 12)
-    assert corrected.verdict == "not better"
-    (note,) = judge(contest(BETTER)).decision.notes
-    assert "look 3" in note and "7.5 %" in note and "99.79 %" in note
-    assert note.index("comparison 3 on the same production wines") < note.index("look")
+def test_the_correction_can_be_turned_off_visibly(champion: Slots) -> None:
+    run(RIVAL, compare_only=True)
+    for correct, confidence in ((True, 1 - 0.025 * share_of_look(2)), (False, 0.975)):
+        decision = judge(contest(BETTER, correct_for_looks=correct)).decision
+        assert decision.confidence == pytest.approx(confidence)
+        assert ("correction for repeated looks is off" in decision.notes[0]) != correct
 
 
 def test_deployment_notes_whether_the_candidate_reproduces_the_staged_model(registry: MlflowClient) -> None:
@@ -232,10 +238,10 @@ def test_deployment_notes_whether_the_candidate_reproduces_the_staged_model(regi
     same = run(AGAIN)
     assert same.status == "promoted"
     assert same.decision.notes == ["It gives the same answers to all 1,064 wines as version 1, which holds Staging."]
-    (other,) = run(BETTER).decision.notes
+    other = run(BETTER).decision.notes[-1]
     assert other.startswith("It is another model than version 1, which holds Staging: ")
     slots.client.delete_model_version(MODEL, "1")
-    assert run(RIVAL).decision.notes[1:] == []
+    assert [note for note in run(RIVAL).decision.notes if "Staging" in note] == []
 
 
 def test_a_candidate_that_was_trained_on_a_sample_has_a_note(champion: Slots) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.unit.core.promotion.test_auc import KG, POPIND, PROTEIN, Rows, scored
 from workshop.core.parameters import Terms
 from workshop.core.promotion.auc import compare_auc
 from workshop.core.promotion.gate import decide
+from workshop.core.promotion.looks import ALONE, Budget, Look, Wealth
 from workshop.core.promotion.outcome import Decision, Guard, Looks
 
 HOLDS = Guard("loads", True, "Version 2 was loaded by its URI.", "callers")
@@ -18,6 +20,8 @@ FAILS = Guard("same inputs as Production", False, "Version 2 takes another colum
 # The simulated rows are few: they suffice to find a difference of 0.2, not one of 0.05.
 FEW_ROWS_DO = Terms(detectable_improvement=0.2)
 ROWS_FAIL = Terms(detectable_improvement=0.001)
+LATER = Look.drawing_on(Wealth(looks=2, budgets=(Budget(0, 1.0),), spent=0.01), 0.25)
+UNCORRECTED = FEW_ROWS_DO.model_copy(update={"correct_for_looks": False})
 
 
 def simulated(random: np.random.Generator, gain: float) -> Rows:
@@ -171,15 +175,89 @@ def test_neither_the_order_of_the_rows_nor_the_scale_of_the_scores_changes_the_d
     assert abs(one.lower_bound) < 1e-6 or one.verdict == scaled.verdict
 
 
+# Looks
+
+
+@pytest.mark.parametrize(("look", "share"), [(ALONE, 1.0), (LATER, LATER.share)])
+def test_a_look_needs_the_confidence_of_its_share_of_the_error(look: Look, share: float) -> None:
+    comparison, corrected = compare_auc(*BETTER), 1 - 0.025 * share
+    for terms, confidence in ((FEW_ROWS_DO, corrected), (UNCORRECTED, 0.975)):
+        decision = decide(*BETTER, terms, look=look)
+        assert decision.verdict == "better"
+        assert decision.confidence == pytest.approx(confidence)
+        assert decision.lower_bound == pytest.approx(comparison.lower_bound(confidence))
+        assert decision.looks.corrected_lower_bound == pytest.approx(comparison.lower_bound(corrected))
+        assert decision.looks.false_promotion_chance == pytest.approx(look.spent_before + 1 - confidence)
+        assert decision.looks.spends == (look is LATER)
+        # Whether the rows suffice is another question.
+        assert decision.guards == decide(*BETTER, UNCORRECTED).guards
+
+
+def test_a_candidate_that_is_better_at_the_first_look_may_not_be_at_a_later_one() -> None:
+    bound = compare_auc(*BETTER).lower_bound(1 - 0.025 * LATER.share)
+    terms = FEW_ROWS_DO.model_copy(update={"min_improvement": bound})
+    assert [decide(*BETTER, terms, look=look).verdict for look in (ALONE, LATER)] == ["better", "not better"]
+
+
+def test_the_note_on_a_look_has_its_confidence_and_what_is_left() -> None:
+    (note,) = decide(*BETTER, FEW_ROWS_DO, look=LATER).notes
+    assert note == (
+        "This was look 3 at these production wines (25 % of them are new). It needs 99.85 % confidence instead of 97.5 "
+        "%, so that of all promotions at most 2.5 % are expected to be of models that are no better. 27 more looks are "
+        "left on them; new wines, and each promotion after the first, add more."
+    )
+    late = decide(*BETTER, FEW_ROWS_DO, look=Look.drawing_on(Wealth(50, budgets=(Budget(0, 1.0),)), 0)).notes[0]
+    assert "look 51" in late and "99.99953 %" in late and "The next look needs much more confidence" in late
+
+
+def test_the_note_without_the_correction_has_the_chance_of_a_false_promotion() -> None:
+    (note,) = decide(*BETTER, UNCORRECTED, look=LATER).notes
+    assert "correction for repeated looks is off" in note
+    assert "up to 3.5 %" in note and "correct_for_looks=true this look needs 99.85 %" in note
+
+
+def test_the_same_ranking_and_a_repeated_test_spend_nothing() -> None:
+    target, candidate, _ = BETTER
+    for decision in (
+        decide(target, candidate, candidate, FEW_ROWS_DO, look=LATER),
+        decide(*BETTER, FEW_ROWS_DO, look=replace(LATER, repeats=True)),
+    ):
+        assert (decision.looks.spends, decision.notes) == (False, [])
+
+
+def test_not_better_names_what_would_have_sufficed() -> None:
+    limit = compare_auc(*BETTER).difference
+    needed = limit - compare_auc(*BETTER).lower_bound(0.975)
+    (note,) = decide(*BETTER, FEW_ROWS_DO.model_copy(update={"min_improvement": limit / 2})).notes or [""]
+    assert note == ""
+    short = FEW_ROWS_DO.model_copy(update={"min_improvement": limit - needed / 2})
+    (note,) = decide(*BETTER, short).notes
+    assert note == (
+        f"On these 400 wines, a difference above {limit + needed / 2:+.3f} would have sufficed, or this difference on "
+        "about 1,600 wines."
+    )
+    (note,) = decide(*WORSE, FEW_ROWS_DO).notes
+    assert note == f"On these 400 wines, a difference above {needed:+.3f} would have sufficed."
+
+
+@given(scored_rows())
+def test_what_would_have_sufficed_suffices(rows: Rows) -> None:
+    decision = decide(*rows, FEW_ROWS_DO)
+    if decision.verdict == "not better" and decision.standard_error:
+        needed = float(decision.notes[-1].split("above ")[1].split()[0])
+        assert needed >= (decision.difference or 0) - 0.0005
+        assert needed - 1.96 * decision.standard_error == pytest.approx(0, abs=0.001)
+
+
 # The record
 
 
 def every_verdict() -> list[Decision]:
     rows, parts = with_a_bad_slice(BETTER)
     return [
-        decide(*BETTER, FEW_ROWS_DO, look=3),
-        decide(*WORSE, FEW_ROWS_DO, parts, look=2),
-        decide(*rows, FEW_ROWS_DO.model_copy(update={"correct_for_looks": True}), parts, look=2),
+        decide(*BETTER, FEW_ROWS_DO, look=LATER),
+        decide(*WORSE, FEW_ROWS_DO, parts, look=LATER),
+        decide(*rows, FEW_ROWS_DO.model_copy(update={"correct_for_looks": False}), parts, look=LATER),
         decide(BETTER[0], BETTER[1], None, Terms(), checked=[HOLDS]),
         decide(BETTER[0], None, None, Terms(), checked=[HOLDS, FAILS]),
     ]

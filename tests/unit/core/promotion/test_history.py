@@ -37,7 +37,7 @@ def later(event: Event, seconds: int) -> Event:
 
 def test_appended_events_are_read_oldest_first(history: History) -> None:
     assert history.events() == history.pending() == []
-    assert history.looks_at("rows 0") == 0
+    assert history.compared_on("rows 0") == []
     appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "567"]
     assert history.events() == appended
     assert history.pending() == []
@@ -87,14 +87,27 @@ def test_an_intended_swap_is_pending_until_it_is_concluded(history: History) -> 
     ]
 
 
-def test_looks_are_comparisons_on_the_same_rows(history: History) -> None:
+def test_comparisons_are_found_by_their_rows(history: History) -> None:
     compared = replace(PROMOTION, decision=decided())
     history.append(compared)
     history.append(replace(compared, kind="rejection", token="2"))
     history.append(replace(compared, rows_digest="rows 1", token="3"))
     history.append(replace(compared, decision={**decided(), "difference": None}, token="4"))
     history.append(Event("rollback", "1", "2", "I did not like it."))
-    assert history.looks_at("rows 0") == 2
+    assert [event.token for event in history.compared_on("rows 0")] == [compared.token, "2"]
+
+
+def test_looks_are_read_newest_first_and_damaged_ones_are_passed_over(history: History) -> None:
+    assert list(history.looks()) == []
+    spending = {**decided(), "looks": {"spends": True}}
+    for number in range(1, 8):
+        look = {"number": number, "test": f"test {number % 2}"}
+        event = history.append(replace(PROMOTION, decision=spending, look=look, token=str(number)))
+    history.append(replace(PROMOTION, decision={**decided(), "looks": {"spends": False}}, look=look, token="free"))
+    assert [each.token for each in history.looks()] == ["7", "6", "5", "4", "3", "2", "1"]
+    assert [each.token for each in history.looks("test 0")] == ["6", "4", "2"]
+    history.client.set_tag(event.id, "workshop.record", "damaged")
+    assert next(history.looks()).token == "6"
 
 
 def test_a_record_longer_than_a_tag_is_kept_whole(history: History) -> None:
@@ -157,4 +170,4 @@ def test_an_event_that_was_recorded_twice_is_one_event(history: History, state: 
     history.append(event)  # the answer was lost, and the registry's client retried
     history.conclude(first, state)
     assert [each.state for each in history.events()] == [state]
-    assert history.looks_at("rows 0") == 1
+    assert len(history.compared_on("rows 0")) == 1

@@ -1,94 +1,134 @@
+"""The error that looks spend, and how much of a table is new to them."""
+
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.core.promotion.test_gate import BETTER, FAILS, FEW_ROWS_DO
-from workshop.core.parameters import Terms
-from workshop.core.promotion.auc import compare_auc
-from workshop.core.promotion.gate import decide
-from workshop.core.promotion.outcome import Looks
+from workshop.core.promotion.looks import HORIZON, Look, Wealth, share_of_look
 
-CORRECTED = FEW_ROWS_DO.model_copy(update={"correct_for_looks": True})
+ERROR = 0.025
+CHANGES = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=120)
+"""For each look, whether it promotes, and how many hundreds of the table's wines are replaced before it."""
 
 
-def looks(number: int, confidence: float = 0.975) -> Looks:
-    """Return the looks of a decision; of a refused one, since that takes no time."""
-    return decide(np.array([0, 1]), None, None, Terms(confidence=confidence), checked=[FAILS], look=number).looks
+def wines(first: int, count: int = 300) -> pd.DataFrame:
+    return pd.DataFrame({"alcohol": np.arange(first, first + count), "is_high_quality": 1})
 
 
-@given(st.integers(1, 10_000), st.floats(0.51, 0.999))
-def test_the_shares_of_the_error_and_the_chance_of_a_false_promotion(number: int, confidence: float) -> None:
-    error, found = 1 - confidence, looks(number, confidence)
-    assert 1 - found.corrected_confidence == pytest.approx(error / (number * (number + 1)))
-    assert found.false_promotion_chance == pytest.approx(min(1.0, number * error))
-    assert found.false_promotion_chance <= 1
+def looked(*promoted: bool) -> Wealth:
+    """Return the wealth after looks at the same wines."""
+    wealth = Wealth()
+    for each in promoted:
+        wealth, _ = wealth.on(wines(0))
+        wealth = wealth.after(ERROR * wealth.share(), promoted=each)
+    return wealth
 
 
-@pytest.mark.parametrize("confidence", [0.6, 0.975, 0.999])
-def test_however_many_looks_there_are_together_they_spend_no_more_than_the_error_of_one(confidence: float) -> None:
-    spent = [1 - looks(number, confidence).corrected_confidence for number in range(1, 201)]
-    assert sum(spent) == pytest.approx((1 - confidence) * (1 - 1 / 201))
-    assert sum(spent) < 1 - confidence
-    assert spent == sorted(spent, reverse=True)
+def test_the_shares_of_all_looks_add_up_to_one() -> None:
+    shares = [share_of_look(number) for number in range(1, 20_001)]
+    assert sum(shares) == pytest.approx(1 - 1 / (2 * 20_001))
+    assert shares == sorted(shares, reverse=True)
 
 
-@pytest.mark.parametrize("number", [1, 2, 7])
-@pytest.mark.parametrize("terms", [FEW_ROWS_DO, CORRECTED])
-def test_only_the_correction_changes_the_confidence_of_a_later_look(terms: Terms, number: int) -> None:
-    decision, comparison = decide(*BETTER, terms, look=number), compare_auc(*BETTER)
-    corrected = 1 - 0.025 / (number * (number + 1))
-    confidence = corrected if terms.correct_for_looks else 0.975
-    assert decision.verdict == "better"
-    assert decision.confidence == pytest.approx(confidence)
-    assert decision.lower_bound == comparison.lower_bound(decision.confidence)
-    assert decision.upper_bound == comparison.upper_bound(decision.confidence)
-    assert (decision.looks.number, decision.looks.corrected) == (number, terms.correct_for_looks)
-    assert decision.looks.corrected_confidence == pytest.approx(corrected)
-    assert decision.looks.corrected_lower_bound == pytest.approx(comparison.lower_bound(corrected))
-    assert len(decision.notes) == (number > 1)
+@given(st.lists(st.booleans(), max_size=200))
+def test_looks_at_the_same_wines_never_spend_more_than_one_error_per_promotion(promoted: list[bool]) -> None:
+    wealth = looked(*promoted)
+    assert wealth.spent <= ERROR * max(1, wealth.promotions) + 1e-12
+    assert (wealth.looks, wealth.promotions) == (len(promoted), sum(promoted))
 
 
-def test_a_candidate_that_is_better_at_the_first_look_may_not_be_at_a_later_one() -> None:
-    comparison = compare_auc(*BETTER)
-    asked = CORRECTED.model_copy(update={"min_improvement": comparison.lower_bound(1 - 0.025 / 6)})
-    verdicts = [decide(*BETTER, asked, look=number).verdict for number in (1, 2, 3)]
-    assert verdicts == ["better", "not better", "not better"]
+@given(CHANGES)
+def test_new_wines_add_one_error_for_each_table_of_them(changes: list[tuple[bool, int]]) -> None:
+    wealth, first, tables, earned, spent = Wealth(), 0, 0.0, 0, 0.0
+    for promoted, hundreds in changes:
+        first += 100 * hundreds
+        wealth, new = wealth.on(wines(first))
+        assert new == pytest.approx(1 if not tables else hundreds / 3, abs=0.1)  # estimated, in the end
+        tables += new
+        own = ERROR * wealth.share()
+        spent += own
+        wealth = wealth.after(own, promoted=promoted)
+        earned += promoted and wealth.promotions > 1
+        assert 0 < own <= ERROR
+    assert spent <= ERROR * (tables + earned) + 1e-12
 
 
-def test_more_confidence_needs_more_rows() -> None:
-    needed = [
-        next(guard for guard in decide(*BETTER, terms, look=5).guards if guard.name == "enough rows").figures
-        for terms in (FEW_ROWS_DO, CORRECTED)
-    ]
-    assert needed[0]["negatives_needed"] < needed[1]["negatives_needed"]
+def test_ten_new_wines_add_as_much_as_they_are() -> None:
+    before = looked(*[False] * 12)
+    wealth, new = before.on(wines(10))
+    assert new == pytest.approx(10 / 300)
+    assert wealth.share() - before.share() == pytest.approx(new * share_of_look(1))
+    assert wealth.looks == 12
+
+
+def test_wines_that_come_back_are_not_new() -> None:
+    wealth, _ = looked(False, False).on(wines(300))
+    assert wealth.looks == 0
+    again, new = wealth.after(0.01, promoted=False).on(wines(0))
+    assert (new, again.looks) == (0, 1)
+    fewer, new = again.on(wines(20, 100))
+    assert (new, fewer.share()) == (0, again.share())
+
+
+def test_the_order_of_the_wines_does_not_matter() -> None:
+    wealth, _ = Wealth().on(wines(0))
+    _, new = wealth.on(wines(0).sample(frac=1, random_state=1))
+    assert new == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_the_share_of_new_wines_in_a_large_table_is_estimated(share: float) -> None:
+    rows = 200_000
+    wealth, _ = Wealth().on(wines(0, rows))
+    assert len(json.dumps(wealth.as_dict())) < 8_000
+    _, new = wealth.on(wines(int(rows * share), rows))
+    assert new == pytest.approx(share, abs=0.06)
+
+
+def test_the_looks_that_are_left() -> None:
+    first, _ = Wealth().on(wines(0))
+    assert first.more_looks() == HORIZON - 1
+    assert looked(*[False] * 12).more_looks() == HORIZON - 13
+    assert looked(*[False] * 60).more_looks() == 0
+    assert looked(*[False] * 12, True, True).more_looks() >= HORIZON - 1
+
+
+def test_a_promotion_after_the_first_adds_a_budget() -> None:
+    assert looked(False, True).share() == looked(False, False).share()
+    assert looked(True, True).share() == pytest.approx(looked(True, False).share() + share_of_look(1))
+
+
+def test_a_long_history_keeps_a_short_record() -> None:
+    wealth = looked(*[True] * 1_000)
+    assert len(wealth.budgets) <= 302
+    assert wealth.share() <= 1
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20))
+def test_a_look_comes_back_from_its_record(promoted: list[bool]) -> None:
+    look = Look.drawing_on(*looked(*promoted).on(wines(7)), test="t", follows="f")
+    read = Look.from_dict(json.loads(json.dumps(look.as_dict())))
+    assert read.as_dict() == look.as_dict()
+    assert read.wealth is not None and look.wealth is not None
+    np.testing.assert_array_equal(read.wealth.seen, look.wealth.seen)
 
 
 @pytest.mark.parametrize(
-    ("terms", "words"),
+    "damage",
     [
-        (
-            {"confidence": 0.975},
-            ["2.5 % with one look, up to 7.5 % with 3", "99.79 % confidence", "-p correct_for_looks=true"],
-        ),
-        (
-            {"confidence": 0.985},
-            ["1.5 % with one look, up to 4.5 % with 3", "99.88 % confidence", "-p correct_for_looks=true"],
-        ),
-        ({"confidence": 0.9999}, ["0.01 % with one look, up to 0.03 % with 3"]),
-        ({"correct_for_looks": True}, ["99.79 %", "at most 0.21 %", "stays at 2.5 % if all looks are corrected"]),
+        {"wealth": {}},
+        {"wealth": {"looks": 1, "promotions": 0, "budgets": [[0]], "spent": 0, "seen": ""}},
+        {"wealth": {"looks": 1, "promotions": 0, "budgets": [], "spent": 0, "seen": "\n"}},
+        {"wealth": 7},
+        {"colour": "red"},
     ],
 )
-def test_a_note_contains_the_chance_of_a_false_promotion_or_its_correction(
-    terms: dict[str, float], words: list[str]
-) -> None:
-    (note,) = decide(*BETTER, FEW_ROWS_DO.model_copy(update=terms), look=3).notes
-    for expected in ("look 3 ", *words):
-        assert expected in note
-    assert note.endswith(".")
-
-
-@pytest.mark.parametrize("terms", [FEW_ROWS_DO, CORRECTED])
-def test_the_confidence_of_a_late_look_is_not_printed_as_certainty(terms: Terms) -> None:
-    decision = decide(*BETTER, terms, look=22)
-    assert "100 %" not in " ".join([decision.reason, *decision.notes])
+def test_a_damaged_record_is_a_value_error(damage: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        Look.from_dict({**Look().as_dict(), **damage})
+    with pytest.raises(ValueError):
+        Look.from_dict({})

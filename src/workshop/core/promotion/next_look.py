@@ -1,0 +1,66 @@
+"""The next look at the production wines, from the history of the earlier ones."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.looks import Budget, Look, Wealth
+
+
+def next_look(
+    history: History, rows_digest: str, champion: str | None, wines: pd.DataFrame, answers: np.ndarray
+) -> Look:
+    """Return the look for a comparison, which has not been made yet.
+
+    If the same answers were compared with the same champion on the same rows before, it is that look again: a test that
+    is only repeated, as by a run after a crash, needs no more confidence and spends nothing.
+
+    Args:
+        history: of the registered model.
+        rows_digest: of the table.
+        champion: the version to compare with.
+        wines: the rows, prepared.
+        answers: the candidate's probabilities, shape `(rows,)`.
+    """
+    test = hashlib.sha256(f"{rows_digest} {champion} ".encode() + answers.tobytes()).hexdigest()[:16]
+    for earlier in history.looks(test):
+        if (look := look_of(earlier)) is not None:
+            return replace(look, repeats=True)
+    for latest in history.looks():
+        if (look := look_of(latest)) is not None and look.wealth is not None and latest.decision is not None:
+            promoted = latest.kind == "promotion" and latest.state in {"intended", "done"}
+            left = look.wealth.after(1 - latest.decision["confidence"], promoted=promoted)
+            return Look.drawing_on(*left.on(wines), test=test, follows=latest.id)
+    return Look.drawing_on(*_before_looks_were_recorded(history, rows_digest, wines).on(wines), test=test)
+
+
+def is_current(look: Look, history: History) -> bool:
+    """Return whether no look has been recorded since this one was found."""
+    return look.wealth is None or look.repeats or look.follows == next((each.id for each in history.looks()), "")
+
+
+def look_of(event: Event) -> Look | None:
+    """Return the look that an event records; None if it records none, or a damaged one."""
+    try:
+        return None if event.look is None else Look.from_dict(event.look)
+    except ValueError:
+        return None
+
+
+def _before_looks_were_recorded(history: History, rows_digest: str, wines: pd.DataFrame) -> Wealth:
+    """Return the wealth after the comparisons on the same table that older histories contain, each as a look."""
+    found = history.compared_on(rows_digest)
+    made = [event for event in found if event.decision and "spends" not in event.decision["looks"]]
+    if not made:
+        return Wealth()
+    seen, _ = Wealth().on(wines)
+    return replace(
+        seen,
+        looks=len(made),
+        promotions=sum(event.kind == "promotion" for event in made),
+        budgets=(Budget(0, 1.0),),
+        spent=sum(1 - event.decision["confidence"] for event in made if event.decision),
+    )
