@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench import gate, run, scoring, serving, setup, spark, swap
-from bench.measure import BrokenError
+from bench.measure import BrokenError, Grid, Result, Tell
 
 WIDTH_OF_A_LOG = 140
 
@@ -28,7 +29,7 @@ class Benchmark(StrEnum):
     SWAP = "swap"
 
 
-MEASURES = {
+MEASURES: dict[Benchmark, Callable[[int, Tell], Result | list[Grid]]] = {
     Benchmark.GATE: gate.measure,
     Benchmark.RUN: run.measure,
     Benchmark.SCORING: scoring.measure,
@@ -62,7 +63,9 @@ def main(
                 status.stop()
                 err.print(f"[bold red]✗[/] {name}: {escape(str(error))}", soft_wrap=True)
                 sys.exit(1)
-        out.print(result.as_table())
+        tables: Sequence[Result | Grid] = result if isinstance(result, list) else [result]
+        for table in tables:
+            out.print(table.as_table())
         out.print(
             f"rounds: {rounds}; {psutil.cpu_count()} cores, {gibibytes:.0f} GiB, load {busy:.1f} at the start; "
             f"Python {platform.python_version()} on {platform.system()} {platform.machine()}\n",

@@ -1,102 +1,176 @@
-"""How often the gate promotes, over independent splits of the wines: models of equal making, and better ones.
+"""Rules for a promotion, over independent splits of the wines: one comparison, thirty in a row, a class of thirty.
 
-The kit's own gate, guards and all, against the rule of the original workshop: promote whenever the AUC is greater.
+Every split has one champion, thirty candidates of its making and fifteen better ones: forests of 10 trees and of 30.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from os import cpu_count
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
+from scipy.stats import binomtest
 
-from bench.measure import Result, Row, Spread, Target, Tell
-from workshop.core.data import datasets
-from workshop.core.data.originals import read_originals
-from workshop.core.data.schemas import FEATURES, TARGET
-from workshop.core.parameters import Terms
-from workshop.core.promotion import gate, slices
+from bench.forests import Trees
+from bench.measure import Grid, Tell
+from bench.rules import ERROR, ONE_LOOK, ONLINE, Greater, Online
+from workshop.core.promotion.auc import compare_auc
 
-RESPLITS = 300
-EQUAL_TREES = 60
-FEW_TREES, MANY_TREES = 10, 500
-MOST_FALSE, LEAST_TRUE = 0.05, 0.95
-TERMS = Terms()
+SPLITS = 1_000
+TREES, MORE_TREES = 10, 30
+LOOKS, MOST_BETTER, IN_A_CLASS = 30, 15, 3
+SHARES = {0: "no candidate is better", 3: "three of thirty are better", 15: "fifteen of thirty are better"}
+AFTER = (1, 10, LOOKS)
+IN_CLASSES: dict[str, type[Online]] = {next(iter(ONE_LOOK)): Greater, **ONLINE}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one split."""
+class Split:
+    """What the rules did on one split."""
 
-    equal_promoted: bool
-    equal_greater: bool
-    better_promoted: bool
-    better_greater: bool
-    z: float
-    """The difference of the equals in standard errors; a standard normal variable if the method were exact."""
+    equal: dict[str, bool]
+    """For each rule for one look: whether it promoted a candidate of the champion's making."""
+    better: dict[str, bool]
+    """The same for a better one."""
+    seconds: dict[str, float]
+    """Of one comparison."""
+    sequences: dict[tuple[str, int], np.ndarray]
+    """For each online rule and number of better ones: is each candidate better, and promoted; shape `(2, 30)`."""
+    classes: dict[tuple[str, int], tuple[bool, bool]]
+    """For each rule and number of better ones: was a promotion false, and is a better one the last champion."""
 
 
-def measure(rounds: int, tell: Tell) -> Result:
-    """Split, fit, judge; `rounds` is not used, as one round has all the splits."""
+def measure(rounds: int, tell: Tell) -> list[Grid]:
+    """Split, fit and judge; `rounds` is not used, as one round has all the splits."""
     del rounds
-    outcomes = []
+    splits: list[Split] = []
     with ProcessPoolExecutor(cpu_count()) as pool:
-        for outcome in pool.map(_one_split, range(RESPLITS)):
-            outcomes.append(outcome)
-            if len(outcomes) % 25 == 0:
-                tell(f"gate: {len(outcomes)} of {RESPLITS} splits")
-    equal = f"RandomForest({EQUAL_TREES}) against another of its making"
-    better = f"RandomForest({MANY_TREES}) against RandomForest({FEW_TREES})"
-    spread = float(np.std([outcome.z for outcome in outcomes], ddof=1))
-    return Result(
-        title=f"The gate over {RESPLITS} independent splits",
-        note=f"confidence {TERMS.confidence:g}, min_improvement {TERMS.min_improvement:g}, all guards; "
-        f"the equals' z has a standard deviation of {spread:.2f}",
-        rows=[
-            _row(f"promoted: {equal}", outcomes, "equal", Target("≤", MOST_FALSE)),
-            _row(f"promoted: {better}", outcomes, "better", Target("≥", LEAST_TRUE)),
-        ],
+        for split in pool.map(_one_split, range(SPLITS)):
+            splits.append(split)
+            if len(splits) % 50 == 0:
+                tell(f"gate: {len(splits)} of {SPLITS} splits")
+    return [_shoot_out(splits), *(_sequences(splits, better) for better in SHARES), _classes(splits)]
+
+
+def _shoot_out(splits: list[Split]) -> Grid:
+    rows = []
+    for name in ONE_LOOK:
+        false = _share([split.equal[name] for split in splits])
+        true = _share([split.better[name] for split in splits], interval=False)
+        milliseconds = 1000 * float(np.median([split.seconds[name] for split in splits]))
+        rows.append((name, false, true, f"{milliseconds:.1f}"))
+    return Grid(
+        f"One comparison on each of {len(splits):,} splits",
+        f"a forest of {TREES} trees against another one, and one of {MORE_TREES} against it; allowed error "
+        f"{100 * ERROR:.3g} %, except for the first two rules; in brackets 95 % intervals",
+        ("rule", "promoted though equal", "promoted, better", "ms"),
+        rows,
     )
 
 
-def _row(what: str, outcomes: list[Outcome], pair: str, target: Target) -> Row:
-    promoted = sum(getattr(outcome, f"{pair}_promoted") for outcome in outcomes)
-    greater = sum(getattr(outcome, f"{pair}_greater") for outcome in outcomes)
-    ours, theirs = promoted / len(outcomes), greater / len(outcomes)
-    return Row(
-        what=what,
-        figure=f"{promoted} of {len(outcomes)} ({ours:.1%})",
-        peer="the rule “promote if the AUC is greater”",
-        peer_figure=f"{greater} ({theirs:.1%})",
-        ratio=Spread([ours / theirs]),
-        target=target,
-        met=target.met_by(ours),
+def _sequences(splits: list[Split], better: int) -> Grid:
+    rows = []
+    for name in ONLINE:
+        done = np.array([split.sequences[name, better] for split in splits])
+        cells = []
+        for looks in AFTER:
+            is_better, promoted = done[:, 0, :looks], done[:, 1, :looks]
+            false = (promoted & ~is_better).sum(axis=1)
+            cells.append(f"{100 * np.mean(false / np.maximum(promoted.sum(axis=1), 1)):.1f} %")
+            cells.append(f"{100 * np.mean(false > 0):.1f} %")
+            found = f"{100 * (promoted & is_better).sum() / is_better.sum():.0f} %" if is_better.any() else "–"
+            cells.append(found)
+        rows.append((name, *cells))
+    return Grid(
+        f"Thirty candidates against one champion: {SHARES[better]}",
+        f"{len(splits):,} splits, in random order; false: of all promotions, on average over the sequences; any: "
+        "sequences with a false promotion; found: of the better candidates. The champion stays: each look is the same "
+        "question.",
+        ("rule", *(f"{what}, {looks}" for looks in AFTER for what in ("false", "any", "found"))),
+        rows,
     )
 
 
-def _one_split(seed: int) -> Outcome:
-    development, held_out = datasets.split_off_production(read_originals(), seed)
-    train = datasets.split_prepared(datasets.prepare(development)).train
-    production = datasets.prepare(held_out)
-    few, many, first, second = (
-        RandomForestClassifier(trees, random_state=1000 * seed + number)
-        .fit(train[FEATURES], train[TARGET])
-        .predict_proba(production[FEATURES])[:, 1]
-        for number, trees in enumerate(_trees())
-    )
-    target, parts = production[TARGET].to_numpy(), slices.masks(production)
-    equal = gate.decide(target, second, first, TERMS, parts)
-    better = gate.decide(target, many, few, TERMS, parts)
-    assert equal.difference is not None and better.difference is not None and equal.standard_error is not None
-    return Outcome(
-        equal_promoted=equal.passed,
-        equal_greater=equal.difference > 0,
-        better_promoted=better.passed,
-        better_greater=better.difference > 0,
-        z=equal.difference / equal.standard_error,
+def _classes(splits: list[Split]) -> Grid:
+    rows = [
+        (
+            name,
+            _share([split.classes[name, 0][0] for split in splits]),
+            _share([split.classes[name, IN_A_CLASS][0] for split in splits]),
+            _share([split.classes[name, IN_A_CLASS][1] for split in splits]),
+        )
+        for name in IN_CLASSES
+    ]
+    return Grid(
+        f"A class of thirty, one after the other: {len(splits):,} classes",
+        "A promoted candidate is the next champion; wrong: classes with a promotion of a model that is no better than "
+        "its champion",
+        ("rule", "all equal: wrong", "three better: wrong", "three better: one of them at the end"),
+        rows,
     )
 
 
-def _trees() -> Iterator[int]:
-    yield from (FEW_TREES, MANY_TREES, EQUAL_TREES, EQUAL_TREES)
+def _share(cases: list[bool], *, interval: bool = True) -> str:
+    """Return the share of cases, with Wilson's interval."""
+    found, total = sum(cases), len(cases)
+    share = f"{100 * found / total:.1f} %"
+    if not interval:
+        return share
+    low, high = binomtest(found, total).proportion_ci(0.95, "wilson")
+    return f"{share} ({100 * low:.1f} – {100 * high:.1f})"
+
+
+def _one_split(seed: int) -> Split:
+    trees = Trees.on_split(seed, TREES * (LOOKS + 1) + MORE_TREES * MOST_BETTER)
+    models = [trees.forest(TREES) for _ in range(LOOKS + 1)] + [trees.forest(MORE_TREES) for _ in range(MOST_BETTER)]
+    champion, candidate, better = models[0], models[1], models[LOOKS + 1]
+    target, seconds = trees.target, {}
+    equal_promoted, better_promoted = {}, {}
+    for name, rule in ONE_LOOK.items():
+        started = time.perf_counter()
+        equal_promoted[name] = rule(target, candidate, champion)
+        seconds[name] = time.perf_counter() - started
+        better_promoted[name] = rule(target, better, champion)
+
+    @cache
+    def p_value(candidate: int, champion: int) -> float:
+        return compare_auc(target, models[candidate], models[champion]).p_value
+
+    orders = {count: _order(seed, count) for count in SHARES}
+    return Split(
+        equal=equal_promoted,
+        better=better_promoted,
+        seconds=seconds,
+        sequences={
+            (name, count): _sequence(rule(), orders[count], p_value)
+            for name, rule in ONLINE.items()
+            for count in SHARES
+        },
+        classes={
+            (name, count): _class(rule(), orders[count], p_value)
+            for name, rule in IN_CLASSES.items()
+            for count in (0, IN_A_CLASS)
+        },
+    )
+
+
+def _order(seed: int, better: int) -> np.ndarray:
+    """Return the numbers of thirty models in random order, that many of which are better than model 0."""
+    equal = np.arange(1, LOOKS + 1 - better)
+    return np.random.default_rng(seed).permutation([*equal, *range(LOOKS + 1, LOOKS + 1 + better)])
+
+
+def _sequence(rule: Online, order: np.ndarray, p_value: Callable[[int, int], float]) -> np.ndarray:
+    promoted = [rule.decide(p_value(int(model), 0)) for model in order]
+    return np.array([order > LOOKS, promoted], dtype=bool)
+
+
+def _class(rule: Online, order: np.ndarray, p_value: Callable[[int, int], float]) -> tuple[bool, bool]:
+    champion, wrong = 0, False
+    for model in map(int, order):
+        if rule.decide(p_value(model, champion)):
+            wrong |= (model > LOOKS) <= (champion > LOOKS)
+            champion = model
+    return wrong, champion > LOOKS

@@ -110,6 +110,25 @@ class Result:
         return table
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A benchmark's table with columns of its own."""
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def as_table(self) -> Table:
+        """Return the table for a person."""
+        table = Table(title=self.title, title_justify="left", caption=self.note, caption_justify="left")
+        for number, column in enumerate(self.columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
 def compared(
     what: str, figures: tuple[str, Spread], peer: str, peers: tuple[str, Spread], target: Target | None
 ) -> Row:
