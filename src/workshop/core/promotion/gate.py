@@ -78,7 +78,9 @@ def decide(  # noqa: PLR0913  # each is an independent fact
     ]
     verdict, reason = _verdict(comparison, confidence, terms.min_improvement, checked)
     corrected_bound, spends = comparison.lower_bound(looks.corrected_confidence), _spends(comparison, look)
-    notes = [_note_on_looks(looks, terms)] if spends else []
+    notes = [_note_on_look(looks, terms)] if spends else []
+    if look.repeats:
+        notes.append(f"The same comparison was made before: it is look {look.number} again, on the same terms.")
     if verdict == "not better" and comparison.standard_error > 0:
         notes.append(_note_on_what_suffices(comparison, confidence, terms.min_improvement, len(target)))
     return Decision(
@@ -131,28 +133,28 @@ def _same_ranks(comparison: Comparison) -> bool:
     return comparison.difference == 0 and comparison.standard_error == 0
 
 
-def _note_on_looks(looks: Looks, terms: Terms) -> str:
+def _note_on_look(looks: Looks, terms: Terms) -> str:
     error = f"{100 * (1 - terms.confidence):.3g} %"
     asked, once = auc.percent(looks.corrected_confidence), auc.percent(terms.confidence)
     seen = "" if looks.new_wines in {0, 1} else f" ({100 * looks.new_wines:.2g} % of them are new)"
-    number = f"look {looks.number} at these production wines{seen}"
     if not looks.corrected:
         chance = f"{100 * looks.false_promotion_chance:.3g} %"
         return (
-            f"This was {number}, and the correction for repeated looks is off: the chance that one of them promotes a "
-            f"model that is no better is up to {chance}. With -p correct_for_looks=true this look needs {asked}."
+            f"This is look {looks.number} at these production wines{seen}, and the correction for repeated looks is "
+            f"off: the chance that one of them promotes a model that is no better is up to {chance}. With "
+            f"-p correct_for_looks=true, this look needs {asked} confidence."
         )
     return (
-        f"This was {number}. It needs {asked} confidence instead of {once}, so that of all promotions at most {error} "
-        f"are expected to be of models that are no better. {_looks_left(looks)}"
+        f"Look {looks.number} at these production wines{seen} needs {asked} confidence instead of {once}, so that at "
+        f"most {error} of all promotions are expected to be of models that are no better. {_looks_left(looks)}"
     )
 
 
 def _looks_left(looks: Looks) -> str:
-    back = "new wines, and each promotion after the first, add more"
+    more = "new wines, and each promotion after the first, add more"
     if not looks.more_looks:
-        return f"The next look needs much more confidence; {back}."
-    return f"{looks.more_looks} more {'look is' if looks.more_looks == 1 else 'looks are'} left on them; {back}."
+        return f"The next look needs much more confidence; {more}."
+    return f"{looks.more_looks} more {'look is' if looks.more_looks == 1 else 'looks are'} left; {more}."
 
 
 def _note_on_what_suffices(comparison: Comparison, confidence: float, min_improvement: float, rows: int) -> str:

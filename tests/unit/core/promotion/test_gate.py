@@ -202,27 +202,27 @@ def test_a_candidate_that_is_better_at_the_first_look_may_not_be_at_a_later_one(
 def test_the_note_on_a_look_has_its_confidence_and_what_is_left() -> None:
     (note,) = decide(*BETTER, FEW_ROWS_DO, look=LATER).notes
     assert note == (
-        "This was look 3 at these production wines (25 % of them are new). It needs 99.85 % confidence instead of 97.5 "
-        "%, so that of all promotions at most 2.5 % are expected to be of models that are no better. 27 more looks are "
-        "left on them; new wines, and each promotion after the first, add more."
+        "Look 3 at these production wines (25 % of them are new) needs 99.85 % confidence instead of 97.5 %, so that "
+        "at most 2.5 % of all promotions are expected to be of models that are no better. 27 more looks are left; new "
+        "wines, and each promotion after the first, add more."
     )
     late = decide(*BETTER, FEW_ROWS_DO, look=Look.drawing_on(Wealth(50, budgets=(Budget(0, 1.0),)), 0)).notes[0]
-    assert "look 51" in late and "99.99953 %" in late and "The next look needs much more confidence" in late
+    assert "Look 51" in late and "99.99953 %" in late and "The next look needs much more confidence" in late
 
 
 def test_the_note_without_the_correction_has_the_chance_of_a_false_promotion() -> None:
     (note,) = decide(*BETTER, UNCORRECTED, look=LATER).notes
     assert "correction for repeated looks is off" in note
-    assert "up to 3.5 %" in note and "correct_for_looks=true this look needs 99.85 %" in note
+    assert "up to 3.5 %" in note and "correct_for_looks=true, this look needs 99.85 %" in note
 
 
 def test_the_same_ranking_and_a_repeated_test_spend_nothing() -> None:
     target, candidate, _ = BETTER
-    for decision in (
-        decide(target, candidate, candidate, FEW_ROWS_DO, look=LATER),
-        decide(*BETTER, FEW_ROWS_DO, look=replace(LATER, repeats=True)),
-    ):
-        assert (decision.looks.spends, decision.notes) == (False, [])
+    same = decide(target, candidate, candidate, FEW_ROWS_DO, look=LATER)
+    assert (same.looks.spends, same.notes) == (False, [])
+    again = decide(*BETTER, FEW_ROWS_DO, look=replace(LATER, repeats=True))
+    assert (again.looks.spends, len(again.notes)) == (False, 1)
+    assert "it is look 3 again" in again.notes[0]
 
 
 def test_not_better_names_what_would_have_sufficed() -> None:
