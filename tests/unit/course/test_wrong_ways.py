@@ -172,7 +172,7 @@ WAYS = [
         "prepared",
         "wrong letter case",
         after(0, ON_BRANCH, ("run_in_jupyter", "1_1", "Dev-Ana")),
-        "the run name for dev-ana in other letters",
+        "dev-ana with capital letters gives",
     ),
     Way(
         "prepared",
@@ -193,7 +193,7 @@ WAYS = [
         "candidate",
         "wrong letter case",
         within(1, 2, ("run_in_jupyter", "1_1", "Dev-Ana"), ("run_in_jupyter", "1_2", "Dev-Ana")),
-        "the run name for dev-ana in other letters",
+        "dev-ana with capital letters gives",
     ),
     Way(
         "candidate",
@@ -229,7 +229,7 @@ WAYS = [
     # Part 2
     Way("headless", "not run", after(1), "No run has ended yet"),
     Way("headless", "run name left out", after(1, ("workshop_run", "")), "have the run name no_name, not dev-ana"),
-    Way("headless", "wrong letter case", after(1, ("workshop_run", "DEV-ANA")), "dev-ana in other letters"),
+    Way("headless", "wrong letter case", after(1, ("workshop_run", "DEV-ANA")), "dev-ana with capital letters gives"),
     Way(
         "headless",
         "the run failed",
@@ -353,7 +353,7 @@ WAYS = [
         "pushed",
         "pushed in other letters",
         after(1, ("edit", "1_1"), "commit", team=lambda world: {**world.team, "dev-Ana": world.team["main"]}),
-        "in other letters",
+        "with other capital letters",
     ),
     Way(
         "pushed",
@@ -512,7 +512,7 @@ WAYS = [
         "is from dev-ana, not from integration",
     ),
     Way("stopped", "nothing merged", after(3), "has run on no merge of dev-ana yet"),
-    Way("stopped", "only better ones", after(3, *SEARCH, REQUEST, MERGE), "was better, or has not ended"),
+    Way("stopped", "only better ones", after(3, *SEARCH, REQUEST, MERGE), "was better, or the run goes on"),
     Way(
         "stopped",
         "failed at the tests",
@@ -520,13 +520,16 @@ WAYS = [
         "not at the comparison (2 of 9 tests failed)",
     ),
     Way(
-        "stopped", "CI by hand on the own branch", after(3, ("start_pipeline", CI, "dev-ana")), "is no CI of your merge"
+        "stopped",
+        "CI by hand on the own branch",
+        after(3, ("start_pipeline", CI, "dev-ana")),
+        "this run is not CI on your merge",
     ),
     Way(
         "stopped",
         "only a run of one's own",
         after(3, ("workshop_run", "dev-ana"), kit_runs=kit_run(status="not better")),
-        "A run of your own was not better",
+        "The candidate of a run of yours was not better",
     ),
     # Part 5
     Way("approved_merge", "not completed", after(4), "is open"),

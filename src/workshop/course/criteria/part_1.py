@@ -1,4 +1,4 @@
-"""Part 1: notebooks instead of one long one, and a run name of one's own."""
+"""Part 1: three notebooks instead of a long one, and a run name of one's own."""
 
 import re
 
@@ -119,7 +119,7 @@ def _wrong_name(found: set[str], facts: Facts, what: str) -> str:
     """Return which run names were found instead of the participant's."""
     name, others = facts.person.branch, sorted(found - {"", "no_name"})
     if written := written_otherwise(found, name):
-        return f"{what} include {written}, the run name for {name} in other letters"
+        return f"{what} include {written}, which {name} with capital letters gives"
     if others:
         return f"{what} have the run name {', '.join(others)}, not {name}"
     if "no_name" in found:
@@ -161,7 +161,7 @@ CRITERIA = (
         "A registered version has a number, its signature and the commit of its "
         "code, but no slot: it serves no caller.",
         (
-            "1_2 reads the table of its own run name. It must be the one of 1_1.",
+            "1_2 reads the table of its run name: use the same run name as in 1_1.",
             "Set run_name in the parameters cell of 1_2 to the same text as in 1_1, and run all cells.",
             "workshop run --notebooks 1_1,1_2 --run-name dev-ana",
         ),
@@ -179,7 +179,7 @@ CRITERIA = (
     ),
     Criterion(
         "restored",
-        "The notebooks are as committed again: no run name is left in a parameters cell.",
+        "The notebooks are the same as in the last commit: no run name is left in a parameters cell.",
         _restored,
         "A pipeline passes the run name from outside. A name in the file would be everybody's after the merge.",
         (

@@ -5,7 +5,7 @@ import re
 from workshop.course.criterion import Criterion, Finding, a_branch, met, not_yet, written_otherwise
 from workshop.course.facts import PREPARATION, Facts, KitRun, PipelineRun, Unseen
 
-SUBMIT = "part_2_submit.yml"
+SUBMIT, UNIT_TEST = "part_2_submit.yml", "workshop_unit_test.yml"
 _NOT_OVER = {"interrupted"}
 _WITH_WORKSPACE = "workshop databricks local --folder .workshop/databricks -- workshop run --target databricks"
 """With a folder, the next command finds the tables that the one before has made."""
@@ -31,7 +31,9 @@ def _headless(facts: Facts) -> Finding:
         return not_yet(f"A run named {name} has no summary, since it still runs or was killed: wait, or run it again.")
     names = sorted({run.run_name for run in home.runs})
     if written := written_otherwise(set(names), name):
-        return not_yet(f"A run has the name {written}, {name} in other letters: run `workshop run --run-name {name}`.")
+        return not_yet(
+            f"A run has the name {written}, as {name} with capital letters gives: run `workshop run --run-name {name}`."
+        )
     found = f"The runs have the run name {', '.join(names)}, not {name}" if names else "No run has ended yet"
     return not_yet(f"{found}: run `workshop run --run-name {name}`.")
 
@@ -54,7 +56,7 @@ def _sample(facts: Facts) -> Finding:
 
 def _by_hand(facts: Facts) -> Finding:
     name = a_branch(facts)
-    command = f"`workshop pipelines run {SUBMIT} --branch {name}`"
+    command = f"`workshop pipelines run {UNIT_TEST} --branch {name}`"
     by_hand = [run for run in _runs(facts) if run.by_hand]
     own = [run for run in by_hand if run.branch in facts.person.branches]
     if ended := [run for run in own if run.ended]:
@@ -74,7 +76,7 @@ def _by_hand(facts: Facts) -> Finding:
 
 def _remote(facts: Facts) -> Finding:
     name = a_branch(facts)
-    command = f"`{_WITH_WORKSPACE} --run-name {name}`, after `{_WITH_WORKSPACE} --notebooks 0`"
+    command = f"`{_WITH_WORKSPACE} --notebooks 0`, then `{_WITH_WORKSPACE} --run-name {name}`"
     remote = [run for run in facts.home.runs if run.target == "databricks"]
     own = [run for run in remote if run.run_name in facts.person.run_names]
     done = [run for run in own if run.run_page and run.status not in {"failed", *_NOT_OVER}]
@@ -108,7 +110,8 @@ def _waits(facts: Facts) -> Finding:
         fault = _NO_NOTEBOOKS_FAULT.search(failed[-1].log_end)
         reason = fault[0].rstrip(".") if fault else failed[-1].reason_of_failure
         return not_yet(
-            f"Run {failed[-1].number} failed, but not because of a notebook ({reason}): mend it, run {command}."
+            f"Run {failed[-1].number} failed, but not because of a notebook ({reason}): correct the script, "
+            f"and run {command}."
         )
     if going := [run for run in own if run.state != "completed"]:
         return not_yet(f"Run {going[-1].number} has not ended: run `workshop devops watch --until-idle`.")
@@ -164,11 +167,11 @@ CRITERIA = (
         "by_hand",
         "A pipeline, started by hand on your branch, has ended.",
         _by_hand,
-        "A pipeline is a file in the repository. It runs from a commit, not from the files on a desk.",
+        "A pipeline is a file in the repository. It runs from a commit, not from uncommitted files.",
         (
             "A pipeline does not need a trigger to run. `workshop pipelines run --help` shows how to start one.",
             "Name the file and your branch, which must have a commit with this file.",
-            f"workshop pipelines run {SUBMIT} --branch dev-ana",
+            f"workshop pipelines run {UNIT_TEST} --branch dev-ana",
         ),
         ("runs",),
     ),
@@ -176,7 +179,7 @@ CRITERIA = (
         "remote",
         "A run in a Databricks workspace has ended, as a service principal.",
         _remote,
-        "A service principal has only the rights that the team gave it, and does not leave when a person does.",
+        "A service principal has only the rights that the team gave it, and stays when a person leaves the team.",
         (
             "The notebooks may run elsewhere: `workshop run` has an option for the target.",
             "`workshop databricks local -- COMMAND` runs a command against a workspace on this machine.",
@@ -188,12 +191,11 @@ CRITERIA = (
         "waits",
         "A pipeline that submits a notebook waits for it: the run failed because its notebook failed.",
         _waits,
-        "A pipeline that does not wait is green whatever happens, and a green light "
-        "that means nothing is worse than none.",
+        "A pipeline that does not wait is green even if the notebook fails.",
         (
             "What does the script do after it has submitted the run?",
-            "`run.result()` returns when the run has ended, whatever became of it: "
-            "look at its state, and fail if need be.",
+            "`run.result()` returns when the run has ended, successful or not: "
+            "check its state, and fail if it is not SUCCESS.",
             f"# in .azure_pipelines/{SUBMIT}, below the line that prints, with the same indent:\n"
             'if run.result().state.result_state.value != "SUCCESS":\n'
             '    raise SystemExit("The notebook failed: its page shows why.")\n'

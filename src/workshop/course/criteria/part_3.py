@@ -50,7 +50,7 @@ def _pushed(facts: Facts) -> Finding:
         return not_yet(f"Your commit {own[-1].commit[:8]} is on the team's {where}: run `git push workshop {name}`.")
     if any(branch.lower() == name.lower() for branch in team.branches if branch != name):
         return not_yet(
-            f"The team has your branch in other letters, without this commit: run `git push workshop {name}`."
+            f"The team has your branch with other capital letters, without this commit: run `git push workshop {name}`."
         )
     if name in team.branches:
         return not_yet(
@@ -158,7 +158,7 @@ CRITERIA = (
         "pushed",
         "Your branch with this commit is in the team's repository.",
         _pushed,
-        "A push is how the team, and its pipelines, get to know of your change.",
+        "A push brings your change to the team, and starts its pipelines.",
         (
             "A commit is on your machine only. Which command brings it to the team?",
             "Push your branch to the remote workshop.",
@@ -192,7 +192,7 @@ CRITERIA = (
     ),
     Criterion(
         "mended",
-        "After it, the newest unit test of your branch has succeeded.",
+        "After the failure, the newest unit test of your branch has succeeded.",
         _mended,
         "A red test is mended by the next commit: the history keeps both, and integration has seen neither.",
         (

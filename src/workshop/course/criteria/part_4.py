@@ -99,7 +99,8 @@ def _integrated(facts: Facts) -> Finding:
         return met(f"Run {done[-1].number} of {CI} on your merge succeeded.")
     if not own_merges(facts):
         return not_yet(
-            "No pull request of yours is merged into integration yet, so CI has nothing to run on: merge it."
+            "No pull request of yours is merged into integration yet, so CI has nothing to run on: complete "
+            "your pull request."
         )
     if runs:
         return not_yet(unsuccessful(runs[-1]))
@@ -112,7 +113,8 @@ def _integrated(facts: Facts) -> Finding:
             "of 1_1, 1_2 or 1_3 into integration."
         )
     return not_yet(
-        f"Your merge has started no run of {CI}, which needs a change of 1_1, 1_2 or 1_3: merge such a change."
+        f"Your merge has started no run of {CI}, which starts for a change to 1_1, 1_2, 1_3 or the code that "
+        "they call: merge such a change."
     )
 
 
@@ -181,13 +183,16 @@ def _stopped(facts: Facts) -> Finding:
     if elsewhere:
         last = elsewhere[-1]
         return not_yet(
-            f"Run {last.number} of {last.pipeline} on {last.branch} was not better, "
-            f"but is no CI of your merge: {advice}."
+            f"The candidate of run {last.number} of {last.pipeline} on {last.branch} was not better, but this "
+            "run is not "
+            f"CI on your merge: {advice}."
         )
     if any(run.status == NOT_BETTER and run.run_name in facts.person.run_names for run in facts.home.runs):
-        return not_yet(f"A run of your own was not better, but {CI} has not seen such a model: {advice}.")
+        return not_yet(
+            f"The candidate of a run of yours was not better, but {CI} has compared no such model: {advice}."
+        )
     if runs:
-        return not_yet(f"Each CI run on a merge of yours was better, or has not ended: {advice}.")
+        return not_yet(f"The candidate of each CI run on a merge of yours was better, or the run goes on: {advice}.")
     return not_yet(f"{CI} has run on no merge of {name} yet: {advice}.")
 
 
@@ -218,13 +223,14 @@ CRITERIA = (
     ),
     Criterion(
         "merged",
-        "It is merged.",
+        "The pull request from your branch to integration is merged.",
         _merged,
         "The merge was tested before it happened: what is on integration has run.",
         (
-            "A pull request can be completed when the test of its merge has succeeded. `workshop devops pr list`",
+            "A pull request can be completed when the test of its merge has succeeded. `workshop devops pr "
+            "list` shows the open ones.",
             "`workshop devops pr complete N --wait` waits for the test, then merges.",
-            "workshop devops pr complete 1 --wait",
+            "workshop devops pr list\nworkshop devops pr complete N --wait",
         ),
         _REQUESTS,
     ),
@@ -234,7 +240,7 @@ CRITERIA = (
         _integrated,
         "CI runs all notebooks together, on all rows, from the merged commit: what worked alone works together.",
         (
-            "CI starts by itself when integration gets a change of 1_1, 1_2 or 1_3. `workshop devops runs`",
+            "CI starts by itself for a change to 1_1, 1_2, 1_3 or their code. `workshop devops runs` lists the runs.",
             "Wait for CI with `workshop devops watch`; if it failed, the page of the run has the reason.",
             "workshop devops watch --until-idle",
         ),
@@ -244,7 +250,8 @@ CRITERIA = (
         "staged",
         "The version from this run of CI took Staging.",
         _staged,
-        "Better on the test wines is enough for Staging. Production wants to see wines that no one has looked at.",
+        "Better on test wines is enough for Staging; Production needs a comparison on wines that were used "
+        "for no choice.",
         (
             "`workshop history` lists which version took which slot, and from which run.",
             "Only a model that is better than the one in Production takes Staging: it needs the search of Part 4.",
@@ -258,7 +265,7 @@ CRITERIA = (
         _proposed,
         "The description has the decision and its figures, so the reviewer sees what the merge would deliver.",
         (
-            "The last step of CI proposes a better model to main. `workshop devops pr list`",
+            "The last step of CI proposes a better model to main. `workshop devops pr list` shows it.",
             "If CI was not better, or its last step failed, there is no pull request: look at the run's page.",
             "workshop devops pr list",
         ),

@@ -217,23 +217,23 @@ CRITERIA = (
         "approved_merge",
         "A pull request from integration to main, with your change, was completed by a person other than its author.",
         _approved_merge,
-        "Four eyes see what goes to Production; the rule is in the repository, not in good intentions.",
+        "Two people see each change to Production, and the repository enforces it.",
         (
             "Who may complete a pull request to main?",
             "`workshop devops pr complete N --as NAME` completes it as another person.",
-            "workshop devops pr complete 2 --as Bob --wait",
+            "workshop devops pr list\nworkshop devops pr complete N --as Bob --wait",
         ),
         _REQUESTS,
     ),
     Criterion(
         "delivered",
-        "CD ran on main for this merge, was approved, and succeeded.",
+        "CD ran on main for the merge of integration, was approved, and succeeded.",
         _delivered,
         "The approval is the last moment at which a person decides; after it, only the comparison does.",
         (
-            "CD waits for something before it runs. `workshop devops runs`",
+            "CD waits for something before it compares. `workshop devops runs` lists it with the command.",
             "`workshop devops approve N` lets a deployment go on; `watch` prints the number.",
-            "workshop devops approve 4 --as Bob\nworkshop devops watch --until-idle",
+            "workshop devops runs\nworkshop devops approve N --as Bob\nworkshop devops watch --until-idle",
         ),
         _RUNS,
     ),
@@ -241,7 +241,7 @@ CRITERIA = (
         "promoted",
         "The version from this run of CD was promoted to Production.",
         _promoted,
-        "The slot moved in one call: a caller got the old model or the new one, and never nothing.",
+        "The slot moved in one call: a caller always got a model, the old one or the new one.",
         (
             "`workshop history` lists each promotion with its commit.",
             "CD promotes what is better on the production wines: deliver the search of Part 4.",
@@ -251,7 +251,7 @@ CRITERIA = (
     ),
     Criterion(
         "archived",
-        "The champion before it is archived.",
+        "The previous champion is archived.",
         _archived,
         "An archived version is kept: a rollback needs it.",
         (
@@ -265,7 +265,7 @@ CRITERIA = (
         "compared",
         "CD, started by hand on your own branch, compared and moved no slot.",
         _compared,
-        "A branch may ask how its model would do on production wines; only main may act on the answer.",
+        "CD on a branch only compares; only CD on main moves the slot.",
         (
             "CD can be started on any branch. What does it do on one that is not main?",
             "Start the file cd.yml by hand, on your branch.",
