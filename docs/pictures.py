@@ -213,7 +213,7 @@ def triggers() -> Drawing:
         drawing.box(142, y, 120, f"{files}\nor workshop/core", height=50)
         drawing.arrow((262, y + 25), (276, y + 25))
         drawing.box(276, y, 72, pipeline, height=50)
-    drawing.text(12, 302, "Both must fit; a change of the README starts none.", "soft")
+    drawing.text(12, 302, "Both must fit; a change to the README starts none.", "soft")
     return drawing
 
 

@@ -169,7 +169,7 @@ CRITERIA = (
         "triggered",
         "The push has started the unit test.",
         _triggered,
-        "The trigger looks at the branch and at the changed files, so a change of the docs costs no test.",
+        "The trigger looks at the branch and at the changed files, so a change to the docs costs no test.",
         (
             "Which branches and files does the trigger of workshop_unit_test.yml name?",
             "`workshop pipelines triggered` prints what a push would start, and why the others would not.",

@@ -277,7 +277,7 @@ CRITERIA = (
         _stopped,
         "A red CI can be the right result: nothing that is not better goes on to main.",
         (
-            "What does CI do with a change of a text, which makes the same model again?",
+            "What does CI do with a change to a text, which makes the same model again?",
             "Merge such a change into integration, and read what CI prints.",
             "# change a text of 1_1\n"
             'git commit -am "Reword 1_1"\ngit push workshop dev-ana\n'
