@@ -1,16 +1,20 @@
 """`workshop` and `python -m workshop`, without a traceback for a Ctrl-C or a failing import."""
 
+import gc
 import os
 import sys
 import warnings
 from typing import NoReturn
+
+from kit_common.garbage import uncollected
 
 
 def main() -> NoReturn:
     """Run the command line."""
     _allow_warnings()
     try:
-        from workshop.cli.app import main as command_line  # noqa: PLC0415  # the import takes a quarter of a second
+        with uncollected():
+            from workshop.cli.app import main as command_line  # noqa: PLC0415  # takes a fifth of a second
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except ModuleNotFoundError as error:
@@ -19,7 +23,10 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001  # as in a package whose compiled part does not load
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         sys.exit(f"The packages in {sys.prefix} do not load ({what}): install them again with `make setup`.")
-    command_line()
+    try:
+        command_line()
+    finally:
+        gc.freeze()  # else Python searches all that was imported for garbage before it ends
 
 
 def _allow_warnings() -> None:

@@ -36,3 +36,9 @@ def test_a_warning_while_importing_ends_nothing(strict: str, tmp_path: Path) -> 
         "import warnings\nwarnings.warn('old', DeprecationWarning)\nraise ImportError('x')"
     )
     assert "(ImportError: x)" in history(PYTHONPATH=str(tmp_path), PYTHONWARNINGS=strict).stderr
+
+
+def test_what_was_imported_is_not_searched_for_garbage_at_the_end() -> None:
+    code = "import gc; from workshop.__main__ import main\ntry: main()\nfinally: print(gc.get_freeze_count() > 10_000)"
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from kit_common.errors import UserError
+from kit_common.garbage import uncollected
 from kit_common.sanitize import visible
 from kit_common.terminal import print_text
 from workshop.cli import (
@@ -33,7 +34,7 @@ from workshop.cli import (
     status,
 )
 from workshop.cli import lab as jupyterlab
-from workshop.cli.output import output_may_fail, waiting_for
+from workshop.cli.output import output_may_fail, status_of, waiting_for
 from workshop.core.errors import WorkshopError
 from workshop.core.settings import PACKAGE, current_settings
 
@@ -139,10 +140,11 @@ def serve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     Uses the protocol of `mlflow models serve`; each answer names its model version in the header X-Model-Version.
     /model describes the version, and /metrics has metrics for Prometheus.
     """
-    status = context.with_resource(waiting_for("the store and the model"))
-    from workshop.core.registry.slots import Slot
-    from workshop.serving.app import MEBIBYTE
-    from workshop.serving.command import serve_slot
+    status = context.with_resource(status_of("the store and the model"))
+    with uncollected():
+        from workshop.core.registry.slots import Slot
+        from workshop.serving.app import MEBIBYTE
+        from workshop.serving.command import serve_slot
 
     context.with_resource(output_may_fail())
 

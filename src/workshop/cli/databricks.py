@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from workshop.cli.options import checked_model
-from workshop.cli.output import waiting_for
+from workshop.cli.output import status_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -86,7 +86,7 @@ def local(
     from workshop.core.errors import WorkshopError
 
     try:
-        with waiting_for("an MLflow server to start") as status:
+        with status_of("an MLflow server to start") as status:
 
             def show(line: str) -> None:
                 status.stop()

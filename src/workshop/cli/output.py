@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.status import Status
 
+from kit_common.garbage import uncollected
 from workshop.core.errors import explain_os_error
 
 
@@ -16,10 +17,16 @@ from workshop.core.errors import explain_os_error
 def waiting_for(what: str) -> Iterator[Status]:
     """Show on a terminal what the command waits for, until the block ends or stops the status.
 
-    It is on standard error, so that a program can read standard output; a log gets nothing.
+    It is on standard error, so that a program can read standard output; a log gets nothing. No garbage is searched for
+    meanwhile, since most of the wait is imports.
     """
-    with Console(stderr=True).status(f"Waiting for {what} …") as status:
+    with status_of(what) as status, uncollected():
         yield status
+
+
+def status_of(what: str) -> Status:
+    """Return the status that `waiting_for` shows, for a command that goes on while it is shown."""
+    return Console(stderr=True).status(f"Waiting for {what} …")
 
 
 @contextmanager
