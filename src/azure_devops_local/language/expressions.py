@@ -84,7 +84,8 @@ def check(text: str, names: Collection[str], functions: Mapping[str, bool] | Non
             _check_name(str(node.children[0]), names)
 
 
-def references(text: str) -> set[tuple[str, str]]:
+@lru_cache(maxsize=1024)  # `check` reads the same expressions with each choice
+def references(text: str) -> frozenset[tuple[str, str]]:
     """Return the names in an expression: `("variables", "x")` for `variables['x']` and `variables.x`."""
     names = set()
     for node in _parse(text).iter_subtrees():
@@ -92,7 +93,7 @@ def references(text: str) -> set[tuple[str, str]]:
             key = node.children[1]
             if isinstance(key, Token) or key.data == "string":
                 names.add((str(node.children[0].children[0]).lower(), str(_value(key, {}, {}))))
-    return names
+    return frozenset(names)
 
 
 def calls(text: str) -> set[str]:
@@ -174,6 +175,7 @@ def _check_name(name: str, names: Collection[str]) -> None:
     raise ExpressionError(f"`{name}` is not known at this point: use one of {', '.join(names)}.")
 
 
+@lru_cache(maxsize=1024)
 def _function(name: str, count: int) -> Callable[..., Any]:
     """Return a function that takes this many arguments; a lazy one takes the evaluating function before them."""
     key = name.lower()

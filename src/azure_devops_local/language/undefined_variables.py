@@ -67,7 +67,6 @@ def _check(tree: Any, place: Place, key: str, known: set[str], lenient: bool) ->
 
 
 def _check_text(text: str, place: Place, key: str, known: set[str], lenient: bool) -> None:
-    lower = {name.lower() for name in known}
     expression = _AT_RUN_TIME.fullmatch(text)
     names = [] if key == "condition" else [name for name in _MACRO.findall(text) if not lenient or _is_reserved(name)]
     if key == "condition" or expression:
@@ -77,6 +76,7 @@ def _check_text(text: str, place: Place, key: str, known: set[str], lenient: boo
     if key in _SCRIPTS:
         used = [match[1] or match[2] for match in _SHELL.finditer(text)]
         names += [_IN_SHELLS[name] for name in used if name in _IN_SHELLS]
+    lower = {name.lower() for name in known} if names else known  # most texts have none
     for name in names:
         if name.lower() not in lower:
             raise PipelineError(place, f"the variable `{name}` {_reason(name, known)}")
