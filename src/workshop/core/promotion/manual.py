@@ -6,7 +6,6 @@ Both skip the gate, but not the guards that protect callers.
 from typing import Literal
 
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion import guards
 from workshop.core.promotion.history import Event
 from workshop.core.promotion.swap import STATUS_TAG, Turn, loaded_or_none, swap, trial_of, turn
 from workshop.core.registry.model import require_probabilities
@@ -84,6 +83,8 @@ def _choice(lead: str, versions: list[str]) -> str:
 
 
 def _move(session: Turn, kind: Literal["rollback", "override"], version: str, reason: str) -> Event | None:
+    from workshop.core.promotion import guards  # noqa: PLC0415  # imports much, which a refusal does not need
+
     slots = session.slots
     champion = slots.holder(Slot.PRODUCTION)
     if version == champion:

@@ -15,7 +15,6 @@ import pandas as pd
 from filelock import Timeout
 
 from kit_common.times import utc
-from workshop.core.data.tables import production_table
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import lease
 from workshop.core.promotion.history import Event, History
@@ -108,6 +107,8 @@ def trial_of(model: LoadedModel) -> Trial | None:
     Raises:
         WorkshopError: the model does not answer.
     """
+    from workshop.core.data.tables import production_table  # noqa: PLC0415  # imports deltalake, and a refusal tries nothing
+
     sample = model.example
     if sample is None:
         if not production_table().exists():

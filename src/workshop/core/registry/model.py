@@ -16,7 +16,6 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import Schema
 
 from kit_common.sanitize import first_sentence
-from workshop.core.data.schemas import FEATURES
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
@@ -75,6 +74,8 @@ class LoadedModel:
     @property
     def input_columns(self) -> list[str]:
         """The input columns."""
+        from workshop.core.data.schemas import FEATURES  # noqa: PLC0415  # imports pandera, and most need only the tags
+
         return [str(name) for name in self.inputs.input_names()] if self.inputs is not None else FEATURES
 
     def probabilities(self, wines: pd.DataFrame) -> np.ndarray:
@@ -112,6 +113,8 @@ def log_candidate(classifier: Any, run_id: str, train: pd.DataFrame, data_versio
     Raises:
         WorkshopError: the model contains an untrusted type, or the registry refuses it.
     """
+    from workshop.core.data.schemas import FEATURES  # noqa: PLC0415  # imports pandera, and most need only the tags
+
     example = train[FEATURES].head(_EXAMPLE_ROWS).reset_index(drop=True)
     signature = infer_signature(example, classifier.predict_proba(example)[:, 1])
     tags = {
