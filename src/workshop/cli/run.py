@@ -77,23 +77,11 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     parameters = _named_values(parameter or [])
     if follow is not None:
         _require_no_option_besides(context, "follow", "publish", *(["target"] if target == "databricks" else []))
-    from workshop.runner import interruption
+    from workshop.core.parameters import DevopsAction
+    from workshop.runner import interruption, publication
+    from workshop.runner.target import Request
 
     interruption.install()
-    try:
-        if target == "local" and follow is None:
-            # Another process imports what kernels need while this one does its own imports.
-            from workshop.runner import kernels
-
-            kernels.begin_warming()
-        with waiting_for("the libraries"):
-            from workshop.core.parameters import DevopsAction
-            from workshop.runner import publication
-            from workshop.runner import run as runner
-            from workshop.runner.progress import shown_on
-            from workshop.runner.target import Request
-    finally:  # during an import a KeyboardInterrupt may get lost, or compiled code may turn it into another error
-        interruption.check()
     if publish is not None:
         publication.check_folder(publish)
     request = Request(
@@ -106,6 +94,19 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         target=target,
         cell_timeout=cell_timeout,
     )
+    if follow is None and request.decides:
+        print_text(out, request.purpose)
+    try:
+        if target == "local" and follow is None:
+            # Another process imports what kernels need while this one does its own imports.
+            from workshop.runner import kernels
+
+            kernels.begin_warming()
+        with waiting_for("the libraries"):
+            from workshop.runner import run as runner
+            from workshop.runner.progress import shown_on
+    finally:  # during an import a KeyboardInterrupt may get lost, or compiled code may turn it into another error
+        interruption.check()
     try:
         with shown_on(out) as progress:
             if follow is None:

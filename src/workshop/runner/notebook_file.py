@@ -4,19 +4,20 @@ import json
 import re
 import warnings
 from pathlib import Path
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from kit_common.sanitize import first_sentence
 from workshop.core.errors import WorkshopError
+
+if TYPE_CHECKING:
+    import nbformat
 
 _CONFLICT = re.compile(r"^[ \t]*(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 _CELLS = frozenset({"code", "markdown", "raw", "heading"})
 
 
-def read(path: Path) -> nbformat.NotebookNode:
+def read(path: Path) -> "nbformat.NotebookNode":
     """Return the notebook in a file, in format 4, with the kernel that the kit runs every notebook with.
 
     Metadata, cell ids and outputs may be missing or wrong, since a run needs none of them.
@@ -24,6 +25,8 @@ def read(path: Path) -> nbformat.NotebookNode:
     Raises:
         WorkshopError: the file can't be read, or is not a notebook.
     """
+    import nbformat  # noqa: PLC0415  # `workshop run` prints its first line before
+
     tree = _tree(path)
     version = tree.get("nbformat")
     if not isinstance(version, int) or not isinstance(tree.get("cells" if version >= 4 else "worksheets"), list):

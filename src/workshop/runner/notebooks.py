@@ -5,17 +5,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from workshop.core.errors import UsageError, WorkshopError
 from workshop.core.parameters import check_parameter
-from workshop.core.settings import PACKAGE
+from workshop.core.settings import PACKAGE, PREPARATION, TRAINING
 from workshop.runner import notebook_file, parameters_cell
 
+if TYPE_CHECKING:
+    import nbformat
+
 FOLDER = PACKAGE / "notebooks"
-IN_ORDER = ("part_1_1_data_prep", "part_1_2_training", "part_1_3_evaluating")
+EVALUATION = "part_1_3_evaluating"
+"""The only notebook that moves slots; it draws the decision."""
+IN_ORDER = (PREPARATION, TRAINING, EVALUATION)
 SCORING = "part_1_4_scoring"
 DATASETS = "part_0_create_datasets"
 SHIPPED = (DATASETS, *IN_ORDER, SCORING, "part_4_new_training_code")
@@ -34,7 +37,7 @@ class Notebook:
         """The file's name without its ending, as in `part_1_2_training`."""
         return self.path.stem
 
-    def read(self) -> nbformat.NotebookNode:
+    def read(self) -> "nbformat.NotebookNode":
         """Return the notebook's content, see `notebook_file.read`."""
         return notebook_file.read(self.path)
 

@@ -12,8 +12,7 @@ from workshop.core.registry.backends import open_client
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.registry.model import RUN_ID_TAG, RUN_NAME_TAG
 from workshop.core.settings import PREPARATION, TRAINING, current_settings
-from workshop.runner.notebooks import SCORING
-from workshop.runner.report import EVALUATION
+from workshop.runner.notebooks import EVALUATION, SCORING
 from workshop.runner.target import Plan
 
 _OWED = {

@@ -2,11 +2,12 @@
 
 import ast
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from workshop.core.errors import WorkshopError
+
+if TYPE_CHECKING:
+    import nbformat
 
 TAG = "parameters"
 _INJECTED_TAG = "injected-parameters"
@@ -16,22 +17,22 @@ _TYPES |= {form: kind | None for name, kind in _TYPES.items() for form in (f"{na
 _OF_DEFAULTS = (str, int, float, bool, list, dict, tuple, type(None))
 
 
-def tagged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+def tagged(notebook: "nbformat.NotebookNode") -> "list[nbformat.NotebookNode]":
     """Return the cells tagged `parameters`; papermill uses the first only."""
     return [cell for cell in notebook.cells if _has_tag(cell, TAG)]
 
 
-def is_injected(cell: nbformat.NotebookNode) -> bool:
+def is_injected(cell: "nbformat.NotebookNode") -> bool:
     """Return whether papermill has added the cell, so that the notebook in JupyterLab does not have it."""
     return _has_tag(cell, _INJECTED_TAG)
 
 
-def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+def code_cells(notebook: "nbformat.NotebookNode") -> "list[nbformat.NotebookNode]":
     """Return the code cells, numbered as in JupyterLab: without the one that papermill has added."""
     return [cell for cell in notebook.cells if cell.cell_type == "code" and not is_injected(cell)]
 
 
-def renumber(notebook: nbformat.NotebookNode) -> None:
+def renumber(notebook: "nbformat.NotebookNode") -> None:
     """Change the numbers of an executed notebook's cells to those that a run in JupyterLab shows."""
     added = 0
     for cell in notebook.cells:
@@ -57,7 +58,7 @@ def types_of(source: str) -> dict[str, Any]:
     }
 
 
-def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int, str] | None:
+def set_back(notebook: "nbformat.NotebookNode", names: Iterable[str]) -> tuple[int, str] | None:
     """Return the first code cell that assigns a plain value to one of these parameters, or None.
 
     Papermill injects a run's values after the tagged cell, so such a cell would undo one of them.
@@ -80,7 +81,7 @@ def set_back(notebook: nbformat.NotebookNode, names: Iterable[str]) -> tuple[int
     return None
 
 
-def _has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
+def _has_tag(cell: "nbformat.NotebookNode", tag: str) -> bool:
     tags = cell.metadata.get("tags")
     return isinstance(tags, list) and tag in tags  # in a string, "no_parameters" would match too
 

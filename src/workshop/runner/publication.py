@@ -7,9 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from workshop.core.errors import UsageError, explain_os_error
-from workshop.core.promotion.auc import percent
 from workshop.core.promotion.outcome import MARKS, result_of
-from workshop.runner import report
+from workshop.core.promotion.texts import percent
 from workshop.runner.summary import Summary
 
 
@@ -116,5 +115,7 @@ def _plain(text: object) -> str:
 
 def _decision_picture(summary: Summary) -> str:
     """Return the first picture of 1_3, in base64; empty without a picture."""
+    from workshop.runner import report  # noqa: PLC0415  # imports nbconvert, and the folder is checked before
+
     pictures = report.decision_pictures(summary)
     return pictures[0].png if pictures else ""

@@ -13,14 +13,13 @@ from pygments.formatters import HtmlFormatter
 
 from kit_common.files import write_whole
 from kit_common.times import utc
-from workshop.core.promotion.auc import percent
+from workshop.core.promotion.texts import percent
+from workshop.runner.notebooks import EVALUATION
 from workshop.runner.parameters_cell import renumber
 from workshop.runner.summary import NotebookResult, Summary
 
 DECISION_PICTURE = "decision.png"
 """Beside the report, if the notebook ran on Databricks."""
-EVALUATION = "part_1_3_evaluating"
-"""The only notebook that moves slots; it draws the decision."""
 
 
 @dataclass(frozen=True)

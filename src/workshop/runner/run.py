@@ -7,7 +7,7 @@ from typing import Any
 
 from workshop.core.errors import UsageError, WorkshopError, explain_os_error
 from workshop.core.parameters import Parameters, safe_run_name
-from workshop.core.promotion.outcome import COMPARED_ON, MEANINGS, RunStatus
+from workshop.core.promotion.outcome import MEANINGS, RunStatus
 from workshop.core.provenance import find_commit
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slots, open_slots
@@ -20,7 +20,7 @@ from workshop.runner.target import Executed, Plan, Progress, Request, Target
 _DECLARED = {
     PREPARATION: {"run_name"},
     TRAINING: {"run_name", "model_name"},
-    report.EVALUATION: {"run_name", "model_name", "devops_action", "compare_only"},
+    notebooks.EVALUATION: {"run_name", "model_name", "devops_action", "compare_only"},
     notebooks.SCORING: {"run_name", "model_name", "slot"},
 }
 """Parameters that each of the kit's notebooks must declare: without one, it would silently ignore the run's value."""
@@ -36,27 +36,18 @@ def run(target: Target, request: Request, progress: Progress) -> Summary:
     Raises:
         WorkshopError: nothing could be run, because of a wrong parameter, a missing store or a full disk.
     """
-    chosen = notebooks.select(request.notebooks, request.scoring)
+    chosen = request.chosen()
     parameters = _parameters(request, chosen)
     model_name = str(request.parameters.get("model_name", Parameters().model_name))
-    decides = any(notebook.name == report.EVALUATION for notebook in chosen)
-    if decides:
-        progress.said(_purpose(request))
     commit, problem = find_commit()
     if problem:
         progress.said(problem)
     target.reach(progress)
-    if decides:
+    if request.decides:
         mlflow_store.require_shared_history()
     slots = open_slots(mlflow_store.connect(), model_name)
     target.get_ready(chosen)
     return carry_out(target, request, chosen, parameters, slots, commit, progress, problem)
-
-
-def _purpose(request: Request) -> str:
-    action = request.action
-    effect = "every slot stays as it is" if request.compare_only else f"a better one takes {action.slot.capitalize()}"
-    return f"Action {action.lower()}: compare the candidate with Production on {COMPARED_ON[action.slot]}; {effect}."
 
 
 def carry_out(  # noqa: PLR0913, PLR0917  # all parts of a run
@@ -140,7 +131,7 @@ def _status_and_sentence(
 
 def _may_have_moved_a_slot(executed: Executed) -> bool:
     """Return whether the slots must be read again: not after a stop before 1_3, which would wait for the registry."""
-    evaluated = any(each.name == report.EVALUATION and each.status != "not run" for each in executed.results)
+    evaluated = any(each.name == notebooks.EVALUATION and each.status != "not run" for each in executed.results)
     return executed.status != "interrupted" or evaluated
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workshop.core.parameters import DevopsAction
-from workshop.core.promotion.outcome import Outcome, RunStatus
-from workshop.runner.notebooks import Notebook
+from workshop.core.promotion.outcome import COMPARED_ON, Outcome, RunStatus
+from workshop.runner.notebooks import EVALUATION, Notebook, select
 from workshop.runner.summary import NotebookResult
 
 
@@ -25,6 +25,24 @@ class Request:
     compare_only: bool = False
     target: str = "local"
     cell_timeout: int | None = None
+
+    def chosen(self) -> list[Notebook]:
+        """Return the notebooks to run, in order; raise a UsageError if one is not found."""
+        return select(self.notebooks, self.scoring)
+
+    @property
+    def decides(self) -> bool:
+        """Whether the run includes 1_3, which compares the candidate with Production."""
+        return any(notebook.name == EVALUATION for notebook in self.chosen())
+
+    @property
+    def purpose(self) -> str:
+        """What such a run compares on, and the slot that it may move, in a sentence."""
+        action = self.action
+        effect = "every slot stays as it is" if self.compare_only else f"a better one takes {action.slot.capitalize()}"
+        return (
+            f"Action {action.lower()}: compare the candidate with Production on {COMPARED_ON[action.slot]}; {effect}."
+        )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ if sys.path[:1] == [""]:
 
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as in a kernel; read on import
 
+gc.disable()  # next to nothing of what is imported is garbage
 for module in (
     "ipykernel.zmqshell",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -29,4 +30,5 @@ for module in (
     with suppress(Exception):  # only a notebook that needs the module gets the error
         import_module(module)
 
+gc.enable()
 gc.freeze()  # else a garbage collection in a kernel would copy all this memory

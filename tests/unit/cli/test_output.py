@@ -16,7 +16,7 @@ COMMANDS = {
     "doctor --target local --json": "the checks",
     "rollback": "the store and the model",
     "promote 1 --reason x": "the store and the model",
-    "run --notebooks 9_9": "the libraries",
+    "run --parameter nosuch=1": "the libraries",
     "serve --port 0": "the store and the model",
     "ui --port FREE": "MLflow to start",
     "databricks local --folder /dev/null": "an MLflow server to start",

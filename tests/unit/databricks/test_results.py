@@ -20,7 +20,8 @@ from workshop.core.notebook_result import HandedOver
 from workshop.databricks import results
 from workshop.databricks.errors import explained
 from workshop.databricks.results import TaskResult, in_one_sentence, of_task, where
-from workshop.runner.report import DECISION_PICTURE, EVALUATION
+from workshop.runner.notebooks import EVALUATION
+from workshop.runner.report import DECISION_PICTURE
 
 PREPARES = "part_1_1_data_prep"
 Check = Callable[[str, HandedOver | None], None]

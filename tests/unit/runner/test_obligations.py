@@ -15,9 +15,8 @@ from workshop.core.parameters import DevopsAction
 from workshop.core.promotion.outcome import Status
 from workshop.core.settings import current_settings
 from workshop.runner import obligations
-from workshop.runner.notebooks import SCORING, select
+from workshop.runner.notebooks import EVALUATION, SCORING, select
 from workshop.runner.obligations import Obligations
-from workshop.runner.report import EVALUATION
 from workshop.runner.target import Plan, Request
 
 PREPARATION, TRAINING = "part_1_1_data_prep", "part_1_2_training"

@@ -4,7 +4,6 @@ Models that are scored on the same rows make correlated errors, so their AUCs mu
 own rows. DeLong's method takes the correlation into account.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,12 +86,6 @@ def compare_auc(target: np.ndarray, candidate: np.ndarray, champion: np.ndarray)
 def area(target: np.ndarray, scores: np.ndarray) -> float:
     """Return one model's AUC; the rows must have both classes."""
     return float(_components(np.asarray(target) == 1, scores)[0].mean())
-
-
-def percent(confidence: float) -> str:
-    """Format a confidence as a percentage, with two digits of its distance to 1, so that only 1 becomes 100 %."""
-    digits = max(1, 1 - math.floor(math.log10(100 * max(1 - confidence, 1e-15))))
-    return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
 def class_counts(target: np.ndarray) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from workshop.core.promotion import auc, guards
 from workshop.core.promotion.auc import Comparison, PairedScores
 from workshop.core.promotion.looks import ALONE, Look
 from workshop.core.promotion.outcome import Decision, Guard, Looks, Verdict
-from workshop.core.promotion.texts import compared
+from workshop.core.promotion.texts import compared, percent
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _same_ranks(comparison: Comparison) -> bool:
 
 def _note_on_look(looks: Looks, terms: Terms) -> str:
     error = f"{100 * (1 - terms.confidence):.3g} %"
-    asked, once = auc.percent(looks.corrected_confidence), auc.percent(terms.confidence)
+    asked, once = percent(looks.corrected_confidence), percent(terms.confidence)
     seen = "" if looks.new_wines in {0, 1} else f" ({100 * looks.new_wines:.2g} % of them are new)"
     if not looks.corrected:
         chance = f"{100 * looks.false_promotion_chance:.3g} %"

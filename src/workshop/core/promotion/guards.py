@@ -13,9 +13,9 @@ from mlflow import MlflowClient
 from workshop.core.data import schemas
 from workshop.core.data.delta_table import Snapshot
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion.auc import SMALLEST_CLASS, Comparison, PairedScores, class_counts, compare_auc, percent
+from workshop.core.promotion.auc import SMALLEST_CLASS, Comparison, PairedScores, class_counts, compare_auc
 from workshop.core.promotion.outcome import Guard
-from workshop.core.promotion.texts import compared
+from workshop.core.promotion.texts import compared, percent
 from workshop.core.registry.model import LoadedModel, load_version, require_probabilities
 
 POWER = 0.8

@@ -18,11 +18,11 @@ from mlflow.entities import Metric
 from sklearn.metrics import roc_curve
 
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion.auc import percent
 from workshop.core.promotion.drift import LARGE, MODERATE
 from workshop.core.promotion.gate import Judgement
 from workshop.core.promotion.history import Event, History
 from workshop.core.promotion.outcome import Decision
+from workshop.core.promotion.texts import percent
 from workshop.core.registry.mlflow_store import explained
 
 CANDIDATE = "#8a1c4a"

@@ -1,15 +1,23 @@
-"""A comparison of two AUCs in short, with the bound that decides and its limit."""
+"""Confidences and comparisons of two AUCs in short; the report needs them, and not scipy."""
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Literal
 
-from workshop.core.promotion.auc import Comparison, percent
+if TYPE_CHECKING:
+    from workshop.core.promotion.auc import Comparison
 
 _FEWEST_DIGITS = 3
 _MOST_DIGITS = 15
 
 
+def percent(confidence: float) -> str:
+    """Format a confidence as a percentage, with two digits of its distance to 1, so that only 1 becomes 100 %."""
+    digits = max(1, 1 - math.floor(math.log10(100 * max(1 - confidence, 1e-15))))
+    return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + " %"
+
+
 def compared(
-    comparison: Comparison, side: Literal["lower", "upper"], confidence: float, limit: float, where: str = ""
+    comparison: "Comparison", side: Literal["lower", "upper"], confidence: float, limit: float, where: str = ""
 ) -> str:
     """Return a comparison in short, as in `AUC 0.844 vs 0.810: +0.034 (97.5 % lower bound +0.013; needs > 0)`.
 

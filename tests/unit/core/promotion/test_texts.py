@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workshop.core.promotion.auc import Comparison, percent
-from workshop.core.promotion.texts import compared
+from workshop.core.promotion.auc import Comparison
+from workshop.core.promotion.texts import compared, percent
 
 BETTER = Comparison(0.84406, 0.81027, 0.03379, 0.010555, 0.0007)
 _FORM = re.compile(
