@@ -3,15 +3,19 @@
 import json
 import os
 import sys
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 from kit_common.terminal import print_text
 from workshop.cli.options import AsJson, Model
 from workshop.cli.output import waiting_for
+
+if TYPE_CHECKING:
+    from workshop.doctor.report import Finding
 
 app = typer.Typer()
 out = Console()
@@ -57,8 +61,8 @@ def doctor(
         return
     in_workspace = os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE")
     chosen = target or ("databricks" if in_workspace else "local")
-    report = reports.Report()
-    with waiting_for("the checks"):
+    with waiting_for("the checks") as status:
+        report = reports.Report() if as_json else reports.Report(show=lambda finding: _print(finding, status))
         if chosen == "local":
             from workshop.doctor import laptop
 
@@ -69,8 +73,10 @@ def doctor(
             workspace.examine(report, model)
     if as_json:
         print(json.dumps(report.as_json(chosen), indent=2))
-    for finding in report.findings if not as_json else ():
-        colour = _COLOURS[finding.mark]
-        sign, rest = finding.line[0], finding.line[1:]
-        print_text(out, f"[{colour}]{sign}[/]{escape(rest)}", markup=True)
     sys.exit(report.exit_code)
+
+
+def _print(finding: "Finding", status: Status) -> None:
+    status.stop()
+    print_text(out, f"[{_COLOURS[finding.mark]}]{finding.line[0]}[/]{escape(finding.line[1:])}", markup=True)
+    status.start()

@@ -15,11 +15,9 @@ from packaging.specifiers import SpecifierSet
 from kit_common.errors import UserError
 from kit_common.git import run as run_git
 from workshop.core.errors import WorkshopError, explain_os_error
-from workshop.core.registry import mlflow_store
-from workshop.core.registry.store_address import without_credentials
 from workshop.core.settings import PACKAGE, Settings, current_settings, is_mounted, without_hard_links
 from workshop.doctor.report import Note, Report
-from workshop.runner import kernels, notebooks
+from workshop.runner import notebooks
 
 GIBIBYTE = 2**30
 _LEAST_SPACE, _GOOD_SPACE = 0.5 * GIBIBYTE, 2 * GIBIBYTE
@@ -109,6 +107,9 @@ def _require_hard_links(file: Path) -> None:
 
 def open_store() -> str:
     """Check that the MLflow store answers, and fits the registry."""
+    from workshop.core.registry import mlflow_store  # noqa: PLC0415  # imports MLflow; the findings so far are shown
+    from workshop.core.registry.store_address import without_credentials  # noqa: PLC0415  # imports SQLAlchemy
+
     mlflow_store.require_shared_history()
     mlflow_store.connect()
     known: Settings = current_settings()
@@ -120,6 +121,8 @@ def open_store() -> str:
 
 def kernel() -> str:
     """Check that a kernel starts and computes."""
+    from workshop.runner import kernels  # noqa: PLC0415  # imports jupyter_client
+
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="workshop-doctor-") as folder:
         log = Path(folder) / "kernel.log"

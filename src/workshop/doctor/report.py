@@ -39,6 +39,8 @@ class Report:
     """The findings, in the order of the checks."""
 
     findings: list[Finding] = field(default_factory=list)
+    show: Callable[[Finding], None] = lambda _: None
+    """Called with each finding as soon as it is made."""
 
     def check(self, name: str, look: Callable[[], str], *, needs: Iterable[str] = ()) -> bool:
         """Run one check.
@@ -54,18 +56,20 @@ class Report:
         ground = set(needs) & {finding.check for finding in self.findings if finding.mark in ("fails", "not checked")}
         if ground:
             missing = next(finding.check for finding in self.findings if finding.check in ground)
-            self.findings.append(Finding(name, "not checked", f"not checked, as long as {missing} does not hold"))
-            return False
+            return self._found(Finding(name, "not checked", f"not checked, as long as {missing} does not hold"))
         try:
             text = look()
         except UserError as error:
-            self.findings.append(Finding(name, "fails", str(error)))
-            return False
+            return self._found(Finding(name, "fails", str(error)))
         except OSError as error:  # the other checks go on
-            self.findings.append(Finding(name, "fails", str(explain_os_error(error))))
-            return False
-        self.findings.append(Finding(name, "note" if isinstance(text, Note) else "holds", str(text)))
-        return True
+            return self._found(Finding(name, "fails", str(explain_os_error(error))))
+        return self._found(Finding(name, "note" if isinstance(text, Note) else "holds", str(text)))
+
+    def _found(self, finding: Finding) -> bool:
+        """Keep and show a finding; return whether its check holds."""
+        self.findings.append(finding)
+        self.show(finding)
+        return finding.mark in ("holds", "note")
 
     @property
     def exit_code(self) -> int:

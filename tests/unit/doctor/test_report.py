@@ -42,6 +42,15 @@ def test_what_stands_on_a_failed_check_is_not_checked_and_neither_is_what_stands
     ]
 
 
+def test_each_finding_is_shown_as_soon_as_it_is_made() -> None:
+    shown: list[str] = []
+    report = Report(show=lambda finding: shown.append(finding.check))
+    report.check("one", lambda: f"{shown}")
+    report.check("two", lambda: f"{shown}", needs=["one"])
+    assert [finding.text for finding in report.findings] == ["[]", "['one']"]
+    assert shown == ["one", "two"]
+
+
 def test_a_note_is_ground_enough() -> None:
     report = Report()
     report.check("ground", lambda: Note("thin"))
