@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import gate, run, scoring, serving, setup, spark, swap
+from bench import commands, gate, run, scoring, serving, setup, spark, swap
 from bench.measure import BrokenError, Grid, Result, Tell
 
 WIDTH_OF_A_LOG = 140
@@ -20,6 +20,7 @@ WIDTH_OF_A_LOG = 140
 class Benchmark(StrEnum):
     """What can be measured."""
 
+    COMMANDS = "commands"
     GATE = "gate"
     RUN = "run"
     SCORING = "scoring"
@@ -30,6 +31,7 @@ class Benchmark(StrEnum):
 
 
 MEASURES: dict[Benchmark, Callable[[int, Tell], Result | list[Grid]]] = {
+    Benchmark.COMMANDS: commands.measure,
     Benchmark.GATE: gate.measure,
     Benchmark.RUN: run.measure,
     Benchmark.SCORING: scoring.measure,
@@ -43,7 +45,7 @@ MEASURES: dict[Benchmark, Callable[[int, Tell], Result | list[Grid]]] = {
 def main(
     names: Annotated[
         list[Benchmark] | None,
-        typer.Argument(metavar="NAME", help="gate, run, scoring, serving, setup, spark, swap; none for all."),
+        typer.Argument(metavar="NAME", help="commands, gate, run, scoring, serving, setup, spark, swap; none for all."),
     ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="How often each is measured; the median is printed, with least and greatest.")

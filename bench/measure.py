@@ -157,21 +157,26 @@ class Finished:
 
     seconds: float
     """From just before its start to its end."""
+    processor: float
+    """Seconds of processor time, of it and of the processes that it has waited for."""
     output: str
 
 
-def timed(command: Command, variables: Mapping[str, str], accepted: Sequence[int] = (0,)) -> Finished:
-    """Run a command in the repository's folder, and take the time of the whole process.
+def timed(
+    command: Command, variables: Mapping[str, str], accepted: Sequence[int] = (0,), *, cwd: Path = ROOT
+) -> Finished:
+    """Run a command, usually in the repository's folder, and take the times of the whole process.
 
     Raises:
         BrokenError: it ends with an exit code that is not accepted.
     """
-    started = time.perf_counter()
+    before, started = os.times(), time.perf_counter()
     done = subprocess.run(
-        command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, cwd=cwd, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    seconds = time.perf_counter() - started
+    seconds, after = time.perf_counter() - started, os.times()
     if done.returncode not in accepted:
         said = "\n".join(f"{done.stdout}\n{done.stderr}".strip().splitlines()[-_LINES_OF_AN_ERROR:])
         raise BrokenError(f"`{' '.join(map(str, command))}` ended with {done.returncode}:\n{said}")
-    return Finished(seconds, done.stdout)
+    processor = after.children_user + after.children_system - before.children_user - before.children_system
+    return Finished(seconds, processor, done.stdout)
