@@ -1,5 +1,6 @@
 """`workshop history`: the events of a registered model, and a decision computed again."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -132,19 +133,22 @@ def _sentence(event: "Event") -> str:
 
 
 def draw(events: "list[Event]", path: Path) -> None:
-    """Write the picture of the champions over time.
+    """Write the picture of the champions over time, unless the file has one of just these events.
 
     Raises:
         WorkshopError: the file can't be written.
     """
-    from workshop.core.promotion import plots
-
     if path.suffix not in (".png", ".svg"):
         raise WorkshopError(f"The picture can't be written to {path}: end its name with .png or .svg.")
-    plots.use_workshop_style()
+    digest = hashlib.sha256(json.dumps([asdict(event) for event in events]).encode()).hexdigest()
     try:
+        if path.is_file() and digest.encode() in path.read_bytes():
+            return
+        from workshop.core.promotion import plots
+
+        plots.use_workshop_style()
         path.parent.mkdir(parents=True, exist_ok=True)
-        plots.save(plots.history_picture(events), path)
+        plots.save(plots.history_picture(events), path, digest)
     except OSError as error:
         raise explain_os_error(error) from error
 

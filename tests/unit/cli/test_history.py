@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from tests.support import chromium
 from tests.support.models import refusal
 from workshop.cli import history
 from workshop.core.parameters import Terms
+from workshop.core.promotion import plots
 from workshop.core.promotion.gate import decide
 from workshop.core.promotion.history import Event
 from workshop.core.promotion.outcome import Guard
@@ -170,6 +172,27 @@ def test_a_guard_that_could_not_judge_is_named(width: int = 200) -> None:
 
 
 # Picture
+
+
+@pytest.mark.parametrize("name", ["history.png", "history.svg"])
+def test_a_picture_of_the_same_events_is_not_drawn_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.draw(EVENTS, tmp_path / name)
+    drawn: list[int] = []
+
+    def counted(events: list[Event]) -> Figure:
+        drawn.append(len(events))
+        return picture(events)
+
+    picture = plots.history_picture
+    monkeypatch.setattr(plots, "history_picture", counted)
+
+    history.draw(EVENTS, tmp_path / name)
+    assert drawn == []
+    history.draw(EVENTS[:-1], tmp_path / name)
+    history.draw(EVENTS[:-1], tmp_path / name)
+    assert drawn == [len(EVENTS) - 1]
 
 
 @pytest.mark.parametrize("name", ["history.png", "folder/of/its/own/history.png"])

@@ -55,14 +55,19 @@ def named(column: str) -> str:
     return {"ph": "pH", "is_red": "red"}.get(column, column.replace("_", " "))
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, keywords: str = "") -> None:
     """Write a figure to a file, in the format of its suffix, and close it; an SVG follows the reader's dark theme.
+
+    Args:
+        figure: the figure.
+        path: of the file.
+        keywords: metadata, which the file contains as plain text.
 
     Raises:
         OSError: the file can't be written.
     """
     try:
-        figure.savefig(path)
+        figure.savefig(path, metadata={"Keywords": keywords})
         if path.suffix == ".svg":
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace("<defs>", f"{_DARK_THEME}<defs>", 1), encoding="utf-8")
