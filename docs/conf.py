@@ -52,7 +52,7 @@ CONTENTS = {
         "Reference": [
             *(
                 f"docs/{name}"
-                for name in ("promotion", "pipelines", "databricks", "reference", "architecture", "original")
+                for name in ("promotion", "pipelines", "databricks", "reference", "architecture")
             ),
             "docs/decisions/README",
             "src/azure_devops_local/README",

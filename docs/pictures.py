@@ -204,15 +204,15 @@ def triggers() -> Drawing:
         ("CD", "main", "", "1_1, 1_2, 1_3"),
     ]
     drawing.text(21, 82, "which branch?", "bold")
-    drawing.text(151, 82, "which files?", "bold")
-    drawing.text(285, 82, "starts", "bold")
+    drawing.text(157, 82, "which files?", "bold")
+    drawing.text(283, 82, "starts", "bold")
     for row, (pipeline, branch, more, files) in enumerate(rows):
         y = 94 + 70 * row
-        drawing.box(12, y, 116, f"{branch}\n{more}" if more else branch, height=50)
-        drawing.arrow((128, y + 25), (142, y + 25))
-        drawing.box(142, y, 120, f"{files}\nor workshop/core", height=50)
-        drawing.arrow((262, y + 25), (276, y + 25))
-        drawing.box(276, y, 72, pipeline, height=50)
+        drawing.box(12, y, 126, f"{branch}\n{more}" if more else branch, height=50)
+        drawing.arrow((138, y + 25), (148, y + 25))
+        drawing.box(148, y, 116, f"{files}\nor workshop/core", height=50)
+        drawing.arrow((264, y + 25), (274, y + 25))
+        drawing.box(274, y, 74, pipeline, height=50)
     drawing.text(12, 302, "Both must fit; a change to the README starts none.", "soft")
     return drawing
 

@@ -67,7 +67,10 @@ def overview(lines: list[Line]) -> Iterator[tuple[str, State | None]]:
         done = sum(line.finding.state == "met" for line in counted)
         unseen = sum(line.finding.state == "can't tell" for line in counted)
         note = f", {unseen} can't be told" if unseen else ""
-        yield f"{SIGNS[state]} Part {part}: {done} of {len(counted)} criteria are met{note}.", state
+        optional = [line for line in own if line.criterion.optional]
+        extra = sum(line.finding.state == "met" for line in optional)
+        more = f" (and {extra} of {len(optional)} optional)" if optional else ""
+        yield f"{SIGNS[state]} Part {part}: {done} of {len(counted)}{more} criteria are met{note}.", state
     yield "", None
     yield conclusion(lines), None
 
