@@ -50,10 +50,7 @@ CONTENTS = {
         ],
         "The notebooks": ["src/workshop/notebooks/part_*"],
         "Reference": [
-            *(
-                f"docs/{name}"
-                for name in ("promotion", "pipelines", "databricks", "reference", "architecture")
-            ),
+            *(f"docs/{name}" for name in ("promotion", "pipelines", "databricks", "reference", "architecture")),
             "docs/decisions/README",
             "src/azure_devops_local/README",
             "src/databricks_local/README",
