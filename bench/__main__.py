@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import commands, gate, run, scoring, serving, setup, spark, swap
+from bench import commands, gate, growth, run, scoring, serving, setup, spark, swap
 from bench.measure import BrokenError, Grid, Result, Tell
 
 WIDTH_OF_A_LOG = 140
@@ -22,6 +22,7 @@ class Benchmark(StrEnum):
 
     COMMANDS = "commands"
     GATE = "gate"
+    GROWTH = "growth"
     RUN = "run"
     SCORING = "scoring"
     SERVING = "serving"
@@ -33,6 +34,7 @@ class Benchmark(StrEnum):
 MEASURES: dict[Benchmark, Callable[[int, Tell], Result | list[Grid]]] = {
     Benchmark.COMMANDS: commands.measure,
     Benchmark.GATE: gate.measure,
+    Benchmark.GROWTH: growth.measure,
     Benchmark.RUN: run.measure,
     Benchmark.SCORING: scoring.measure,
     Benchmark.SERVING: serving.measure,
@@ -45,7 +47,7 @@ MEASURES: dict[Benchmark, Callable[[int, Tell], Result | list[Grid]]] = {
 def main(
     names: Annotated[
         list[Benchmark] | None,
-        typer.Argument(metavar="NAME", help="commands, gate, run, scoring, serving, setup, spark, swap; none for all."),
+        typer.Argument(metavar="NAME", help="commands, gate, growth, run, scoring and so on; none for all."),
     ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="How often each is measured; the median is printed, with least and greatest.")
