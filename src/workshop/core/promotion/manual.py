@@ -9,7 +9,7 @@ from workshop.core.errors import WorkshopError
 from workshop.core.promotion.history import Event
 from workshop.core.promotion.swap import STATUS_TAG, Turn, loaded_or_none, swap, trial_of, turn
 from workshop.core.registry.model import require_probabilities
-from workshop.core.registry.slots import Slot, Slots
+from workshop.core.registry.slots import ARCHIVED_TAG, Slot, Slots
 
 LONGEST_REASON = 1000
 _MOST_LISTED = 10
@@ -38,9 +38,8 @@ def roll_back(slots: Slots, to: str | None = None, reason: str = "") -> Event | 
                 f"{slots.model_name} has no earlier holder of Production: name a version with `--to VERSION`, "
                 "or promote one."
             )
-        holders = {*slots.archived(), champion, previous} - {*slots.versions_tagged(STATUS_TAG, "returned")}
-        if version not in holders:
-            raise WorkshopError(_no_rollback(slots, version, holders - {champion}))
+        if not _has_held(slots, version, champion, previous):
+            raise WorkshopError(_no_rollback(slots, version, champion, previous))
         return _move(session, "rollback", version, reason or "No reason given.")
 
 
@@ -60,11 +59,20 @@ def override(slots: Slots, version: str, reason: str) -> Event | None:
         return _move(session, "override", version, reason)
 
 
-def _no_rollback(slots: Slots, version: str, holders: set[str | None]) -> str:
+def _has_held(slots: Slots, version: str, *holders: str | None) -> bool:
+    """Return whether a version has held Production, and has answered there."""
+    entry = slots.entry(version)
+    if entry is None or entry.tags.get(STATUS_TAG) == "returned":
+        return False
+    return version in holders or ARCHIVED_TAG in entry.tags
+
+
+def _no_rollback(slots: Slots, version: str, champion: str | None, previous: str | None) -> str:
     """Return the sentence on a version that never held Production, with those to choose from."""
     versions = slots.versions()
     if version not in versions:
         return f"{slots.model_name} has no version {version}: {_choice('it has', versions)}."
+    holders = {*slots.archived(), previous} - {champion, *slots.versions_tagged(STATUS_TAG, "returned")}
     held = [each for each in versions if each in holders]
     choice = f"{_choice('roll back to', held)}, or " if held else ""
     return (

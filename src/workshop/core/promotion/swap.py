@@ -128,9 +128,9 @@ def loaded_or_none(slots: Slots, version: str | None) -> LoadedModel | None:
 def describe(slots: Slots, version: str, event: Event, status: str) -> None:
     """Write the decision on the version itself, where the team looks; the history contains it already."""
     try:
-        if slots.exists(version):
+        if (entry := slots.entry(version)) is not None:
             slots.tag(version, {STATUS_TAG: status, DECISION_TAG: event.reason})
-            slots.add_to_description(version, _line(event))
+            slots.add_to_description(entry, _line(event))
     except WorkshopError as error:
         _log.warning("The %s is recorded, but not on the version itself: %s", event.title, error)
 
@@ -163,8 +163,9 @@ def _finish(session: Turn, event: Event) -> Event:
         slots.archive(old)
         describe(slots, old, event, "archived")
     # If a lease expired, another machine may have promoted a version that this swap then replaced.
-    for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {event.version, *slots.archived()}:
-        slots.archive(overtaken)
+    for overtaken in set(slots.versions_tagged(STATUS_TAG, "promoted")) - {event.version}:
+        if not slots.was_archived(overtaken):
+            slots.archive(overtaken)
     describe(slots, event.version, event, TAG_IN_PRODUCTION[event.kind])
     return session.history.conclude(event, "done")
 

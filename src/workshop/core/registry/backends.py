@@ -38,6 +38,11 @@ def is_unity_catalog(uri: str) -> bool:
     return re.fullmatch(r"databricks-uc(://.*)?", uri) is not None
 
 
+def is_of_databricks(uri: str) -> bool:
+    """Return whether a registry URI is that of either registry of Databricks."""
+    return is_databricks(uri) or is_unity_catalog(uri)
+
+
 def registry_beside(tracking_uri: str) -> str:
     """Return the default registry URI for runs that are recorded at `tracking_uri`."""
     if is_databricks(tracking_uri) and current_settings().slots == "alias":
@@ -47,7 +52,7 @@ def registry_beside(tracking_uri: str) -> str:
 
 def open_client() -> MlflowClient:
     """Return a client of MLflow's current store, which hides the differences between registries."""
-    return UnityCatalogClient() if is_unity_catalog(mlflow.get_registry_uri()) else MlflowClient()
+    return UnityCatalogClient() if is_unity_catalog(mlflow.get_registry_uri()) else RegistryClient()
 
 
 def require_fitting(model_name: str) -> None:
@@ -91,19 +96,32 @@ def name_for_neither(model_name: str) -> str:
 
 def list_versions(client: MlflowClient, model_name: str) -> list[ModelVersion]:
     """Return the versions of a model, newest first, or an empty list; those of Unity Catalog come without tags."""
-    found: list[ModelVersion] = []
-    token = None
     try:
-        while True:
-            page = client.search_model_versions(f"name = '{model_name}'", page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                break
+        found = _search(client, f"name = '{model_name}'")
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
+        return []
     return sorted(found, key=lambda each: int(each.version), reverse=True)
+
+
+def versions_with_tag(client: MlflowClient, model_name: str, tag: str, value: str = "", most: int = 0) -> list[str]:
+    """Return the versions with that tag, newest first; the registry chooses them, unless its search has no tags.
+
+    Args:
+        client: of the registry.
+        model_name: the registered model.
+        tag: the name of the tag.
+        value: its value; any value if empty.
+        most: how many of the newest to return; all if 0.
+    """
+    if is_of_databricks(mlflow.get_registry_uri()):
+        every = all_versions(client, model_name)
+        found = [each for each in every if tag in each.tags and (not value or each.tags[tag] == value)]
+    else:
+        matching = f"tags.`{tag}` = '{value}'" if value else f"tags.`{tag}` LIKE '%'"
+        found = _search(client, f"name = '{model_name}' AND {matching}", most)
+    return [str(each.version) for each in found][: most or None]
 
 
 def newest_first(client: MlflowClient, model_name: str) -> Iterator[ModelVersion]:
@@ -117,7 +135,19 @@ def all_versions(client: MlflowClient, model_name: str) -> list[ModelVersion]:
         return list(pool.map(lambda entry: _with_tags(client, entry), list_versions(client, model_name)))
 
 
-class UnityCatalogClient(MlflowClient):
+class RegistryClient(MlflowClient):
+    """A client whose writes do not read the whole model first.
+
+    MLflow looks up the registered model, and with it every version, before each write, to refuse a prompt of that
+    name. The kit writes only to versions that it has looked up, which MLflow refuses for a prompt too.
+    """
+
+    @override
+    def _raise_if_prompt(self, name: str) -> None:
+        pass
+
+
+class UnityCatalogClient(RegistryClient):
     """A client that translates between the kit's tags, `workshop.…`, and those of Unity Catalog, `workshop_…`.
 
     A value that is too long for Unity Catalog is cut; the history contains all of it.
@@ -145,6 +175,21 @@ class UnityCatalogClient(MlflowClient):
         self, name: str, version: str | None = None, key: str | None = None, stage: str | None = None
     ) -> None:
         super().delete_model_version_tag(name, version, _kept_key(str(key)), stage)
+
+
+def _search(client: MlflowClient, filter_string: str, most: int = 0) -> list[ModelVersion]:
+    """Return the versions that a filter matches, or `most` of the newest."""
+    found: list[ModelVersion] = []
+    token = None
+    while not most or len(found) < most:
+        # Only a limited search needs the order, which Unity Catalog does not have.
+        limited: dict[str, Any] = {"max_results": most, "order_by": ["version_number DESC"]} if most else {}
+        page = client.search_model_versions(filter_string, page_token=token, **limited)
+        found += page
+        token = page.token
+        if not token:
+            break
+    return found
 
 
 def _with_tags(client: MlflowClient, entry: ModelVersion) -> ModelVersion:

@@ -1,5 +1,6 @@
 """Models: log a fitted classifier, register it as this run's candidate, find it and load it."""
 
+import re
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -19,7 +20,7 @@ from kit_common.sanitize import first_sentence
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
-from workshop.core.registry.backends import newest_first, open_client, require_fitting
+from workshop.core.registry.backends import is_of_databricks, newest_first, open_client, require_fitting
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.settings import TRAINING, current_settings
 
@@ -41,6 +42,9 @@ _LOADERS_WITHOUT_PICKLE = (
     "mlflow.onnx",
 )
 """Loaders of formats other than pickle; the model's record is checked for pickles as well."""
+
+_ALIAS_URI = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+_VERSION_URI = re.compile(r"models:/(?P<name>[^/@]+)/(?P<version>\d+)")
 
 _REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
 _EXAMPLE_ROWS = 5
@@ -184,7 +188,7 @@ def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedM
     with explained(f"load {model_name} version {version}"):
         entry = client.get_model_version(model_name, version)
         data_version = entry.tags.get(DATA_TAG, "")
-        return LoadedModel(version, data_version, _load(f"models:/{model_name}/{version}"))
+        return LoadedModel(version, data_version, _load(client, f"models:/{model_name}/{version}"))
 
 
 def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
@@ -198,14 +202,15 @@ def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
         WorkshopError: the model can't be loaded.
     """
     with explained(f"load {uri}"):
-        return LoadedModel(version, "", _load(uri))
+        return LoadedModel(version, "", _load(open_client(), uri))
 
 
-def _load(uri: str) -> Any:
+def _load(client: MlflowClient, uri: str) -> Any:
     """Load a pyfunc model; raise MLflow's error for every fault of its artifacts."""
     try:
-        _refuse_pickles(uri)
-        return mlflow.pyfunc.load_model(uri)
+        place = _downloaded(client, uri)
+        _refuse_pickles(place)
+        return mlflow.pyfunc.load_model(place)
     except MlflowException:
         raise
     except Exception as error:  # damaged artifacts can raise anything
@@ -213,9 +218,26 @@ def _load(uri: str) -> Any:
         raise MlflowException(f"its artifacts are missing, damaged or not trusted ({reason})") from error
 
 
-def _refuse_pickles(uri: str) -> None:
+def _downloaded(client: MlflowClient, uri: str) -> str:
+    """Return the folder of a model, which is checked and then loaded; on Databricks, which records loads, its URI.
+
+    The calls are those with which MLflow resolves the URI of a version or an alias. But MLflow's own client reads every
+    version of the model on the way.
+    """
+    if is_of_databricks(mlflow.get_registry_uri()):
+        return uri
+    if found := _ALIAS_URI.fullmatch(uri):
+        version = str(client.get_model_version_by_alias(found["name"], found["alias"]).version)
+        uri = client.get_model_version_download_uri(found["name"], version)
+    elif found := _VERSION_URI.fullmatch(uri):
+        uri = client.get_model_version_download_uri(found["name"], found["version"])
+    place: str = mlflow.artifacts.download_artifacts(uri)
+    return place
+
+
+def _refuse_pickles(place: str) -> None:
     """Refuse a pickled model: loading a pickle runs any code that it contains."""
-    flavors = mlflow.models.Model.load(uri).flavors
+    flavors = mlflow.models.Model.load(place).flavors
     loader = flavors.get("python_function", {}).get("loader_module")
     pickled = "python_model" in flavors.get("python_function", {}) or any(
         "pickle" in str(flavor.get("serialization_format", "")) for flavor in flavors.values()

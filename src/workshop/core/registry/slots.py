@@ -11,12 +11,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from typing_extensions import override
 
-from workshop.core.registry.backends import all_versions, list_versions, require_fitting
+from workshop.core.registry.backends import (
+    all_versions,
+    is_unity_catalog,
+    list_versions,
+    require_fitting,
+    versions_with_tag,
+)
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.settings import current_settings
 
@@ -24,6 +31,8 @@ ARCHIVED_TAG = "workshop.archived"
 PREVIOUS_TAG = "workshop.previous"
 _LONGEST_DESCRIPTION = 5000
 """The size of MLflow's column; SQLite ignores it, PostgreSQL enforces it."""
+_LONGEST_NUMBER = 9
+"""Most digits of a version, whose column is an integer of 32 bits."""
 
 
 class Slot(StrEnum):
@@ -62,34 +71,49 @@ class Slots(ABC):
         """Mark a version as an earlier holder of Production."""
         self.tag(version, {ARCHIVED_TAG: datetime.now(UTC).isoformat(timespec="seconds")})
 
-    def archived(self) -> list[str]:
-        """Return the archived versions, oldest first."""
+    def archived(self, most: int = 0) -> list[str]:
+        """Return the archived versions, oldest first; only the newest `most`, unless 0."""
         in_production = self.holder(Slot.PRODUCTION)
-        return [version for version in self.versions_tagged(ARCHIVED_TAG) if version != in_production]
+        # The holder of Production may have been archived before.
+        found = self.versions_tagged(ARCHIVED_TAG, most=most and most + 1)
+        return [version for version in found if version != in_production][-most:]
+
+    def entry(self, version: str) -> ModelVersion | None:
+        """Return the registry's entry of a version, with its tags, or None if there is none of that number."""
+        # A longer number fits into no column of the registries, and `01` is another way to write 1.
+        if not version.isdecimal() or len(version) > _LONGEST_NUMBER or version != str(int(version)):
+            return None
+        with explained(f"look up version {version} of {self.model_name}"):
+            try:
+                return self.client.get_model_version(self.model_name, version)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+
+    def was_archived(self, version: str) -> bool:
+        """Return whether a version is marked as an earlier holder of Production."""
+        entry = self.entry(version)
+        return entry is not None and ARCHIVED_TAG in entry.tags
 
     def exists(self, version: str) -> bool:
         """Return whether the registry has that version."""
-        with explained(f"look up version {version} of {self.model_name}"):
-            return version in [str(entry.version) for entry in list_versions(self.client, self.model_name)]
+        return self.entry(version) is not None
 
     def versions(self) -> list[str]:
         """Return all versions, oldest first."""
         with explained(f"list the versions of {self.model_name}"):
             return [str(entry.version) for entry in list_versions(self.client, self.model_name)][::-1]
 
-    def versions_tagged(self, tag: str, value: str | None = None) -> list[str]:
-        """Return the versions with that tag, and with that value if one is given; oldest first."""
-        return [
-            str(entry.version) for entry in self._versions() if tag in entry.tags and value in (None, entry.tags[tag])
-        ]
+    def versions_tagged(self, tag: str, value: str = "", most: int = 0) -> list[str]:
+        """Return the versions with that tag, and that value if one is given, oldest first; or the newest `most`."""
+        with explained(f"list the versions of {self.model_name}"):
+            return sorted(versions_with_tag(self.client, self.model_name, tag, value, most), key=int)
 
     def version_in(self, slot: Slot) -> ModelVersion | None:
         """Return the registry's entry of the slot's holder, with its tags, or None."""
         version = self.holder(slot)
-        if version is None:
-            return None
-        with explained(f"look up version {version}"):
-            return self.client.get_model_version(self.model_name, version)
+        return self.entry(version) if version is not None else None
 
     def holders(self) -> dict[str, str | None]:
         """Return the holder of each slot."""
@@ -101,11 +125,11 @@ class Slots(ABC):
             for key, value in tags.items():
                 self.client.set_model_version_tag(self.model_name, version, key, value)
 
-    def add_to_description(self, version: str, line: str) -> None:
+    def add_to_description(self, entry: ModelVersion, line: str) -> None:
         """Add a line to a version's description, unless it is there; if it is full, drop the oldest lines."""
-        with explained(f"describe version {version}"):
-            description = self.client.get_model_version(self.model_name, version).description or ""
-            if line not in description:
+        version, description = str(entry.version), entry.description or ""
+        if line not in description:
+            with explained(f"describe version {version}"):
                 self.client.update_model_version(self.model_name, version, _fitting([*description.split("\n\n"), line]))
 
     def _model(self) -> RegisteredModel | None:
@@ -129,13 +153,20 @@ class AliasSlots(Slots):
 
     @override
     def holder(self, slot: Slot) -> str | None:
-        return self.holders()[slot.value]
+        entry = self.version_in(slot)
+        return str(entry.version) if entry is not None else None
 
     @override
-    def holders(self) -> dict[str, str | None]:
-        model = self._model()
-        aliases = model.aliases if model is not None else {}
-        return {slot.value: str(aliases[slot.value]) if slot.value in aliases else None for slot in Slot}
+    def version_in(self, slot: Slot) -> ModelVersion | None:
+        with explained(f"look up the version in {slot} of {self.model_name}"):
+            try:
+                return self.client.get_model_version_by_alias(self.model_name, slot.value)
+            except MlflowException as error:
+                # The code of an alias that is not set is that of a request with an invalid parameter.
+                unset = error.error_code == "INVALID_PARAMETER_VALUE" and f"alias {slot.value} not found" in str(error)
+                if unset or error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
 
     @override
     def assign(self, slot: Slot, version: str) -> None:
@@ -150,6 +181,24 @@ class AliasSlots(Slots):
     @override
     def uri(self, slot: Slot) -> str:
         return f"models:/{self.model_name}@{slot.value}"
+
+
+class CatalogSlots(AliasSlots):
+    """Slots as aliases of Unity Catalog, which lists those of a model in one call, without its versions."""
+
+    @override
+    def holder(self, slot: Slot) -> str | None:
+        return self.holders()[slot.value]
+
+    @override
+    def version_in(self, slot: Slot) -> ModelVersion | None:
+        return Slots.version_in(self, slot)
+
+    @override
+    def holders(self) -> dict[str, str | None]:
+        model = self._model()
+        aliases = model.aliases if model is not None else {}
+        return {slot.value: str(aliases[slot.value]) if slot.value in aliases else None for slot in Slot}
 
 
 class StageSlots(Slots):
@@ -197,7 +246,7 @@ class StageSlots(Slots):
     @override
     def archive(self, version: str) -> None:
         # The transition into Production has archived the old holder, unless a crash came between.
-        entry = next((entry for entry in self._versions() if str(entry.version) == version), None)
+        entry = self.entry(version)
         if entry is not None and entry.current_stage != "Archived":
             with explained(f"archive version {version}"), _without_deprecation_warnings():
                 self.client.transition_model_version_stage(self.model_name, version, "Archived")
@@ -211,7 +260,9 @@ def open_slots(client: MlflowClient, model_name: str) -> Slots:
         WorkshopError: the registry does not support slots of that kind, or such a model name.
     """
     require_fitting(model_name)
-    kind = AliasSlots if current_settings().slots == "alias" else StageSlots
+    if current_settings().slots == "stage":
+        return StageSlots(client, model_name)
+    kind = CatalogSlots if is_unity_catalog(mlflow.get_registry_uri()) else AliasSlots
     return kind(client, model_name)
 
 

@@ -139,28 +139,29 @@ def test_a_first_holder_that_is_released_can_be_archived(slots: Slots) -> None:
     assert slots.holder(Slot.PRODUCTION) is None
 
 
+def add_to_description(slots: Slots, version: str, line: str) -> None:
+    entry = slots.entry(version)
+    assert entry is not None
+    slots.add_to_description(entry, line)
+
+
 def test_a_description_grows_by_a_line_and_repeats_none(slots: Slots) -> None:
     def described() -> str | None:
         return slots.client.get_model_version(MODEL, "3").description
 
-    slots.add_to_description("3", "promoted: it is better")
+    add_to_description(slots, "3", "promoted: it is better")
     assert described() == "promoted: it is better"
     for _ in range(2):
-        slots.add_to_description("3", "rolled back: it was corked")
-    slots.add_to_description("3", "promoted: it is better")
+        add_to_description(slots, "3", "rolled back: it was corked")
+    add_to_description(slots, "3", "promoted: it is better")
     assert described() == "promoted: it is better\n\nrolled back: it was corked"
     assert not slots.client.get_model_version(MODEL, "2").description
 
 
 def test_what_the_team_has_written_into_a_description_stays(slots: Slots) -> None:
     slots.client.update_model_version(MODEL, "3", "Ana's favourite")
-    slots.add_to_description("3", "promoted")
+    add_to_description(slots, "3", "promoted")
     assert slots.client.get_model_version(MODEL, "3").description == "Ana's favourite\n\npromoted"
-
-
-def test_a_version_that_is_not_there_can_not_be_described(slots: Slots) -> None:
-    with refusal("describe version 99"):
-        slots.add_to_description("99", "promoted")
 
 
 @pytest.mark.parametrize("slot", [Slot.PRODUCTION, Slot.STAGING])
@@ -182,7 +183,7 @@ def test_a_registry_that_is_gone_is_explained(slots: Slots, monkeypatch: pytest.
     def gone(*_: Any, **__: Any) -> None:
         raise mlflow.MlflowException("API request failed\nMax retries exceeded")
 
-    monkeypatch.setattr(slots.client, "get_registered_model", gone)
+    monkeypatch.setattr(slots.client, "get_model_version_by_alias", gone)
     monkeypatch.setattr(slots.client, "search_model_versions", gone)
     with refusal("MLflow could not", "API request failed"):
         slots.holder(Slot.PRODUCTION)
@@ -234,7 +235,7 @@ def test_the_uris_are_the_ones_that_consumers_are_told(empty_registry: MlflowCli
 def test_a_description_that_is_full_keeps_its_last_lines(registry: MlflowClient) -> None:
     slots = open_slots(registry, MODEL)
     for number in range(12):
-        slots.add_to_description("1", f"{number}: " + 1000 * "x")
+        add_to_description(slots, "1", f"{number}: " + 1000 * "x")
     said = registry.get_model_version(MODEL, "1").description or ""
     assert len(said) <= 5000
     assert [line.split(":")[0] for line in said.split("\n\n")] == ["8", "9", "10", "11"]
