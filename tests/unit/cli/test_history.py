@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,21 @@ def decided(candidate: np.ndarray | None, champion: np.ndarray | None, *checked:
     }
 
 
-EVENTS = [
-    event("promotion", "1", None, **decided(FAIR, None, LOADED)),
-    event("refusal", "2", "1", **decided(None, None, LOADED, REFUSED)),
-    event("rejection", "3", "1", **decided(FAIR, GOOD, LOADED)),
-    event("staging", "4", "1", **decided(GOOD, FAIR, LOADED)),
-    event("promotion", "14", "13", **decided(GOOD, FAIR, LOADED), state="returned", problem="It did not answer."),
-    event("rollback", "1", "14"),
-    event("override", "14", "1", reason="The [bold]tasters[/] prefer it."),
-]
+def numbered(events: list[Event]) -> list[Event]:
+    return [replace(each, number=number) for number, each in enumerate(events, 1)]
+
+
+EVENTS = numbered(
+    [
+        event("promotion", "1", None, **decided(FAIR, None, LOADED)),
+        event("refusal", "2", "1", **decided(None, None, LOADED, REFUSED)),
+        event("rejection", "3", "1", **decided(FAIR, GOOD, LOADED)),
+        event("staging", "4", "1", **decided(GOOD, FAIR, LOADED)),
+        event("promotion", "14", "13", **decided(GOOD, FAIR, LOADED), state="returned", problem="It did not answer."),
+        event("rollback", "1", "14"),
+        event("override", "14", "1", reason="The [bold]tasters[/] prefer it."),
+    ]
+)
 
 
 # JSON
@@ -111,7 +118,7 @@ def test_the_document_has_the_values_of_the_events_in_order() -> None:
 
 def printed(events: list[Event], width: int = 80) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(history.as_table("wine_quality", events, width))
+    console.print(history.as_table("wine_quality", numbered(events), width))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     return [line for line in str(written).splitlines() if line.strip()]
 

@@ -5,9 +5,13 @@ swap is recorded as intended before it happens, so that the next run after a cra
 
 Events are in the order of recording, since the clocks of machines disagree: the start time of an event's run is later
 than that of every event before it. The event itself contains the recording machine's time.
+
+Each event's run is tagged with its number, so that the newest events are read without those before them. Events of an
+earlier kit have no such tag: their numbers are counted, once all of them and then from the first event with a number.
 """
 
 import json
+import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +22,7 @@ from typing import Any, Literal
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.entities.run_tag import RunTag
+from pydantic import TypeAdapter
 
 from kit_common.times import utc
 from workshop.core.promotion.outcome import Kind
@@ -38,11 +43,16 @@ LOOK_TAG = "workshop.look"
 TEST_TAG = "workshop.test"
 RECORD_TAG = "workshop.record"
 PROBLEM_TAG = "workshop.problem"
+NUMBER_TAG = "workshop.number"
 _DESCRIPTION_TAG = "mlflow.note.content"
 _USER_TAG = "mlflow.user"
 _LONGEST_TAG = 8000
 _FEW = 5
 """Events to read at a time where the newest is mostly enough."""
+_START = "attributes.start_time"
+_RUNS_A_PAGE = 1000
+_OF_A_DECISION = {"verdict", "difference", "guards"}
+_log = logging.getLogger("workshop")
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,8 @@ class Event:
     """Identifies the event: if an answer of the registry is lost, the client retries and records the event twice."""
     id: str = ""
     """The event's MLflow run; empty before it is recorded."""
+    number: int = 0
+    """Its place in the history, from 1; 0 before it is recorded, or if it was not counted."""
 
     @property
     def title(self) -> str:
@@ -105,25 +117,27 @@ class History:
         return experiment_name(f"{self.model_name}/history")
 
     def append(self, event: Event) -> Event:
-        """Record an event, in one call, and return it with its id."""
-        self._experiment()
-        experiment_id = ensure_experiment(self.client, self.experiment)
-        tags = {
-            EVENT_TAG: event.kind,
-            STATE_TAG: event.state,
-            "workshop.version": event.version,
-            "workshop.champion": event.champion or "",
-            ROWS_TAG: event.rows_digest if _compared(event) else "",
-            **_look_tags(event),
-            **_record(event),
-            _DESCRIPTION_TAG: _description(event),
-            _USER_TAG: event.who,
-        }
+        """Record an event, in one call, and return it with its id and number."""
+        experiment = self._experiment()
+        experiment_id = experiment.experiment_id if experiment else ensure_experiment(self.client, self.experiment)
         with explained(f"record the {event.kind} of version {event.version}"):
             shown = int(datetime.fromisoformat(event.at).timestamp() * 1000)
-            start = max(shown, self._latest_start(experiment_id) + 1)
+            latest, number = self._newest(experiment_id)
+            tags = {
+                EVENT_TAG: event.kind,
+                STATE_TAG: event.state,
+                NUMBER_TAG: str(number + 1),
+                "workshop.version": event.version,
+                "workshop.champion": event.champion or "",
+                ROWS_TAG: event.rows_digest if _compared(event) else "",
+                **_look_tags(event),
+                **_record(event),
+                _DESCRIPTION_TAG: _description(event),
+                _USER_TAG: event.who,
+            }
+            start = max(shown, latest + 1)
             run = self.client.create_run(experiment_id, start_time=start, tags=tags, run_name=event.title)
-            event = replace(event, id=run.info.run_id)
+            event = replace(event, id=run.info.run_id, number=number + 1)
             if event.state != "intended":
                 self.client.set_terminated(event.id)
         return event
@@ -138,20 +152,31 @@ class History:
 
     def pending(self) -> list[Event]:
         """Return the swaps that are recorded as intended only, oldest first."""
-        return [_event(run) for run in self._runs(f"tags.`{STATE_TAG}` = 'intended'")]
+        return [event for run in self._runs(f"tags.`{STATE_TAG}` = 'intended'") if (event := _event(run)) is not None]
 
     def events(self) -> list[Event]:
-        """Return all events, oldest first, each once."""
-        known: dict[str, Event] = {}
-        for event in (_event(run) for run in self._runs("")):
-            twin = known.get(event.token, event)
-            known[event.token] = min(twin, event, key=lambda each: _STATES.index(each.state))
-        return list(known.values())
+        """Return all events, oldest first, each once and with its number."""
+        return _events(_entries(self._runs("")))
+
+    def newest(self, most: int) -> list[Event]:
+        """Return the newest events, oldest first, each once and with its number, without reading the others."""
+        # One more, since an event that was recorded twice has two runs.
+        runs = self._runs("", most + 1)[::-1]
+        counted = len(runs) <= most or any(_number(run) for run in runs)
+        return _events(_entries(runs))[-most:] if counted else self.events()[-most:]
+
+    def event(self, number: int) -> Event | None:
+        """Return the event of that number, or None."""
+        found = _events(_entries(self._runs(f"tags.`{NUMBER_TAG}` = '{number}'"))) or self.events()
+        return next((event for event in found if event.number == number), None)
 
     def compared_on(self, rows_digest: str) -> list[Event]:
-        """Return the comparisons on those rows, oldest first, each once."""
-        found = (_event(run) for run in self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'"))
-        return list({event.token: event for event in found}.values())
+        """Return the comparisons on those rows, oldest first, each once; the registry chooses them.
+
+        The numbers of events of an earlier kit are not counted here.
+        """
+        found = _once(self._runs(f"tags.`{ROWS_TAG}` = '{rows_digest}'")).values()
+        return [each for each in found if isinstance(each, Event)]
 
     def looks(self, test: str = "") -> Iterator[Event]:
         """Yield the looks, newest first, read when they are needed; with a test, those that made it.
@@ -169,7 +194,7 @@ class History:
                     max_results=_FEW,
                     page_token=token,
                 )
-            yield from filter(None, map(_readable, page))
+            yield from filter(None, map(_event, page))
             token = page.token
             if not token:
                 break
@@ -187,13 +212,20 @@ class History:
                 self.client.restore_experiment(experiment.experiment_id)
         return experiment
 
-    def _latest_start(self, experiment_id: str) -> int:
+    def _newest(self, experiment_id: str) -> tuple[int, int]:
+        """Return the start of the newest run and the number of the newest event, each 0 if there is none."""
         latest = self.client.search_runs(
-            [experiment_id], run_view_type=ViewType.ALL, order_by=["attributes.start_time DESC"], max_results=1
+            [experiment_id], run_view_type=ViewType.ALL, order_by=[f"{_START} DESC"], max_results=1
         )
-        return max((run.info.start_time or 0 for run in latest), default=0)
+        if not latest:
+            return 0, 0
+        number = _number(latest[0])
+        if not number:  # an event of an earlier kit, or no event
+            number = max((each for each, _ in _entries(self._runs(""))), default=0)
+        return latest[0].info.start_time or 0, number
 
-    def _runs(self, filter_string: str) -> list[Run]:
+    def _runs(self, filter_string: str, most: int = 0) -> list[Run]:
+        """Return the events' runs, oldest first, or `most` of them, newest first."""
         found: list[Run] = []
         with explained(f"read the history of {self.model_name}"):
             experiment = self._experiment()
@@ -202,15 +234,15 @@ class History:
                 page = self.client.search_runs(
                     [experiment.experiment_id],
                     filter_string,
-                    order_by=["attributes.start_time ASC"],
-                    max_results=1000,
+                    order_by=[f"{_START} {'DESC' if most else 'ASC'}"],
+                    max_results=min(most, _RUNS_A_PAGE) or _RUNS_A_PAGE,
                     page_token=token,
                 )
                 found += [run for run in page if RECORD_TAG in run.data.tags]
                 token = page.token
-                if not token:
+                if not token or (most and len(found) >= most):
                     break
-        return found
+        return found[: most or None]
 
 
 def _compared(event: Event) -> bool:
@@ -232,7 +264,7 @@ def _description(event: Event) -> str:
 
 def _record(event: Event) -> dict[str, str]:
     """Split the event's JSON into tags."""
-    record = {name: value for name, value in asdict(event).items() if name not in ("id", "state", "problem")}
+    record = {name: value for name, value in asdict(event).items() if name not in ("id", "number", "state", "problem")}
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     parts = [text[start : start + _LONGEST_TAG] for start in range(0, len(text), _LONGEST_TAG)]
     return {_part(number): part for number, part in enumerate(parts)}
@@ -242,15 +274,56 @@ def _part(number: int) -> str:
     return f"{RECORD_TAG}.{number}" if number else RECORD_TAG
 
 
-def _readable(run: Run) -> Event | None:
-    try:
-        return _event(run)
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _event(run: Run) -> Event:
+def _event(run: Run) -> Event | None:
+    """Return the event that a run contains; None if its record is damaged, which is logged."""
     tags = run.data.tags
-    final = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, ""), "id": run.info.run_id}
     parts = takewhile(lambda part: part is not None, (tags.get(_part(number)) for number in count()))
-    return Event(**json.loads("".join(str(part) for part in parts)), **final)
+    try:
+        record = json.loads("".join(str(part) for part in parts))
+        final = {"state": tags[STATE_TAG], "problem": tags.get(PROBLEM_TAG, "")}
+        event = _EVENT.validate_python({**record, **final, "id": run.info.run_id, "number": _number(run)})
+    except (ValueError, TypeError, KeyError):
+        event = None
+    if event is None or not (event.decision is None or event.decision.keys() >= _OF_A_DECISION):
+        _log.warning("The run %s of the history is not a complete event, and is left out.", run.info.run_id)
+        return None
+    return event
+
+
+def _number(run: Run) -> int:
+    """Return the number with which an event was recorded, or 0."""
+    recorded = run.data.tags.get(NUMBER_TAG, "") if RECORD_TAG in run.data.tags else ""
+    return int(recorded) if recorded.isdecimal() else 0
+
+
+def _once(runs: list[Run]) -> dict[str, Event | int]:
+    """Return each event once, by its token; in place of a damaged one its number, by its run's id."""
+    known: dict[str, Event | int] = {}
+    for run in runs:
+        event = _event(run)
+        if event is None:
+            known[run.info.run_id] = _number(run)
+            continue
+        twin = known.get(event.token)
+        both = [twin, event] if isinstance(twin, Event) else [event]
+        known[event.token] = min(both, key=lambda each: _STATES.index(each.state))
+    return known
+
+
+def _entries(runs: list[Run]) -> list[tuple[int, Event | None]]:
+    """Return the events that consecutive runs contain, each once, with their numbers; None for a damaged one."""
+    entries = [(each.number, each) if isinstance(each, Event) else (each, None) for each in _once(runs).values()]
+    # The first that was recorded with a number has counted those before it.
+    number = next((recorded - 1 - place for place, (recorded, _) in enumerate(entries) if recorded), 0)
+    numbered: list[tuple[int, Event | None]] = []
+    for recorded, event in entries:
+        number = recorded or max(number + 1, 1)
+        numbered.append((number, replace(event, number=number) if event is not None else None))
+    return numbered
+
+
+def _events(entries: list[tuple[int, Event | None]]) -> list[Event]:
+    return [event for _, event in entries if event is not None]
+
+
+_EVENT = TypeAdapter(Event)

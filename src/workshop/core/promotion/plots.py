@@ -143,7 +143,7 @@ def history_picture(events: list[Event]) -> Figure:
     bottom.set(title="Candidate against champion", ylabel="AUC difference", xlim=(0.5, len(events) + 0.6))
     bottom.set_xlabel("event, and its time (UTC)")
     shown = numbers[:: max(1, len(events) // 12)]
-    days = [f"{number}\n{events[number - 1].at[5:10]}\n{events[number - 1].at[11:16]}" for number in shown]
+    days = [f"{each.number}\n{each.at[5:10]}\n{each.at[11:16]}" for each in (events[number - 1] for number in shown)]
     bottom.set_xticks(shown, days, fontsize=9)
     figure.tight_layout()
     return figure
