@@ -12,21 +12,26 @@ from workshop.cli.output import waiting_for
 
 app = typer.Typer()
 out = Console()
+_MOST_LISTED = 10
 
 
 @app.command()
 def status(model: Model = "wine_quality", as_json: AsJson = False) -> None:
     """Show which version of the model holds which slot."""
     with waiting_for("the store"):
-        found = read(model)
+        found = read(model, 0 if as_json else _MOST_LISTED + 1)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
         out.print(as_table(found))
 
 
-def read(model_name: str) -> dict[str, Any]:
+def read(model_name: str, most: int = 0) -> dict[str, Any]:
     """Return the slots' holders and the archived versions.
+
+    Args:
+        model_name: the registered model.
+        most: how many of the newest archived versions to read; all if 0.
 
     Returns:
         `{"model": …, "slots": {"production": {"version", "uri", "run_name", "git_commit", "data_version"} or None,
@@ -42,7 +47,7 @@ def read(model_name: str) -> dict[str, Any]:
     return {
         "model": model_name,
         "slots": {slot.value: _describe(slots.version_in(slot), slots.uri(slot)) for slot in Slot},
-        "archived": slots.archived(),
+        "archived": slots.archived(most),
     }
 
 
@@ -57,7 +62,9 @@ def as_table(found: dict[str, Any]) -> Table:
             table.add_row(
                 slot, holder["version"], holder["run_name"], holder["data_version"], f"{commit[:10]}{dash}{dirty}"
             )
-    table.caption = f"archived, as earlier holders of production: {', '.join(found['archived']) or 'none'}"
+    listed, earlier = found["archived"][-_MOST_LISTED:], len(found["archived"]) > _MOST_LISTED
+    named = f"{', '.join(listed) or 'none'}{' and earlier ones' if earlier else ''}"
+    table.caption = f"archived, as earlier holders of production: {named}"
     table.caption_justify = "left"
     return table
 

@@ -49,5 +49,21 @@ def test_holders_are_shown_with_their_origin(home: Path) -> None:
     assert "archived, as earlier holders of production: 1" in written.getvalue()
 
 
+def test_the_newest_ten_archived_versions_are_listed() -> None:
+    client = connect()
+    client.create_registered_model("wine_quality")
+    for _ in range(13):
+        client.create_model_version("wine_quality", source="file:///nowhere")
+    slots = open_slots(client, "wine_quality")
+    for number in range(1, 11):
+        slots.archive(str(number))
+    assert "production: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10\n" in workshop_here("status", COLUMNS="200").out
+    for number in (11, 12):
+        slots.archive(str(number))
+    shown = workshop_here("status", COLUMNS="200").out
+    assert "production: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and earlier ones\n" in shown
+    assert len(status.read("wine_quality")["archived"]) == 12
+
+
 def test_a_terminal_without_a_width_still_shows_the_table() -> None:
     assert "production" in workshop_here("status", COLUMNS="0").out

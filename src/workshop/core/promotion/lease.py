@@ -50,10 +50,13 @@ class Lease:
         Raises:
             WorkshopError: this process stood still for so long that another one has taken the lease.
         """
-        self._require_held()
         with explained(f"renew the lease {self._name}"):
-            self._client.set_experiment_tag(self._id, _BEAT_TAG, uuid.uuid4().hex)
-        self._require_held()  # another process may have broken it between the two calls
+            try:
+                self._client.set_experiment_tag(self._id, _BEAT_TAG, uuid.uuid4().hex)
+            except MlflowException:  # MLflow sets no tag of a broken lease, whose experiment is deleted
+                self._require_held()
+                raise
+        self._require_held()  # a renewal can come too late, and another process may have broken the lease since
 
     def give_back(self) -> None:
         """Return the lease, so that other processes can take it."""

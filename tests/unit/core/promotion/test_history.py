@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tests.support.faulty_registry import FailingClient
 from tests.support.models import MODEL
 from workshop.core.parameters import Terms
 from workshop.core.promotion.gate import decide
-from workshop.core.promotion.history import RECORD_TAG, Event, History, State
+from workshop.core.promotion.history import NUMBER_TAG, RECORD_TAG, STATE_TAG, Event, History, State
 from workshop.core.promotion.outcome import Guard
 
 
@@ -65,6 +66,104 @@ def test_a_history_of_an_earlier_kit_keeps_its_order_and_can_be_continued(histor
     assert numbered == ["slow", event.token]
     history.append(replace(event, at="2020-01-01T00:00:00.000+00:00", token="new"))
     assert [each.token for each in history.events()] == [*numbered, "new"]
+
+
+def without_number(history: History, event: Event) -> None:
+    """Make an event one that an earlier kit has recorded."""
+    history.client.delete_tag(event.id, NUMBER_TAG)
+
+
+def test_the_newest_events_keep_their_numbers(history: History) -> None:
+    assert history.newest(3) == []
+    appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "56789"]
+    assert [event.number for event in appended] == [1, 2, 3, 4, 5]
+    assert history.newest(2) == appended[-2:]
+    assert history.newest(5) == history.newest(9) == history.events() == appended
+
+
+@pytest.mark.parametrize("old", range(6))
+def test_events_without_a_number_are_counted(history: History, old: int) -> None:
+    appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "56789"]
+    for event in appended[:old]:
+        without_number(history, event)
+    assert history.events() == appended
+    for most in range(1, 6):
+        assert history.newest(most) == appended[-most:]
+    for event in appended:
+        assert history.event(event.number) == event
+    assert history.event(6) is None
+    assert history.append(replace(PROMOTION, token="new")).number == 6
+
+
+def test_the_newest_events_are_read_without_the_others(empty_registry: MlflowClient, history: History) -> None:
+    for version in "56789":
+        history.append(later(replace(PROMOTION, version=version), int(version)))
+    counting = FailingClient(empty_registry, 0, "error")
+    read: list[int] = []
+    search = empty_registry.search_runs
+
+    def count(*arguments: object, **named: object) -> object:
+        page = search(*arguments, **named)  # type: ignore[arg-type]
+        read.append(len(page))
+        return page
+
+    counting.client = SimpleNamespace(search_runs=count, get_experiment_by_name=empty_registry.get_experiment_by_name)  # type: ignore[assignment]
+    recorded = History(counting, MODEL)  # type: ignore[arg-type]
+    assert [event.version for event in recorded.newest(2)] == ["8", "9"]
+    found = recorded.event(2)
+    assert found is not None and found.version == "6"
+    assert read == [3, 1]
+
+
+def test_an_event_keeps_its_number_when_an_earlier_one_is_deleted(history: History) -> None:
+    appended = [history.append(later(replace(PROMOTION, version=version), int(version))) for version in "567"]
+    without_number(history, appended[1])
+    history.client.delete_run(appended[0].id)
+    assert [event.number for event in history.events()] == [2, 3]
+    history.client.delete_run(appended[2].id)
+    assert history.append(replace(PROMOTION, token="new")).number == 4
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        (RECORD_TAG, "{"),
+        (RECORD_TAG, "[]"),
+        (RECORD_TAG, '{"kind": "promotion"}'),
+        (RECORD_TAG, '{"kind": "feast", "version": "1", "champion": null, "reason": ""}'),
+        (RECORD_TAG, '{"kind": "rejection", "version": "1", "champion": null, "reason": "", "decision": {}}'),
+        (STATE_TAG, "corked"),
+        (STATE_TAG, None),
+        (NUMBER_TAG, "many"),
+        (NUMBER_TAG, ""),
+    ],
+)
+def test_a_damaged_event_is_left_out_and_the_others_keep_their_numbers(
+    history: History, tag: str, value: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    compared = replace(PROMOTION, decision=decided())
+    first, damaged, last = [
+        history.append(later(replace(compared, version=version), int(version))) for version in "567"
+    ]
+    if value is None:
+        history.client.delete_tag(damaged.id, tag)
+    else:
+        history.client.set_tag(damaged.id, tag, value)
+    left = [first, damaged, last] if tag == NUMBER_TAG else [first, last]
+    assert history.events() == history.newest(3) == left
+    assert (damaged.id in caplog.text) == (tag != NUMBER_TAG)
+    assert history.pending() == []
+    assert history.looks_at("rows 0") == 3
+    assert history.append(replace(PROMOTION, token="new")).number == 4
+
+
+def test_the_comparisons_on_the_same_rows_are_read_in_order(history: History) -> None:
+    compared = replace(PROMOTION, decision=decided())
+    first = history.append(compared)
+    history.append(replace(compared, rows_digest="rows 1", token="2"))
+    second = history.append(replace(compared, kind="rejection", token="3"))
+    assert history.compared_on("rows 0") == [first, second]
+    assert history.compared_on("rows 2") == []
 
 
 def test_an_event_is_written_by_one_call(empty_registry: MlflowClient) -> None:

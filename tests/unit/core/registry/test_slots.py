@@ -239,3 +239,9 @@ def test_a_description_that_is_full_keeps_its_last_lines(registry: MlflowClient)
     said = registry.get_model_version(MODEL, "1").description or ""
     assert len(said) <= 5000
     assert [line.split(":")[0] for line in said.split("\n\n")] == ["8", "9", "10", "11"]
+
+
+@pytest.mark.parametrize("version", ["0", "01", "-1", "²", "x", "", "12", "9" * 30])
+def test_a_version_exists_under_its_own_number_only(slots: Slots, version: str) -> None:
+    assert slots.exists("11")
+    assert not slots.exists(version)
