@@ -50,6 +50,9 @@ def test_holders_are_shown_with_their_origin(home: Path) -> None:
 
 
 def test_the_newest_ten_archived_versions_are_listed() -> None:
+    def listed() -> str:
+        return " ".join(workshop_here("status").out.split())
+
     client = connect()
     client.create_registered_model("wine_quality")
     for _ in range(13):
@@ -57,11 +60,10 @@ def test_the_newest_ten_archived_versions_are_listed() -> None:
     slots = open_slots(client, "wine_quality")
     for number in range(1, 11):
         slots.archive(str(number))
-    assert "production: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10\n" in workshop_here("status", COLUMNS="200").out
+    assert listed().endswith("production: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10")
     for number in (11, 12):
         slots.archive(str(number))
-    shown = workshop_here("status", COLUMNS="200").out
-    assert "production: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and earlier ones\n" in shown
+    assert listed().endswith("production: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and earlier ones")
     assert len(status.read("wine_quality")["archived"]) == 12
 
 

@@ -141,7 +141,7 @@ def act(contest: Contest, judgement: Judgement) -> Outcome:
     with turn(contest.slots) as session:
         before = contest.slots.holders()
         judgement = _with_present_champion(contest, judgement)
-        status, event = _carry_out(contest, judgement, session)
+        status, event = _carry_out(contest, judgement, session, before[contest.slot])
         after = contest.slots.holders()
     if event is not None:
         illustrate(session.history, event, judgement)
@@ -255,9 +255,11 @@ def _history(contest: Contest) -> History:
     return History(contest.slots.client, contest.slots.model_name)
 
 
-def _carry_out(contest: Contest, judgement: Judgement, session: Turn) -> tuple[Status, Event | None]:
+def _carry_out(
+    contest: Contest, judgement: Judgement, session: Turn, holder: str | None
+) -> tuple[Status, Event | None]:
     version, decision = contest.candidate, judgement.decision
-    if version in (judgement.champion_version, contest.slots.holder(contest.slot)):
+    if version in (judgement.champion_version, holder):
         return "unchanged", None
     status = status_for(decision.verdict, contest.slot, compare_only=contest.compare_only)
     event = _event(status, contest, judgement)
