@@ -39,7 +39,7 @@ def no_full_reads(in_production: MlflowClient, monkeypatch: pytest.MonkeyPatch) 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("every version is read")
 
-    search = SqlAlchemyStore.search_model_versions
+    search: Any = SqlAlchemyStore.search_model_versions
 
     def search_by_tag(self: Any, filter_string: str = "", *arguments: Any, **named: Any) -> Any:
         assert "tags." in filter_string
