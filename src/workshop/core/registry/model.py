@@ -1,6 +1,5 @@
 """Models: log a fitted classifier, register it as this run's candidate, find it and load it."""
 
-import re
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -20,7 +19,8 @@ from kit_common.sanitize import first_sentence
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Parameters
 from workshop.core.provenance import git_commit
-from workshop.core.registry.backends import is_of_databricks, newest_first, open_client, require_fitting
+from workshop.core.registry.backends import newest_first, open_client, require_fitting
+from workshop.core.registry.loading import load
 from workshop.core.registry.mlflow_store import explained
 from workshop.core.settings import TRAINING, current_settings
 
@@ -31,20 +31,6 @@ RUN_NAME_TAG = "workshop.run_name"
 RUN_ID_TAG = "workshop.run_id"
 DATA_TAG = "workshop.data_version"
 COMMIT_TAG = "workshop.git_commit"
-
-_LOADERS_WITHOUT_PICKLE = (
-    "mlflow.pyfunc.loaders.code_model",
-    "mlflow.pyfunc.model",
-    "mlflow.sklearn",
-    "mlflow.xgboost",
-    "mlflow.lightgbm",
-    "mlflow.catboost",
-    "mlflow.onnx",
-)
-"""Loaders of formats other than pickle; the model's record is checked for pickles as well."""
-
-_ALIAS_URI = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
-_VERSION_URI = re.compile(r"models:/(?P<name>[^/@]+)/(?P<version>\d+)")
 
 _REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
 _EXAMPLE_ROWS = 5
@@ -188,7 +174,7 @@ def load_version(client: MlflowClient, model_name: str, version: str) -> LoadedM
     with explained(f"load {model_name} version {version}"):
         entry = client.get_model_version(model_name, version)
         data_version = entry.tags.get(DATA_TAG, "")
-        return LoadedModel(version, data_version, _load(client, f"models:/{model_name}/{version}"))
+        return LoadedModel(version, data_version, load(client, f"models:/{model_name}/{version}"))
 
 
 def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
@@ -202,56 +188,7 @@ def load_as_a_consumer(uri: str, version: str) -> LoadedModel:
         WorkshopError: the model can't be loaded.
     """
     with explained(f"load {uri}"):
-        return LoadedModel(version, "", _load(open_client(), uri))
-
-
-def _load(client: MlflowClient, uri: str) -> Any:
-    """Load a pyfunc model; raise MLflow's error for every fault of its artifacts."""
-    try:
-        place = _downloaded(client, uri)
-        _refuse_pickles(place)
-        return mlflow.pyfunc.load_model(place)
-    except MlflowException:
-        raise
-    except Exception as error:  # damaged artifacts can raise anything
-        reason = f"{type(error).__name__}: {first_sentence(error)}"
-        raise MlflowException(f"its artifacts are missing, damaged or not trusted ({reason})") from error
-
-
-def _downloaded(client: MlflowClient, uri: str) -> str:
-    """Return the folder of a model, which is checked and then loaded; on Databricks, which records loads, its URI.
-
-    The calls are those with which MLflow resolves the URI of a version or an alias. But MLflow's own client reads every
-    version of the model on the way.
-    """
-    if is_of_databricks(mlflow.get_registry_uri()):
-        return uri
-    if found := _ALIAS_URI.fullmatch(uri):
-        version = str(client.get_model_version_by_alias(found["name"], found["alias"]).version)
-        uri = client.get_model_version_download_uri(found["name"], version)
-    elif found := _VERSION_URI.fullmatch(uri):
-        uri = client.get_model_version_download_uri(found["name"], found["version"])
-    place: str = mlflow.artifacts.download_artifacts(uri)
-    return place
-
-
-def _refuse_pickles(place: str) -> None:
-    """Refuse a pickled model: loading a pickle runs any code that it contains."""
-    flavors = mlflow.models.Model.load(place).flavors
-    loader = flavors.get("python_function", {}).get("loader_module")
-    pickled = "python_model" in flavors.get("python_function", {}) or any(
-        "pickle" in str(flavor.get("serialization_format", "")) for flavor in flavors.values()
-    )
-    if loader not in _LOADERS_WITHOUT_PICKLE:
-        raise MlflowException(
-            f"its loader, {loader}, may use pickle, and loading a pickle runs its code: log it with "
-            "workshop.core.registry.model.log_candidate, which uses skops"
-        )
-    if pickled:
-        raise MlflowException(
-            "it is stored as a pickle, and loading a pickle runs its code: log it with "
-            "workshop.core.registry.model.log_candidate, which uses skops"
-        )
+        return LoadedModel(version, "", load(open_client(), uri))
 
 
 def _dump(classifier: Any, folder: Path) -> Path:
