@@ -28,7 +28,8 @@ from workshop.core.data.originals import read_originals
 from workshop.core.data.schemas import FEATURES, TARGET
 from workshop.core.parameters import Parameters, Terms
 from workshop.core.promotion import gate, manual
-from workshop.core.promotion.history import RECORD_TAG, Event, History
+from workshop.core.promotion.event import RECORD_TAG, Event
+from workshop.core.promotion.history import History
 from workshop.core.promotion.swap import describe
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.backends import RegistryClient

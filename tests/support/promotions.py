@@ -14,7 +14,8 @@ from workshop.core.data import datasets, tables
 from workshop.core.data.schemas import FEATURES
 from workshop.core.parameters import Parameters
 from workshop.core.promotion.evaluate import Contest, act, judge, open_contest
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.event import Event
+from workshop.core.promotion.history import History
 from workshop.core.promotion.outcome import Outcome
 from workshop.core.registry import mlflow_store, model
 from workshop.core.registry.slots import Slots, open_slots

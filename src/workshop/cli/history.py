@@ -19,7 +19,8 @@ from workshop.core.errors import WorkshopError, explain_os_error
 from workshop.core.settings import current_settings
 
 if TYPE_CHECKING:
-    from workshop.core.promotion.history import Event, History
+    from workshop.core.promotion.event import Event
+    from workshop.core.promotion.history import History
 
 app = typer.Typer()
 out = Console()

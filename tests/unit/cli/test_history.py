@@ -16,8 +16,8 @@ from tests.support.models import refusal
 from workshop.cli import history
 from workshop.core.parameters import Terms
 from workshop.core.promotion import plots
+from workshop.core.promotion.event import Event
 from workshop.core.promotion.gate import decide
-from workshop.core.promotion.history import Event
 from workshop.core.promotion.outcome import Guard
 
 TARGET = np.repeat([0, 1], [60, 40])

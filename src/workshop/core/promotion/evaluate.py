@@ -19,8 +19,9 @@ from workshop.core.data.schemas import FEATURES, PART, TARGET
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import DevopsAction, Parameters, Terms, require_as_given
 from workshop.core.promotion import drift, gate, guards, slices
+from workshop.core.promotion.event import Event
 from workshop.core.promotion.gate import Judgement
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.history import History
 from workshop.core.promotion.looks import ALONE, Look
 from workshop.core.promotion.next_look import is_current, next_look
 from workshop.core.promotion.outcome import MEANINGS, Guard, Outcome, Status, sentence_for, status_for
@@ -231,8 +232,8 @@ def _with_present_champion(contest: Contest, judgement: Judgement) -> Judgement:
         note = ""
         if now != judgement.champion_version:
             note = (
-                f"Production changed from {_name(judgement.champion_version)} to {_name(now)} after the comparison, so "
-                "the candidate was compared again."
+                f"Production changed from version {judgement.champion_version or 'none'} to {now or 'none'} after the "
+                "comparison, so the candidate was compared again."
             )
         elif is_current(judgement.look, _history(contest)):
             return judgement
@@ -296,7 +297,3 @@ def _event(status: Status, contest: Contest, judgement: Judgement) -> Event:
         decision=judgement.decision.as_dict(),
         look=judgement.look.as_dict() if judgement.look.wealth is not None else None,
     )
-
-
-def _name(version: str | None) -> str:
-    return f"version {version}" if version else "no version"

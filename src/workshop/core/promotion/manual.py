@@ -6,7 +6,7 @@ Both skip the gate, but not the guards that protect callers.
 from typing import Literal
 
 from workshop.core.errors import WorkshopError
-from workshop.core.promotion.history import Event
+from workshop.core.promotion.event import Event
 from workshop.core.promotion.swap import STATUS_TAG, Turn, loaded_or_none, swap, trial_of, turn
 from workshop.core.registry.model import require_probabilities
 from workshop.core.registry.slots import ARCHIVED_TAG, Slot, Slots

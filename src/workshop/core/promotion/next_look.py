@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.event import Event
+from workshop.core.promotion.history import History
 from workshop.core.promotion.looks import Budget, Look, Wealth
 
 

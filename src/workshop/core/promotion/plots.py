@@ -19,8 +19,9 @@ from sklearn.metrics import roc_curve
 
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion.drift import LARGE, MODERATE
+from workshop.core.promotion.event import Event
 from workshop.core.promotion.gate import Judgement
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.history import History
 from workshop.core.promotion.outcome import Decision
 from workshop.core.promotion.texts import percent
 from workshop.core.registry.mlflow_store import explained

@@ -8,7 +8,7 @@ from workshop.core.data import datasets
 from workshop.core.errors import WorkshopError
 from workshop.core.parameters import Terms
 from workshop.core.promotion.evaluate import Contest, compare
-from workshop.core.promotion.history import Event
+from workshop.core.promotion.event import Event
 from workshop.core.promotion.looks import ALONE, Look
 from workshop.core.promotion.next_look import look_of
 from workshop.core.registry.slots import Slot, open_slots

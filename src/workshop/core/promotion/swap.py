@@ -17,7 +17,8 @@ from filelock import Timeout
 from kit_common.times import utc
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import lease
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.event import Event
+from workshop.core.promotion.history import History
 from workshop.core.promotion.lease import Lease
 from workshop.core.promotion.outcome import TAG_IN_PRODUCTION
 from workshop.core.registry.model import LoadedModel, load_as_a_consumer, load_version

@@ -11,8 +11,9 @@ from mlflow import MlflowClient
 
 from tests.support.models import MODEL
 from workshop.core.parameters import Terms
+from workshop.core.promotion.event import LOOK_TAG, RECORD_TAG, Event, State
 from workshop.core.promotion.gate import decide
-from workshop.core.promotion.history import LOOK_TAG, RECORD_TAG, Event, History, State
+from workshop.core.promotion.history import History
 from workshop.core.promotion.looks import Look, share_of_look
 from workshop.core.promotion.next_look import is_current, look_of, next_look
 from workshop.core.promotion.outcome import Kind

@@ -14,8 +14,8 @@ from workshop.core.data.schemas import FEATURES
 from workshop.core.parameters import Terms
 from workshop.core.promotion import gate, plots
 from workshop.core.promotion.drift import LARGE, MODERATE
+from workshop.core.promotion.event import Event
 from workshop.core.promotion.gate import Judgement
-from workshop.core.promotion.history import Event
 from workshop.core.promotion.outcome import Guard, Kind
 
 

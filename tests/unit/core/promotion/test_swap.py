@@ -16,7 +16,8 @@ from workshop.core.data.schemas import FEATURES
 from workshop.core.errors import WorkshopError
 from workshop.core.promotion import lease, manual, swap
 from workshop.core.promotion.evaluate import act, judge
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.event import Event
+from workshop.core.promotion.history import History
 from workshop.core.registry.model import LoadedModel, load_version
 from workshop.core.registry.slots import Slot, Slots, open_slots
 from workshop.core.settings import current_settings

@@ -10,7 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support.models import MODEL
-from workshop.core.promotion.history import Event, History
+from workshop.core.promotion.event import Event
+from workshop.core.promotion.history import History
 from workshop.core.registry import mlflow_store
 from workshop.core.registry.slots import Slot, open_slots
 from workshop.core.settings import current_settings
