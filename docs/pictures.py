@@ -210,7 +210,7 @@ def triggers() -> Drawing:
         y = 94 + 70 * row
         drawing.box(12, y, 126, f"{branch}\n{more}" if more else branch, height=50)
         drawing.arrow((138, y + 25), (148, y + 25))
-        drawing.box(148, y, 116, f"{files}\nor workshop/core", height=50)
+        drawing.box(148, y, 116, f"{files}\nor their code", height=50)
         drawing.arrow((264, y + 25), (274, y + 25))
         drawing.box(274, y, 74, pipeline, height=50)
     drawing.text(12, 302, "Both must fit; a change to the README starts none.", "soft")
