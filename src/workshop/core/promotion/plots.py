@@ -243,7 +243,7 @@ def _draw_difference(axes: Axes, decision: Decision) -> None:
         return
     lower, upper, threshold = decision.lower_bound, decision.upper_bound, decision.min_improvement
     first, last = min(lower, threshold), max(upper, threshold)
-    margin = 0.02 + 0.2 * (last - first)
+    margin = 0.02 + 0.25 * (last - first)
     exceeds = lower > threshold
     # The label of the bound stands on the bound's side of the threshold, and is as wide as two margins.
     left = first - (margin if exceeds else 2 * margin)

@@ -21,9 +21,10 @@ from workshop.core.promotion.outcome import Guard, Kind
 
 @pytest.fixture(autouse=True)
 def no_window() -> Iterator[None]:
-    """Draw into memory; restore the style and close the figures afterwards."""
+    """Draw into memory, in the style of the notebooks; restore the style and close the figures afterwards."""
     with mpl.rc_context():
         plt.switch_backend("agg")
+        plots.use_workshop_style()
         yield
         plt.close("all")
 
