@@ -253,7 +253,7 @@ def test_one_of_two_simultaneous_promotions_wins_and_the_other_compares_again(
         }
         assert history.pending() == []
         (notes,) = [report.notes for report in both if report.status == "not better"]
-        assert any(f"from version 1 to version {winner}" in note and "compared again" in note for note in notes)
+        assert any(f"from version 1 to {winner} " in note and "compared again" in note for note in notes)
     won = sum(report.status == "promoted" for report in reports[0])
     print(f"two at the same time: {rounds} rounds, won {won} to {rounds - won}, no update lost")
 
