@@ -30,17 +30,28 @@ def next_look(
     for earlier in history.looks(test):
         if (look := look_of(earlier)) is not None:
             return replace(look, repeats=True)
-    for latest in history.looks():
-        if (look := look_of(latest)) is not None and look.wealth is not None and latest.decision is not None:
-            promoted = latest.kind == "promotion" and latest.state in {"intended", "done"}
-            left = look.wealth.after(1 - latest.decision["confidence"], promoted=promoted)
-            return Look.drawing_on(*left.on(wines), test=test, follows=latest.id)
+    if (latest := _latest(history)) is not None:
+        event, wealth = latest
+        return Look.drawing_on(*wealth.on(wines), test=test, follows=event.id)
     return Look.drawing_on(*_before_looks_were_recorded(history, rows_digest, wines).on(wines), test=test)
 
 
 def is_current(look: Look, history: History) -> bool:
     """Return whether no look has been recorded since this one was found."""
-    return look.wealth is None or look.repeats or look.follows == next((each.id for each in history.looks()), "")
+    if look.wealth is None or look.repeats:
+        return True
+    latest = _latest(history)
+    return look.follows == (latest[0].id if latest is not None else "")
+
+
+def _latest(history: History) -> tuple[Event, Wealth] | None:
+    """Return the newest look whose record is whole, and what it has left; None if there is none."""
+    for event in history.looks():
+        look = look_of(event)
+        if look is not None and look.wealth is not None and event.decision is not None:
+            promoted = event.kind == "promotion" and event.state in {"intended", "done"}
+            return event, look.wealth.after(1 - event.decision["confidence"], promoted=promoted)
+    return None
 
 
 def look_of(event: Event) -> Look | None:
