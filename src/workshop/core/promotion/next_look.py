@@ -1,7 +1,9 @@
 """The next look at the production wines, from the history of the earlier ones."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,10 +49,10 @@ def is_current(look: Look, history: History) -> bool:
 def _latest(history: History) -> tuple[Event, Wealth] | None:
     """Return the newest look whose record is whole, and what it has left; None if there is none."""
     for event in history.looks():
-        look = look_of(event)
-        if look is not None and look.wealth is not None and event.decision is not None:
+        look, decision = look_of(event), event.decision or {}
+        if look is not None and look.wealth is not None and "confidence" in decision:
             promoted = event.kind == "promotion" and event.state in {"intended", "done"}
-            return event, look.wealth.after(1 - event.decision["confidence"], promoted=promoted)
+            return event, look.wealth.after(1 - decision["confidence"], promoted=promoted)
     return None
 
 
@@ -64,15 +66,20 @@ def look_of(event: Event) -> Look | None:
 
 def _before_looks_were_recorded(history: History, rows_digest: str, wines: pd.DataFrame) -> Wealth:
     """Return the wealth after the comparisons on the same table that older histories contain, each as a look."""
-    found = history.compared_on(rows_digest)
-    made = [event for event in found if event.decision and "spends" not in event.decision["looks"]]
+    found = [(event.kind, event.decision or {}) for event in history.compared_on(rows_digest)]
+    made = [(kind, decision) for kind, decision in found if _is_old(decision)]
     if not made:
         return Wealth()
     seen, _ = Wealth().on(wines)
     return replace(
         seen,
         looks=len(made),
-        promotions=sum(event.kind == "promotion" for event in made),
+        promotions=sum(kind == "promotion" for kind, _ in made),
         budgets=(Budget(0, 1.0),),
-        spent=sum(1 - event.decision["confidence"] for event in made if event.decision),
+        spent=sum(1 - decision["confidence"] for _, decision in made),
     )
+
+
+def _is_old(decision: Mapping[str, Any]) -> bool:
+    """Return whether a decision is whole, and from before looks were recorded."""
+    return "confidence" in decision and "spends" not in decision.get("looks", {})

@@ -99,6 +99,8 @@ def test_damaged_missing_and_foreign_events_are_passed_over(history: History) ->
     assert experiment is not None
     client.create_run(experiment.experiment_id, tags={LOOK_TAG: "17"})
     history.append(replace(events[1], look={"number": 9, "test": "cut"}, token="cut"))
+    cut = {name: value for name, value in (events[1].decision or {}).items() if name != "confidence"}
+    history.append(replace(events[1], decision=cut, token="cut decision"))
     look = find(history, 9)
     assert look.number == 3
     assert is_current(look, history)
